@@ -1,0 +1,42 @@
+"""Stand in for a function of MiniStack's, or refuse to where it is not the function that was read."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+
+class HookError(RuntimeError):
+    """MiniStack is not the version that embedded AWS was written against."""
+
+
+def wrap(module: ModuleType, name: str, parameters: list[str], wrapper: Callable[..., Any]) -> None:
+    """Replace ``module.name``; ``wrapper`` is called with the original first, then its arguments.
+
+    ``parameters`` are the names that the original takes, in order.
+
+    Raises:
+        HookError: there is no such function, or it takes other parameters.
+    """
+    original = getattr(module, name, None)
+    found = list(inspect.signature(original).parameters) if callable(original) else None
+    if original is None or found != parameters:
+        raise HookError(
+            f"{module.__name__}.{name} takes {found}, not {parameters}: "
+            "install the pinned MiniStack with 'pip install -r requirements-dev.txt'"
+        )
+
+    if inspect.iscoroutinefunction(original):
+
+        async def replacement(*args: Any, **kwargs: Any) -> Any:
+            return await wrapper(original, *args, **kwargs)
+    else:
+
+        def replacement(*args: Any, **kwargs: Any) -> Any:
+            return wrapper(original, *args, **kwargs)
+
+    # A module that has imported the name already keeps the original: hooks go in before MiniStack serves.
+    replacement.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+    setattr(module, name, replacement)
