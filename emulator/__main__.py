@@ -12,9 +12,14 @@ from emulator import hooks, server
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit status: 0 when stopped, 1 when it could not start."""
     parser = argparse.ArgumentParser(prog="python -m emulator", description=__doc__)
-    parser.add_argument("--port", type=int, default=server.DEFAULT_PORT, help="port on 127.0.0.1 (%(default)s)")
     parser.add_argument(
-        "--state", type=Path, metavar="DIRECTORY", help="keep everything there over a restart (forgotten otherwise)"
+        "--port", type=int, default=server.DEFAULT_PORT, help="port on 127.0.0.1 (%(default)s)"
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIRECTORY",
+        help="keep everything there over a restart (forgotten otherwise)",
     )
     options = parser.parse_args(arguments)
     try:

@@ -1,0 +1,94 @@
+"""Fixtures that every test may use: an AWS endpoint, clients of it, and where its APIs answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import localstack_client.config
+import localstack_client.session
+import pytest
+
+ROOT = Path(__file__).parent.parent
+REGION = "eu-west-2"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment() -> Iterator[None]:
+    """Keep a developer's own AWS settings out of the tests, but for the endpoint that they choose."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "TF_"))]:
+            if name not in {"AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "TF_PLUGIN_MIRROR"}:
+                patch.delenv(name)
+        # Terraform reads AWS_REGION, boto3 AWS_DEFAULT_REGION.
+        patch.setenv("AWS_REGION", REGION)
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def endpoint(_environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the endpoint that localstack-client's variables name, or embedded AWS started for these tests."""
+    with contextlib.ExitStack() as stack:
+        if {"AWS_ENDPOINT_URL", "LOCALSTACK_HOST"} & os.environ.keys():
+            url = localstack_client.config.get_service_endpoint("lambda")
+        else:
+            url = stack.enter_context(embedded_aws(tmp_path_factory.mktemp("embedded-aws") / "log"))
+        # Terraform and the commands read this one.
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("AWS_ENDPOINT_URL", url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def client(endpoint: str) -> Callable[[str], Any]:
+    """Give a function that returns the boto3 client of a service."""
+    session = localstack_client.session.Session(region_name=REGION)
+    clients: dict[str, Any] = {}
+
+    def get(service: str) -> Any:
+        if service not in clients:
+            clients[service] = session.client(service)
+        return clients[service]
+
+    return get
+
+
+@contextlib.contextmanager
+def embedded_aws(log: Path, *arguments: str) -> Iterator[str]:
+    """Run ``python -m emulator`` on a free port and give its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "emulator", "--port", str(port), *arguments]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 30
+        while not _answers(url):
+            assert process.poll() is None, f"embedded AWS ended at once:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"embedded AWS does not answer:\n{log.read_text()}"
+            time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/_ministack/health", timeout=5).close()
+    except OSError:
+        return False
+    return True
