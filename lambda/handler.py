@@ -1,0 +1,96 @@
+"""The AWS adapter: a Lambda event becomes a request, the response what API Gateway expects.
+
+Payload formats 2.0 (HTTP API, function URL) and 1.0 (REST API, and alike the load balancer's):
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+from __future__ import annotations
+
+import time
+
+from service import routes, telemetry
+from service.http import BadRequest, HTTPError, Invocation, Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from service.http import Response
+
+    class Context(Protocol):
+        """What Lambda tells of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
+
+        aws_request_id: str
+        function_name: str
+        function_version: str
+        invoked_function_arn: str
+
+
+def handler(event: object, context: Context) -> dict[str, object]:
+    """Answer one invocation.
+
+    An exception that is no HTTPError is raised again: only so does Lambda count it in ``Errors``, and API
+    Gateway turn it into its own 500.
+    """
+    invocation = Invocation(
+        context.aws_request_id,
+        context.function_name,
+        context.function_version,
+        _alias(context.invoked_function_arn),
+        time.perf_counter(),
+    )
+    request = None
+    try:
+        request = _request(event, invocation)
+        response = routes.respond(request)
+    except HTTPError as error:
+        response = error.response
+    except Exception as error:
+        telemetry.log(invocation, request, 500, error)
+        raise
+    telemetry.log(invocation, request, response.status)
+    return _result(response, without_body=request is not None and request.method == "HEAD")
+
+
+def _request(event: object, invocation: Invocation) -> Request:
+    """Raise BadRequest where the event is no HTTP request."""
+    if not isinstance(event, dict):
+        raise BadRequest
+    context = event.get("requestContext")
+    if not isinstance(context, dict):
+        context = {}
+    if event.get("version") == "2.0":
+        http = context.get("http")
+        method, path = http.get("method") if isinstance(http, dict) else None, event.get("rawPath")
+    else:
+        method, path = event.get("httpMethod"), event.get("path")
+    stage = context.get("stage")
+    if not isinstance(method, str) or not isinstance(path, str) or not isinstance(stage, str | None):
+        raise BadRequest
+    return Request(method.upper(), _without_stage(path, stage), stage, invocation)
+
+
+def _without_stage(path: str, stage: str | None) -> str:
+    """Return the path that routes know: on a named stage, AWS puts the stage in front of it."""
+    prefix = f"/{stage}"
+    if path == prefix or path.startswith(f"{prefix}/"):
+        path = path[len(prefix) :]
+    return path or "/"
+
+
+def _alias(arn: str) -> str | None:
+    """Return the alias that was invoked; its name holds more than digits, those of versions do not.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_CreateAlias.html
+    """
+    qualifier = arn.split(":")[7:8]
+    return qualifier[0] if qualifier and not qualifier[0].isdigit() and qualifier[0] != "$LATEST" else None
+
+
+def _result(response: Response, *, without_body: bool) -> dict[str, object]:
+    return {
+        "statusCode": response.status,
+        "headers": response.headers,
+        "body": "" if without_body else response.body,
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,1 @@
+"""The service: what it answers, free of AWS's shapes."""

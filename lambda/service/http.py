@@ -1,0 +1,99 @@
+"""Requests, responses, and the errors that are responses."""
+
+# Plain classes: importing dataclasses, or typing for NamedTuple, would take longer than the whole service.
+
+from __future__ import annotations
+
+import json
+
+
+class Invocation:
+    """One run of the Lambda function: its request id, which version runs, by which alias it was invoked, if any.
+
+    ``started`` is what ``time.perf_counter()`` said then.
+    """
+
+    __slots__ = ("alias", "function_name", "request_id", "started", "version")
+
+    def __init__(
+        self, request_id: str, function_name: str, version: str, alias: str | None, started: float
+    ) -> None:
+        self.request_id = request_id
+        self.function_name = function_name
+        self.version = version
+        self.alias = alias
+        self.started = started
+
+
+class Request:
+    """An HTTP request: method in capitals, path without the stage, and the stage, where there is one."""
+
+    __slots__ = ("invocation", "method", "path", "stage")
+
+    def __init__(self, method: str, path: str, stage: str | None, invocation: Invocation) -> None:
+        self.method = method
+        self.path = path
+        self.stage = stage
+        self.invocation = invocation
+
+
+class Response:
+    """An HTTP response with a body of text."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], body: str) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+def text_response(body: str) -> Response:
+    """Return a 200 of plain text."""
+    return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, body)
+
+
+def json_response(content: dict[str, object], status: int = 200, **headers: str) -> Response:
+    """Return a response whose body is the content as JSON."""
+    return Response(status, {"Content-Type": "application/json", **headers}, json.dumps(content))
+
+
+class HTTPError(Exception):
+    """A request that is answered with an error of the client's."""
+
+    status: int
+    message: str
+
+    @property
+    def response(self) -> Response:
+        """The answer: ``{"message": "..."}``, as API Gateway's own errors."""
+        return json_response({"message": self.message}, self.status)
+
+
+class BadRequest(HTTPError):
+    """An event that is no HTTP request."""
+
+    status = 400
+    message = "Bad Request"
+
+
+class NotFound(HTTPError):
+    """A path without a route."""
+
+    status = 404
+    message = "Not Found"
+
+
+class MethodNotAllowed(HTTPError):
+    """A path with routes, none of them for the method."""
+
+    status = 405
+    message = "Method Not Allowed"
+
+    def __init__(self, allowed: list[str]) -> None:
+        self.allowed = allowed
+
+    @property
+    def response(self) -> Response:
+        """The answer, with the methods that are allowed."""
+        return json_response({"message": self.message}, self.status, Allow=", ".join(self.allowed))
