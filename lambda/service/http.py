@@ -8,7 +8,7 @@ import json
 
 
 class Invocation:
-    """One run of the Lambda function: its request id, which version runs, by which alias it was invoked, if any.
+    """One run of the Lambda function: its request id, the version that runs, and the alias that was invoked.
 
     ``started`` is what ``time.perf_counter()`` said then.
     """

@@ -29,7 +29,7 @@ THRESHOLD = _threshold(os.environ.get("LOG_LEVEL", "INFO"))
 def log(invocation: Invocation, request: Request | None, status: int, error: Exception | None = None) -> None:
     """Write the line of a request, unless LOG_LEVEL is above its level.
 
-    The level is ERROR for a status of 500 and above, WARNING for 400 and above, else INFO. ``request`` is None
+    The level is ERROR for a status of 500 or more, WARNING for 400 or more, else INFO. ``request`` is None
     for an event that is no HTTP request.
     """
     level = "ERROR" if status >= 500 else "WARNING" if status >= 400 else "INFO"
