@@ -1,0 +1,69 @@
+locals {
+  # A workspace is a whole private copy. Versions are numbered per function, so pins speak of the default one only.
+  default_workspace = terraform.workspace == "default"
+  name              = local.default_workspace ? var.name : "${var.name}-${terraform.workspace}"
+
+  # ANY lets the service itself answer HEAD, and 405 with Allow to what it does not take.
+  routes = toset(["ANY /", "ANY /build-info"])
+
+  pins = {
+    for stage, pin in local.stages : stage => {
+      function_version   = local.default_workspace ? try(tostring(pin.function_version), null) : "newest"
+      gateway_deployment = local.default_workspace ? tostring(pin.gateway_deployment) : "newest"
+    }
+  }
+  unpinned_stages = [for stage, pin in local.pins : stage if pin.function_version == null]
+}
+
+check "every_stage_is_pinned" {
+  assert {
+    condition     = length(local.unpinned_stages) == 0
+    error_message = "Not pinned in config.tf: ${join(", ", local.unpinned_stages)}. Such a stage runs whatever is newest; `make deploy` pins it to what it then runs."
+  }
+}
+
+module "function" {
+  source = "./modules/function"
+
+  artifact           = "${path.root}/../dist/lambda.zip"
+  log_level          = var.function.log_level
+  log_retention_days = var.log_retention_days
+  memory_megabytes   = var.function.memory_megabytes
+  name               = local.name
+  timeout_seconds    = var.function.timeout_seconds
+}
+
+module "api" {
+  source = "./modules/api"
+
+  deployments         = local.gateway_deployments
+  function_arn        = module.function.arn
+  function_invoke_arn = module.function.invoke_arn
+  name                = local.name
+  routes              = local.routes
+}
+
+module "alias" {
+  source   = "./modules/alias"
+  for_each = local.pins
+
+  api_execution_arn = module.api.execution_arn
+  function_name     = module.function.name
+  function_version  = coalesce(each.value.function_version, "newest")
+  newest_version    = module.function.version
+  stage             = each.key
+}
+
+module "stage" {
+  source   = "./modules/stage"
+  for_each = local.pins
+
+  alias              = module.alias[each.key].name
+  api_id             = module.api.id
+  api_name           = local.name
+  deployment         = each.value.gateway_deployment
+  deployments        = module.api.deployments
+  log_retention_days = var.log_retention_days
+  name               = each.key
+  throttle           = lookup(var.throttles, each.key, { burst = 20, requests_per_second = 10 })
+}

@@ -1,0 +1,30 @@
+locals {
+  function_version = var.function_version == "newest" ? var.newest_version : var.function_version
+}
+
+resource "aws_lambda_alias" "this" {
+  name             = var.stage
+  description      = "What the stage ${var.stage} runs"
+  function_name    = var.function_name
+  function_version = local.function_version
+
+  lifecycle {
+    # The weights belong to the release engine: a plan is empty in the middle of a release, too.
+    ignore_changes = [routing_config]
+
+    precondition {
+      condition     = tonumber(local.function_version) <= tonumber(var.newest_version)
+      error_message = "Stage ${var.stage} is pinned to version ${local.function_version}, but the newest version of ${var.function_name} is ${var.newest_version}. Pin it in config.tf to a version that exists, or remove its function_version to start at the newest."
+    }
+  }
+}
+
+# The only way into the alias: API Gateway, on behalf of this stage of this API.
+resource "aws_lambda_permission" "this" {
+  statement_id  = "stage-${var.stage}"
+  action        = "lambda:InvokeFunction"
+  function_name = var.function_name
+  qualifier     = aws_lambda_alias.this.name
+  principal     = "apigateway.amazonaws.com"
+  source_arn    = "${var.api_execution_arn}/${var.stage}/*"
+}

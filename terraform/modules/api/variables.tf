@@ -1,0 +1,39 @@
+variable "deployments" {
+  type        = list(string)
+  description = "Names of the gateway deployments: each holds the routes that the API had when its name was added."
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in var.deployments : can(regex("^[A-Za-z0-9_.-]{1,64}$", name)) && name != "newest"])
+    error_message = "gateway_deployments must hold names of 1 to 64 letters, digits, dots, hyphens and underscores, other than \"newest\"."
+  }
+
+  validation {
+    condition     = length(distinct(var.deployments)) == length(var.deployments)
+    error_message = "gateway_deployments must hold each name once."
+  }
+}
+
+variable "function_arn" {
+  type        = string
+  description = "ARN of the function, without a qualifier."
+  nullable    = false
+}
+
+variable "function_invoke_arn" {
+  type        = string
+  description = "ARN by which API Gateway invokes the function."
+  nullable    = false
+}
+
+variable "name" {
+  type        = string
+  description = "Name of the API."
+  nullable    = false
+}
+
+variable "routes" {
+  type        = set(string)
+  description = "Keys of the routes, such as \"GET /items\"; all lead to the function."
+  nullable    = false
+}

@@ -1,0 +1,71 @@
+# Terraform's own, before the function: Lambda would create it by itself, never expiring and in nobody's state.
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.log_retention_days
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    sid     = "LambdaRunsTheFunctionAsThisRole"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["lambda.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "logs" {
+  statement {
+    sid       = "WriteToItsOwnLogGroup"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
+  }
+}
+
+resource "aws_iam_role" "this" {
+  name               = var.name
+  description        = "What the function ${var.name} may do: write its log."
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "logs" {
+  name   = "logs"
+  role   = aws_iam_role.this.name
+  policy = data.aws_iam_policy_document.logs.json
+}
+
+resource "aws_lambda_function" "this" {
+  function_name    = var.name
+  description      = "Path to Live"
+  role             = aws_iam_role.this.arn
+  filename         = var.artifact
+  source_code_hash = fileexists(var.artifact) ? filebase64sha256(var.artifact) : null
+  architectures    = ["arm64"]
+  runtime          = "python3.13"
+  handler          = "handler.handler"
+  memory_size      = var.memory_megabytes
+  timeout          = var.timeout_seconds
+  # Every change of code or configuration becomes a version: only versions can be promoted.
+  publish = true
+
+  environment {
+    variables = { LOG_LEVEL = var.log_level }
+  }
+
+  logging_config {
+    log_format = "Text"
+    log_group  = aws_cloudwatch_log_group.this.name
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(var.artifact)
+      error_message = "There is no artifact at ${var.artifact}. Build it first: make build."
+    }
+  }
+
+  # A call before the role may write would lose its log.
+  depends_on = [aws_iam_role_policy.logs]
+}

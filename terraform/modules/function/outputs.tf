@@ -1,0 +1,19 @@
+output "arn" {
+  description = "ARN of the function, without a qualifier."
+  value       = aws_lambda_function.this.arn
+}
+
+output "invoke_arn" {
+  description = "ARN by which API Gateway invokes the function."
+  value       = aws_lambda_function.this.invoke_arn
+}
+
+output "name" {
+  description = "Name of the function."
+  value       = aws_lambda_function.this.function_name
+}
+
+output "version" {
+  description = "The version that was published last."
+  value       = aws_lambda_function.this.version
+}
