@@ -1,0 +1,63 @@
+"""What every command of this directory shares: how it fails, and how it runs others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCAL = ROOT / ".local"
+
+
+class CommandError(Exception):
+    """A command cannot do what was asked; the message says why, and what to do about it."""
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    quiet: bool = False,
+) -> str:
+    """Run a command to its end and return what it wrote to standard output.
+
+    ``quiet`` keeps its output from the terminal unless it fails.
+
+    Raises:
+        CommandError: it is missing, or ended with another status than 0.
+    """
+    line = " ".join(str(part) for part in command)
+    try:
+        done = subprocess.run(
+            list(map(str, command)),
+            cwd=cwd,
+            env=env,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=quiet,
+        )
+    except FileNotFoundError as error:
+        raise CommandError(
+            f"{command[0]} is not installed: install it, and see that it is on the PATH"
+        ) from error
+    if done.returncode != 0:
+        raise CommandError(
+            f"'{line}' failed with status {done.returncode}\n{(done.stderr or '').strip()}".strip()
+        )
+    return done.stdout or ""
+
+
+def main(command: Callable[[], int]) -> None:
+    """Run a command's function and leave with its status; 1 where it fails, 130 where it is interrupted."""
+    try:
+        sys.exit(command())
+    except CommandError as error:
+        print(f"\n{error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(130)
