@@ -41,13 +41,9 @@ def run(
             capture_output=quiet,
         )
     except FileNotFoundError as error:
-        raise CommandError(
-            f"{command[0]} is not installed: install it, and see that it is on the PATH"
-        ) from error
+        raise CommandError(f"{command[0]} is not installed: install it, and see that it is on the PATH") from error
     if done.returncode != 0:
-        raise CommandError(
-            f"'{line}' failed with status {done.returncode}\n{(done.stderr or '').strip()}".strip()
-        )
+        raise CommandError(f"'{line}' failed with status {done.returncode}\n{(done.stderr or '').strip()}".strip())
     return done.stdout or ""
 
 

@@ -41,10 +41,7 @@ class Pins:
     @property
     def gateway_deployments(self) -> list[str]:
         """Names of the gateway deployments, oldest first."""
-        return [
-            _text(string).strip('"')
-            for string in self._local("gateway_deployments", "tuple").find_data("string")
-        ]
+        return [_text(string).strip('"') for string in self._local("gateway_deployments", "tuple").find_data("string")]
 
     @property
     def stages(self) -> dict[str, Pin]:
@@ -63,9 +60,7 @@ class Pins:
         """
         stages = self.stages
         if name not in stages:
-            raise CommandError(
-                f"{self.name} has no stage {name!r}, but {', '.join(stages)}: name one of these"
-            )
+            raise CommandError(f"{self.name} has no stage {name!r}, but {', '.join(stages)}: name one of these")
         return stages[name]
 
     def with_pin(self, stage: str, pin: Pin) -> Pins:
@@ -73,9 +68,7 @@ class Pins:
         pins = self._with_value(stage, "gateway_deployment", pin.gateway_deployment)
         pins = pins._with_value(stage, "function_version", pin.function_version)
         if pins.stages != self.stages | {stage: pin}:
-            raise CommandError(
-                f"{self.name} is written in a way that cannot be changed: pin {stage} to {pin} by hand"
-            )
+            raise CommandError(f"{self.name} is written in a way that cannot be changed: pin {stage} to {pin} by hand")
         return pins
 
     def with_gateway_deployments(self, names: list[str]) -> Pins:
@@ -90,6 +83,11 @@ class Pins:
             if pin.function_version != NEWEST:
                 pins = pins.with_pin(stage, Pin(None, pin.gateway_deployment))
         return pins
+
+    def next_gateway_deployment(self) -> str:
+        """Return the name for one more gateway deployment: the next number."""
+        numbers = [int(name) for name in self.gateway_deployments if name.isdigit()]
+        return str(max(numbers, default=0) + 1)
 
     def write(self, path: Path) -> None:
         """Write the text: whoever reads the file finds the old one or the new one, never half of one."""
@@ -120,9 +118,8 @@ class Pins:
         except LarkError as error:
             raise CommandError(f"{self.name} is not valid Terraform: {error}") from error
         for attribute in tree.find_data("attribute"):
-            if _text(attribute.children[0]) == name:
-                if node := _outermost(attribute, kind):
-                    return node
+            if _text(attribute.children[0]) == name and (node := _outermost(attribute, kind)):
+                return node
         raise CommandError(f"{self.name} must set {name} to a plain {kind}: see docs/stages.md")
 
 
@@ -135,9 +132,7 @@ def read(path: Path) -> Pins:
     try:
         return Pins(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError as error:
-        raise CommandError(
-            f"{path} is missing: restore it with 'git checkout terraform/config.tf'"
-        ) from error
+        raise CommandError(f"{path} is missing: restore it with 'git checkout terraform/config.tf'") from error
 
 
 def _elements(node: Tree[Token]) -> dict[str, tuple[Tree[Token], Tree[Token]]]:

@@ -185,9 +185,7 @@ def _command() -> int:
     parser = argparse.ArgumentParser(
         description="Find or fetch Terraform and the AWS provider, and say where they are."
     )
-    parser.add_argument(
-        "--second", action="store_true", help="fetch the second Terraform, which the tests use, too"
-    )
+    parser.add_argument("--second", action="store_true", help="fetch the second Terraform, which the tests use, too")
     options = parser.parse_args()
     variables = environment()
     if options.second:

@@ -1,0 +1,122 @@
+"""Start and stop embedded AWS in the background.
+
+It holds a lock on a file of this checkout for as long as it runs, so that what is stopped is exactly what was
+started, whatever became of its process id.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from command import LOCAL, ROOT, CommandError
+
+DIRECTORY = LOCAL / "embedded-aws"
+LOCK = DIRECTORY / "lock"
+LOG = DIRECTORY / "log"
+STATE = DIRECTORY / "state"
+DEFAULT_PORT = 4566
+START_SECONDS = 30
+STOP_SECONDS = 30
+
+
+def url() -> str | None:
+    """Return the URL of this checkout's embedded AWS, or None where it does not run."""
+    running = _running()
+    return f"http://127.0.0.1:{running['port']}" if running else None
+
+
+def start(port: int | None, *, keep_state: bool) -> str:
+    """Start embedded AWS, unless it runs, and return its URL once it answers.
+
+    ``keep_state`` makes it remember everything over a restart.
+
+    Raises:
+        CommandError: it runs already on another port, or cannot start; the message has its log.
+    """
+    if running := _running():
+        if port not in {None, running["port"]}:
+            raise CommandError(f"Embedded AWS runs already, on port {running['port']}: stop it first with 'make stop'")
+        return f"http://127.0.0.1:{running['port']}"
+    port = port or DEFAULT_PORT
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "emulator", "--port", str(port)]
+    with LOCK.open("a+") as lock, LOG.open("w") as log:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError("Embedded AWS is being started by another command: try again") from error
+        process = subprocess.Popen(
+            [*command, "--state", STATE] if keep_state else command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=[lock.fileno()],
+            start_new_session=True,
+        )
+        lock.truncate(0)
+        lock.write(json.dumps({"pid": process.pid, "port": port}))
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(address):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            raise CommandError(f"Embedded AWS did not start:\n{LOG.read_text().strip()}")
+        time.sleep(0.05)
+    return address
+
+
+def stop() -> bool:
+    """Stop embedded AWS and wait until it has ended; return whether it ran.
+
+    Raises:
+        CommandError: it does not end.
+    """
+    running = _running()
+    if running is None:
+        return False
+    os.kill(running["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _running():
+        if time.monotonic() > deadline:
+            raise CommandError(f"Embedded AWS does not end: see {LOG}, or end it with 'kill -9 {running['pid']}'")
+        time.sleep(0.05)
+    return True
+
+
+def forget() -> None:
+    """Delete the state that was kept."""
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+def answers(address: str) -> bool:
+    """Return whether anything speaks HTTP at the address."""
+    try:
+        urllib.request.urlopen(address, timeout=5).close()  # noqa: S310 - an address of our own
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _running() -> dict[str, int] | None:
+    try:
+        with LOCK.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                content: dict[str, int] = json.loads(lock.read())
+                return content
+    except FileNotFoundError:
+        pass
+    return None

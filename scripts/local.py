@@ -1,0 +1,62 @@
+"""Run the whole path on this machine: embedded AWS, the artifact, Terraform, three stages that answer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+import rich.console
+
+import deploy
+import embedded
+import stack
+import status
+import target
+from command import CommandError, main
+
+CONSOLE = rich.console.Console(soft_wrap=True, highlight=False)
+
+
+def start(port: int | None, *, keep_state: bool) -> None:
+    """Bring embedded AWS up, or the endpoint in AWS_ENDPOINT_URL, and deploy the artifact there."""
+    began = time.monotonic()
+    if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
+        if not embedded.answers(endpoint):
+            raise CommandError(f"Nothing answers at AWS_ENDPOINT_URL={endpoint}: start it, or unset the variable")
+        _say(f"Using the AWS at {endpoint}")
+    else:
+        _say(f"Embedded AWS answers on {embedded.start(port, keep_state=keep_state)}")
+    here = stack.prepare(target.from_environment())
+    _say("Terraform is ready")
+    deploy.deploy(here)
+    status.show(here)
+    _say(f"All stages answer, after {time.monotonic() - began:.0f} s. Stop embedded AWS with 'make stop'.")
+
+
+def stop() -> None:
+    """Stop the embedded AWS that ``start`` started."""
+    _say("Embedded AWS is stopped" if embedded.stop() else "Embedded AWS does not run")
+
+
+def _say(text: str) -> None:
+    CONSOLE.print(f"[bold]==>[/] {text}")
+
+
+def command() -> int:
+    """Return 0 where all stages answer, or embedded AWS is stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=["start", "stop"])
+    parser.add_argument("--port", type=int, help=f"port of embedded AWS ({embedded.DEFAULT_PORT})")
+    parser.add_argument("--keep-state", action="store_true", help="remember everything over a restart")
+    options = parser.parse_args()
+    if options.action == "stop":
+        stop()
+    else:
+        os.environ["TARGET"] = "local"
+        start(options.port, keep_state=options.keep_state)
+    return 0
+
+
+if __name__ == "__main__":
+    main(command)

@@ -1,0 +1,150 @@
+"""Where commands go: the AWS account of the environment, embedded AWS, or an endpoint that the user names."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+import embedded
+import toolchain
+from command import LOCAL, ROOT, CommandError
+
+DEFAULT_REGION = "eu-west-2"
+SOURCE = ROOT / "terraform"
+
+
+@dataclass(frozen=True)
+class Target:
+    """An AWS account, and the Terraform directory and artifact that speak of it.
+
+    ``endpoint`` is None for AWS itself. An emulator gets a copy of ``terraform/``: versions are numbered per
+    account, so the pins of one account mean nothing in another.
+    """
+
+    endpoint: str | None
+    region: str
+
+    @property
+    def directory(self) -> Path:
+        """The Terraform root module."""
+        return LOCAL / "terraform" if self.endpoint else SOURCE
+
+    @property
+    def artifact(self) -> Path:
+        """The zip that Terraform deploys."""
+        return self.directory.parent / "dist" / "lambda.zip"
+
+    @property
+    def config_file(self) -> Path:
+        """The file that says which stage runs what."""
+        return self.directory / "config.tf"
+
+    @property
+    def make_variables(self) -> str:
+        """What a suggested command line needs to reach this target."""
+        return " TARGET=local" if self.endpoint else ""
+
+    @property
+    def workspace(self) -> str:
+        """Terraform's workspace: ``default``, or the name of a private copy of everything."""
+        return os.environ.get("WORKSPACE") or os.environ.get("TF_WORKSPACE") or "default"
+
+    @functools.cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that make Terraform and boto3 speak to this account."""
+        # Terraform reads AWS_REGION, boto3 AWS_DEFAULT_REGION.
+        variables = {
+            **os.environ,
+            **toolchain.environment(),
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "TF_VAR_region": self.region,
+            "TF_WORKSPACE": self.workspace,
+        }
+        if self.endpoint:
+            variables |= {"AWS_ENDPOINT_URL": self.endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
+            if "AWS_ENDPOINT_URL" not in os.environ or "AWS_ACCESS_KEY_ID" not in os.environ:
+                variables |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+                for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+                    variables.pop(name, None)
+        return variables
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of a service."""
+        return self._session.client(
+            service,
+            endpoint_url=self.endpoint,
+            config=botocore.config.Config(
+                connect_timeout=10, retries={"mode": "standard"}, s3={"addressing_style": "path"}
+            )
+            if self.endpoint
+            else None,
+        )
+
+    @functools.cached_property
+    def account(self) -> str:
+        """The account's id.
+
+        Raises:
+            CommandError: there are no credentials, or they are refused, or nothing answers.
+        """
+        try:
+            account: str = self.client("sts").get_caller_identity()["Account"]
+        except botocore.exceptions.EndpointConnectionError as error:
+            raise CommandError(f"{error}: start embedded AWS with 'make local'") from error
+        except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+            raise CommandError(
+                f"No AWS account can be reached: {error}\n"
+                "Give credentials in the usual way (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login'), "
+                "or use embedded AWS with TARGET=local"
+            ) from error
+        return account
+
+    def stage_url(self, api_id: str, stage: str, url: str) -> str:
+        """Return where a stage answers, ending in a slash; ``url`` is where it does on AWS."""
+        return f"{self.endpoint}/_aws/execute-api/{api_id}/{stage}/" if self.endpoint else url
+
+    @functools.cached_property
+    def _session(self) -> Any:
+        if not self.endpoint:
+            return boto3.session.Session(region_name=self.region)
+        return boto3.session.Session(
+            self.environment["AWS_ACCESS_KEY_ID"],
+            self.environment["AWS_SECRET_ACCESS_KEY"],
+            self.environment.get("AWS_SESSION_TOKEN"),
+            self.region,
+        )
+
+
+def from_environment() -> Target:
+    """Return the target that TARGET and AWS's own variables name.
+
+    Raises:
+        CommandError: TARGET is neither ``aws`` nor ``local``, or embedded AWS does not run.
+    """
+    given = os.environ.get("AWS_ENDPOINT_URL")
+    name = os.environ.get("TARGET") or ("local" if given else "aws")
+    if name == "aws":
+        return Target(None, _region())
+    if name != "local":
+        raise CommandError(f"TARGET={name} is unknown: use TARGET=local for embedded AWS, or TARGET=aws")
+    endpoint = given or embedded.url()
+    if endpoint is None:
+        raise CommandError("Embedded AWS does not run: start it with 'make local'")
+    return Target(endpoint.rstrip("/"), _region())
+
+
+def _region() -> str:
+    given = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    try:
+        return given or boto3.session.Session().region_name or DEFAULT_REGION
+    except botocore.exceptions.ProfileNotFound as error:
+        raise CommandError(f"{error}: see 'aws configure list-profiles'") from error
