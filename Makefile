@@ -1,0 +1,96 @@
+# The only entry point: people and CI call these targets. Settings are variables: TARGET, STAGE, FROM, TO, PORT, ...
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+TEST_READY := $(VENV)/.test-ready
+
+# An endpoint of one's own is an emulator's, unless TARGET says otherwise.
+export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
+export CONFIRM STATE_BUCKET WORKSPACE
+
+.PHONY: help
+help: ## Print this help
+	@echo "make local         the whole path on this machine; make test: every test. Then:"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
+	@echo "TARGET=local means embedded AWS, else the AWS account of the environment (AWS_PROFILE, AWS_REGION, ...)."
+
+.PHONY: local
+local: $(READY) build ## Run the whole path on embedded AWS: PORT=4566 PERSIST=1
+	@$(RUN) scripts/local.py start $(if $(PORT),--port $(PORT)) $(if $(PERSIST),--keep-state)
+
+.PHONY: stop
+stop: ## Stop embedded AWS
+	@if [ -e $(READY) ]; then $(RUN) scripts/local.py stop; else echo "Embedded AWS does not run"; fi
+
+.PHONY: test
+test: $(TEST_READY) check ## Run every test, with coverage
+	@$(RUN) -m pytest --numprocesses 2 --dist loadscope --cov --cov-report term $(ARGS)
+	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
+
+.PHONY: test-local
+test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on embedded AWS or AWS_ENDPOINT_URL
+	@$(RUN) -m pytest -m endpoint $(ARGS)
+
+.PHONY: check
+check: $(READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
+	@$(RUN) scripts/check.py
+
+.PHONY: fmt
+fmt: $(READY) ## Format the code
+	@$(RUN) -m ruff check --quiet --fix .
+	@$(RUN) -m ruff format .
+	@$(RUN) scripts/toolchain.py -- fmt -recursive terraform
+
+.PHONY: build
+build: ## Build the artifact, dist/lambda.zip
+	@$(PYTHON) scripts/build.py
+
+.PHONY: plan
+plan: $(READY) ## Show what deploy would change
+	@$(RUN) scripts/plan.py
+
+.PHONY: deploy
+deploy: $(READY) ## Apply Terraform: stages that follow the newest get it
+	@$(RUN) scripts/deploy.py $(if $(STAGE),--stage $(STAGE))
+
+.PHONY: promote
+promote: $(READY) ## Make stage TO run what stage FROM runs: FROM=dev TO=test
+	@$(RUN) scripts/promote.py --from "$(or $(FROM),$(error name the stages, as in: make promote FROM=dev TO=test))" \
+		--to "$(or $(TO),$(error name the stages, as in: make promote FROM=dev TO=test))"
+
+.PHONY: status
+status: $(READY) ## Show what every stage runs: JSON=1
+	@$(RUN) scripts/status.py $(if $(JSON),--json)
+
+.PHONY: bench
+bench: $(TEST_READY) ## Measure import and calls against a bare handler and Powertools
+	@$(RUN) scripts/bench.py
+
+.PHONY: bootstrap
+bootstrap: $(READY) ## Once per AWS account: the state bucket, and the role that GitHub deploys with
+	@$(RUN) scripts/bootstrap.py
+
+.PHONY: destroy
+destroy: $(READY) ## Delete everything that deploy made
+	@$(RUN) scripts/destroy.py
+
+.PHONY: clean
+clean: stop ## Stop embedded AWS and delete what was installed and built
+	@rm -rf $(VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + ": name another with PYTHON=python3.12")'
+	@echo "==> Installing what requirements-dev.txt names into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: on Debian and Ubuntu, 'apt install python3-venv'"; exit 1; }
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(RUN) scripts/toolchain.py
+	@touch $@
+
+$(TEST_READY): $(READY) scripts/rie.py scripts/toolchain.py
+	@$(RUN) scripts/toolchain.py --second
+	@$(RUN) scripts/rie.py
+	@touch $@
