@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Looks at terraform/ without what deploying leaves there.
+TERRAFORM := TF_DATA_DIR=$(CURDIR)/.local/check $(RUN) scripts/toolchain.py
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.test-ready
 
@@ -36,13 +38,20 @@ test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on embedde
 
 .PHONY: check
 check: $(READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
-	@$(RUN) scripts/check.py
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(TERRAFORM) fmt -check -recursive terraform
+	$(TERRAFORM) -chdir=terraform init -backend=false -lockfile=readonly -no-color > /dev/null
+	$(TERRAFORM) -chdir=terraform validate -no-color
+	$(RUN) -m yamllint --strict .
+	$(VENV)/bin/shellcheck .ci/run
 
 .PHONY: fmt
 fmt: $(READY) ## Format the code
 	@$(RUN) -m ruff check --quiet --fix .
 	@$(RUN) -m ruff format .
-	@$(RUN) scripts/toolchain.py -- fmt -recursive terraform
+	@$(TERRAFORM) fmt -recursive terraform
 
 .PHONY: build
 build: ## Build the artifact, dist/lambda.zip

