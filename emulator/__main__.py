@@ -12,9 +12,7 @@ from emulator import hooks, server
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit status: 0 when stopped, 1 when it could not start."""
     parser = argparse.ArgumentParser(prog="python -m emulator", description=__doc__)
-    parser.add_argument(
-        "--port", type=int, default=server.DEFAULT_PORT, help="port on 127.0.0.1 (%(default)s)"
-    )
+    parser.add_argument("--port", type=int, default=server.DEFAULT_PORT, help="port on 127.0.0.1 (%(default)s)")
     parser.add_argument(
         "--state",
         type=Path,

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,9 @@ class Stack:
 
     def show(self, *arguments: str) -> int:
         """Run Terraform with its output in the terminal and return its exit status."""
+        colour = [] if sys.stdout.isatty() else ["-no-color"]
         return subprocess.run(
-            ["terraform", *arguments],
+            ["terraform", arguments[0], *colour, *arguments[1:]],
             cwd=self.target.directory,
             env=self.target.environment,
             stdin=subprocess.DEVNULL,

@@ -15,9 +15,7 @@ class Invocation:
 
     __slots__ = ("alias", "function_name", "request_id", "started", "version")
 
-    def __init__(
-        self, request_id: str, function_name: str, version: str, alias: str | None, started: float
-    ) -> None:
+    def __init__(self, request_id: str, function_name: str, version: str, alias: str | None, started: float) -> None:
         self.request_id = request_id
         self.function_name = function_name
         self.version = version
