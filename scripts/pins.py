@@ -64,7 +64,12 @@ class Pins:
         return stages[name]
 
     def with_pin(self, stage: str, pin: Pin) -> Pins:
-        """Return these pins with another one for a stage."""
+        """Return these pins with another one for a stage.
+
+        Raises:
+            CommandError: there is no such stage.
+        """
+        self.stage(stage)
         pins = self._with_value(stage, "gateway_deployment", pin.gateway_deployment)
         pins = pins._with_value(stage, "function_version", pin.function_version)
         if pins.stages != self.stages | {stage: pin}:
