@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pins
 import pytest
-from command import CommandError
 from hypothesis import given
 from hypothesis import strategies as st
+
+import pins
+from command import CommandError
 
 ROOT = Path(__file__).parent.parent.parent
 
