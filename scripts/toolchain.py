@@ -27,6 +27,9 @@ PROVIDER = "registry.terraform.io/hashicorp/aws"
 LOCK_FILE = ROOT / "terraform" / ".terraform.lock.hcl"
 CLI_CONFIGURATION = LOCAL / "terraform.rc"
 OWN_MIRROR = LOCAL / "providers"
+SYSTEM_MIRRORS = [Path("/usr/local/share/terraform/plugins"), Path("/usr/share/terraform/plugins")]
+# https://refspecs.linuxfoundation.org/FHS_3.0/fhs/ch03s13.html
+ADD_ON_SOFTWARE = Path("/opt")
 
 
 def environment() -> dict[str, str]:
@@ -116,7 +119,7 @@ def _found_mirror() -> Path | None:
     if given := os.environ.get("TF_PLUGIN_MIRROR"):
         if not _holds_provider(Path(given)):
             raise CommandError(
-                f"TF_PLUGIN_MIRROR={given} holds no {PROVIDER} {_locked_version()} for {_platform()}: "
+                f"TF_PLUGIN_MIRROR={given} holds no {PROVIDER} {locked_version()} for {provider_platform()}: "
                 "name a mirror that does, or unset it"
             )
         return Path(given)
@@ -124,10 +127,9 @@ def _found_mirror() -> Path | None:
     searched = [
         Path.home() / ".terraform.d" / "plugins",
         data / "terraform" / "plugins",
-        Path("/usr/local/share/terraform/plugins"),
-        Path("/usr/share/terraform/plugins"),
         Path.home() / "Library" / "Application Support" / "io.terraform" / "plugins",
-        *sorted(path.parent for path in Path("/opt").glob("*/registry.terraform.io")),
+        *SYSTEM_MIRRORS,
+        *sorted(path.parent for path in ADD_ON_SOFTWARE.glob("*/registry.terraform.io")),
         OWN_MIRROR,
     ]
     return next((path for path in searched if _holds_provider(path)), None)
@@ -135,7 +137,7 @@ def _found_mirror() -> Path | None:
 
 def _fetched_mirror() -> Path:
     """Fill a mirror of our own from the registry: https://developer.hashicorp.com/terraform/cli/commands/providers/mirror."""
-    print(f"Fetching the AWS provider {_locked_version()} from the Terraform registry ...", file=sys.stderr)
+    print(f"Fetching the AWS provider {locked_version()} from the Terraform registry ...", file=sys.stderr)
     partial = OWN_MIRROR.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -145,7 +147,7 @@ def _fetched_mirror() -> Path:
                 f"-chdir={LOCK_FILE.parent}",
                 "providers",
                 "mirror",
-                f"-platform={_platform()}",
+                f"-platform={provider_platform()}",
                 partial,
             ],
             env={name: value for name, value in os.environ.items() if name != "TF_CLI_CONFIG_FILE"},
@@ -164,19 +166,21 @@ def _fetched_mirror() -> Path:
 
 
 def _holds_provider(mirror: Path) -> bool:
-    version = _locked_version()
-    packed = mirror / PROVIDER / f"terraform-provider-aws_{version}_{_platform()}.zip"
-    return (mirror / PROVIDER / version / _platform()).is_dir() or packed.is_file()
+    version = locked_version()
+    packed = mirror / PROVIDER / f"terraform-provider-aws_{version}_{provider_platform()}.zip"
+    return (mirror / PROVIDER / version / provider_platform()).is_dir() or packed.is_file()
 
 
-def _locked_version() -> str:
+def locked_version() -> str:
+    """Return the version of the AWS provider that the lock file names."""
     match = re.search(rf'"{PROVIDER}" {{\s*version\s*=\s*"([^"]+)"', LOCK_FILE.read_text())
     if match is None:
         raise CommandError(f"{LOCK_FILE} names no {PROVIDER}: restore it with 'git checkout {LOCK_FILE}'")
     return match[1]
 
 
-def _platform() -> str:
+def provider_platform() -> str:
+    """Return this machine as providers name it, such as linux_amd64."""
     machine = platform.machine().lower()
     return f"{platform.system().lower()}_{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(machine, machine) }"
 
