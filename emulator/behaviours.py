@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from emulator.asgi import App
+from emulator.aws_lambda import aliases, invocations, permissions, versions
 
 
-def install(app: App) -> App:
-    """Put every behaviour in its place and return the application that answers."""
-    return app
+def install() -> None:
+    """Put every behaviour in its place.
+
+    Raises:
+        HookError: MiniStack lacks a function that one of them stands in for.
+    """
+    for behaviour in (aliases, invocations, permissions, versions):
+        behaviour.install()

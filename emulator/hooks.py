@@ -28,15 +28,13 @@ def wrap(module: ModuleType, name: str, parameters: list[str], wrapper: Callable
             "install the pinned MiniStack with 'pip install -r requirements-dev.txt'"
         )
 
-    if inspect.iscoroutinefunction(original):
+    async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+        return await wrapper(original, *args, **kwargs)
 
-        async def replacement(*args: Any, **kwargs: Any) -> Any:
-            return await wrapper(original, *args, **kwargs)
-    else:
+    def synchronous(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, *args, **kwargs)
 
-        def replacement(*args: Any, **kwargs: Any) -> Any:
-            return wrapper(original, *args, **kwargs)
-
+    replacement: Any = asynchronous if inspect.iscoroutinefunction(original) else synchronous
     # A module that has imported the name already keeps the original: hooks go in before MiniStack serves.
-    replacement.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]
+    replacement.__signature__ = inspect.signature(original)
     setattr(module, name, replacement)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.metadata
 import os
 import signal
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from emulator import behaviours
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from emulator.asgi import App
@@ -45,7 +44,9 @@ def load(port: int, state: Path | None) -> App:
     # MiniStack reads its settings when it is imported.
     os.environ.update(_settings(port, state))
     ministack = importlib.import_module("ministack.app")
-    return behaviours.install(ministack.app)
+    importlib.import_module("emulator.behaviours").install()
+    app: App = ministack.app
+    return app
 
 
 def serve(port: int, state: Path | None) -> None:
@@ -84,7 +85,7 @@ async def _serve(app: App, port: int) -> None:
     config.bind = [f"{HOST}:{port}"]
     config.loglevel = "WARNING"
     config.keep_alive_timeout = 75
-    await serve(app, config, shutdown_trigger=stop.wait)
+    await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
 
 
 def _settings(port: int, state: Path | None) -> dict[str, Any]:
