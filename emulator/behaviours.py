@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulator.aws_lambda import aliases, invocations, permissions, versions
+from emulator.http_api import deployments, requests
 
 
 def install() -> None:
@@ -11,5 +12,5 @@ def install() -> None:
     Raises:
         HookError: MiniStack lacks a function that one of them stands in for.
     """
-    for behaviour in (aliases, invocations, permissions, versions):
+    for behaviour in (aliases, invocations, permissions, versions, deployments, requests):
         behaviour.install()

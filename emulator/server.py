@@ -85,6 +85,7 @@ async def _serve(app: App, port: int) -> None:
     config.bind = [f"{HOST}:{port}"]
     config.loglevel = "WARNING"
     config.keep_alive_timeout = 75
+    print(f"Embedded AWS answers on http://{HOST}:{port}", flush=True)
     await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
 
 
@@ -92,6 +93,7 @@ def _settings(port: int, state: Path | None) -> dict[str, Any]:
     settings = {
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
     }

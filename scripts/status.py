@@ -69,7 +69,7 @@ def show(here: stack.Stack) -> None:
     """Print a table of the stages."""
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     for heading in ("stage", "version", "weights", "revision", "config.tf", "routes", "alarms", "URL"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, no_wrap=True)
     for row in stages(here):
         table.add_row(
             row["stage"],
@@ -81,7 +81,10 @@ def show(here: stack.Stack) -> None:
             ", ".join(row["alarms"]) or "-",
             row["url"],
         )
-    rich.console.Console(soft_wrap=True).print(table)
+    console = rich.console.Console()
+    # As wide as it takes: a URL that is broken over lines cannot be copied.
+    console.width = console.measure(table, options=console.options.update(max_width=1000)).maximum
+    console.print(table)
 
 
 def _short(revision: str | None) -> str:

@@ -37,20 +37,11 @@ def _refusal(name: str, version: str | None, data: Mapping[str, Any]) -> Any:
     for wanted in (version, *weights):
         if wanted != "$LATEST" and wanted not in function["versions"]:
             return lambda_svc._function_qualifier_not_found(name, wanted)
-    if not weights:
-        return None
-    if "$LATEST" in {version, *weights}:
-        return _invalid("$LATEST is not supported for an alias pointing to more than 1 version")
-    if len(weights) > 1:
-        return _invalid("Number of items in AdditionalVersionWeights cannot be greater than 1")
-    if version in weights:
-        return _invalid(
-            f"Invalid function version {version}. Function version {version} is already included in routing"
-        )
-    if not all(0 <= weight <= 1 for weight in weights.values()):
-        return _invalid("Version weights must be between 0.0 and 1.0")
-    return None
-
-
-def _invalid(message: str) -> Any:
-    return error_response_json("InvalidParameterValueException", message, 400)
+    reasons = {
+        "$LATEST is not supported for an alias pointing to more than 1 version": "$LATEST" in {version, *weights},
+        "Number of items in AdditionalVersionWeights cannot be greater than 1": len(weights) > 1,
+        f"Function version {version} is already included in routing": version in weights,
+        "Version weights must be between 0.0 and 1.0": not all(0 <= weight <= 1 for weight in weights.values()),
+    }
+    found = [reason for reason, holds in reasons.items() if weights and holds]
+    return error_response_json("InvalidParameterValueException", found[0], 400) if found else None

@@ -54,6 +54,7 @@ class Function:
 class Outcome:
     """What came of a call: a result or an error, and the lines of the log, those of the platform among them."""
 
+    request_id: str
     result: Any
     error: Mapping[str, Any] | None
     log_stream: str
@@ -113,7 +114,7 @@ class Environment:
         lines += [f"END RequestId: {request_id}", self._report(request_id, milliseconds, answer)]
         self.init_milliseconds = None
         self.used = time.monotonic()
-        return Outcome(answer.get("result"), error, self.log_stream, lines, milliseconds)
+        return Outcome(request_id, answer.get("result"), error, self.log_stream, lines, milliseconds)
 
     def end(self) -> None:
         """Kill its process."""

@@ -39,7 +39,7 @@ class Result:
     payload: Any
     error: bool
     throttled: bool
-    version: str
+    request_id: str | None
 
 
 async def invoke(function_arn: str, event: Any, *, trace_id: str | None = None) -> Result:
@@ -56,7 +56,9 @@ async def invoke(function_arn: str, event: Any, *, trace_id: str | None = None) 
     result = await run_reentrant(
         lambda_svc._execute_function_with_config_scope, execution, event, thread_name="lambda-invoke"
     )
-    return Result(result.get("body"), bool(result.get("error")), bool(result.get("throttle")), config["Version"])
+    outcome = result.get("log_source")
+    request_id = outcome.request_id if isinstance(outcome, environments.Outcome) else None
+    return Result(result.get("body"), bool(result.get("error")), bool(result.get("throttle")), request_id)
 
 
 def install() -> None:
@@ -205,7 +207,7 @@ def _function(config: Mapping[str, Any], code: bytes) -> environments.Function:
         timeout_seconds=config.get("Timeout") or 3,
         memory_megabytes=config.get("MemorySize", 128),
         version=version,
-        log_group=(config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}",
+        log_group=_log_group(config),
         variables=variables,
     )
 
@@ -215,20 +217,20 @@ def _new_trace_id() -> str:
     return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
 
 
-def _write_logs(
-    original: Callable[..., Any], func: dict[str, Any], request_id: str, *arguments: Any, **more: Any
-) -> None:
+def _write_logs(original: Callable[..., Any], func: dict[str, Any], *arguments: Any, **more: Any) -> None:
     """Write the log of a call into the stream of its environment.
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
     """
     outcome = more.get("log_source")
-    if not isinstance(outcome, environments.Outcome):
+    if isinstance(outcome, environments.Outcome):
+        write_log(_log_group(func["config"]), outcome.log_stream, outcome.lines)
+    else:
         original(func, *arguments, **more)
-        return
-    config = func["config"]
-    group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
-    write_log(group, outcome.log_stream, outcome.lines)
+
+
+def _log_group(config: Mapping[str, Any]) -> str:
+    return str((config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}")
 
 
 def write_log(group: str, stream: str, messages: list[str]) -> None:
