@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CommandError(Exception):
@@ -43,7 +45,8 @@ def run(
     except FileNotFoundError as error:
         raise CommandError(f"{command[0]} is not installed: install it, and see that it is on the PATH") from error
     if done.returncode != 0:
-        raise CommandError(f"'{line}' failed with status {done.returncode}\n{(done.stderr or '').strip()}".strip())
+        reason = COLOUR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
+        raise CommandError(f"'{line}' failed with status {done.returncode}\n{reason}".strip())
     return done.stdout or ""
 
 

@@ -209,10 +209,11 @@ def _init(target: Target, bucket: str) -> None:
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
     arguments = [f"-backend-config={name}={value}" for name, value in backend.items()]
-    initial = {**target.environment, "TF_WORKSPACE": "default"}
-    _terraform(target, "init", "-reconfigure", "-lockfile=readonly", *arguments, environment=initial)
+    # Terraform makes no workspace that it was told to be in.
+    nowhere = {name: value for name, value in target.environment.items() if name != "TF_WORKSPACE"}
+    _terraform(target, "init", "-reconfigure", "-lockfile=readonly", *arguments, environment=nowhere)
     if target.workspace != "default":
-        _terraform(target, "workspace", "select", "-or-create", target.workspace, environment=initial)
+        _terraform(target, "workspace", "select", "-or-create", target.workspace, environment=nowhere)
     stamp.write_text(digest.hexdigest())
 
 

@@ -28,17 +28,17 @@ def install() -> None:
 
 
 def _create_function(original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
-    arn = lambda_svc._func_arn(data.get("FunctionName"))
-    if arn not in _next or not data.get("Publish"):
-        answer = original(data)
-        if answer[0] == 201 and arn in _next:
-            lambda_svc._functions[data["FunctionName"]]["next_version"] = _next[arn]
-        return answer
     answer = original({**data, "Publish": False})
     if answer[0] != 201:
         return answer
-    lambda_svc._functions[data["FunctionName"]]["next_version"] = _next[arn]
-    status, headers, body = lambda_svc._publish_version(data["FunctionName"], {})
+    name = data["FunctionName"]
+    arn = lambda_svc._func_arn(name)
+    function = lambda_svc._functions[name]
+    function["next_version"] = _next.get(arn, 1)
+    if not data.get("Publish"):
+        return answer
+    # As PublishVersion does it, which knows later on that nothing has changed since.
+    status, headers, body = lambda_svc._publish_version(name, {})
     return status, headers, json.dumps({**json.loads(body), "FunctionArn": arn}).encode()
 
 

@@ -1,0 +1,51 @@
+"""Functions and APIs for tests that would pass on AWS as well."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.python.contract.support import ECHO, Api, Client, Function
+
+
+@pytest.fixture
+def function(client: Client) -> Iterator[Function]:
+    """Give a function that is to be created, with a role; both are deleted."""
+    name = f"contract-{uuid.uuid4().hex[:8]}"
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    iam = client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    made = Function(client, name, role)
+    yield made
+    functions = client("lambda")
+    with contextlib.suppress(functions.exceptions.ResourceNotFoundException):
+        functions.delete_function(FunctionName=name)
+    iam.delete_role(RoleName=name)
+
+
+@pytest.fixture
+def api(client: Client, endpoint: str, function: Function) -> Iterator[Api]:
+    """Give an HTTP API without routes; it is deleted."""
+    gateway = client("apigatewayv2")
+    made = gateway.create_api(Name=function.name, ProtocolType="HTTP")["ApiId"]
+    yield Api(client, endpoint, function, made)
+    gateway.delete_api(ApiId=made)
+
+
+@pytest.fixture
+def echo(api: Api) -> Api:
+    """Give an API whose every request comes back as its event, on a stage that deploys automatically."""
+    api.function.create(ECHO)
+    api.permit()
+    api.route("$default", api.integrate())
+    api.stage(AutoDeploy=True, StageVariables={"colour": "blue"})
+    return api
