@@ -12,7 +12,7 @@ from command import CommandError, main
 
 
 def destroy(here: stack.Stack) -> None:
-    """Delete the stack; of an emulator, the state bucket as well, which was made there without being asked for.
+    """Delete the stack; of an emulator, the state bucket as well, once no workspace needs it.
 
     Raises:
         CommandError: Terraform fails.
@@ -21,6 +21,8 @@ def destroy(here: stack.Stack) -> None:
         raise CommandError("Terraform could not delete everything: mend what it says above, then run it again")
     if here.target.workspace == "default":
         here.config.without_versions().write(here.target.config_file)
+    else:
+        stack.delete_workspace(here.target)
     if here.target.endpoint:
         stack.delete_state(here.target)
 

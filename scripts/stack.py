@@ -209,22 +209,32 @@ def _init(target: Target, bucket: str) -> None:
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
     arguments = [f"-backend-config={name}={value}" for name, value in backend.items()]
-    # Terraform makes no workspace that it was told to be in.
-    nowhere = {name: value for name, value in target.environment.items() if name != "TF_WORKSPACE"}
-    _terraform(target, "init", "-reconfigure", "-lockfile=readonly", *arguments, environment=nowhere)
+    _terraform(target, "init", "-reconfigure", "-lockfile=readonly", *arguments, workspace=False)
     if target.workspace != "default":
-        _terraform(target, "workspace", "select", "-or-create", target.workspace, environment=nowhere)
+        _terraform(target, "workspace", "select", "-or-create", target.workspace, workspace=False)
     stamp.write_text(digest.hexdigest())
 
 
-def _terraform(target: Target, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-    return run(["terraform", *arguments], cwd=target.directory, env=environment or target.environment, quiet=True)
+def _terraform(target: Target, *arguments: str, workspace: bool = True) -> str:
+    """Run Terraform in the target's workspace; without it, where it is about to make or delete workspaces itself."""
+    environment = {name: value for name, value in target.environment.items() if workspace or name != "TF_WORKSPACE"}
+    return run(["terraform", *arguments], cwd=target.directory, env=environment, quiet=True)
+
+
+def delete_workspace(target: Target) -> None:
+    """Delete the target's workspace, which must be empty."""
+    _terraform(target, "workspace", "select", "default", workspace=False)
+    _terraform(target, "workspace", "delete", target.workspace, workspace=False)
+    (target.directory / ".terraform" / "initialised").unlink()
 
 
 def delete_state(target: Target) -> None:
-    """Delete the state bucket of an emulator with everything in it."""
+    """Delete the state bucket of an emulator, unless a state in it still has resources."""
     s3 = target.client("s3")
     bucket = _bucket_name(target)
+    for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+        if json.loads(s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read())["resources"]:
+            return
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
             s3.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
