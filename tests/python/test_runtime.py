@@ -1,0 +1,144 @@
+"""The artifact under AWS's own runtime, with the events that API Gateway sends.
+
+https://docs.aws.amazon.com/lambda/latest/dg/python-image.html, https://github.com/aws/aws-lambda-python-runtime-interface-client
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import build
+import rie
+from tests.conftest import free_port
+from tests.python.events import http_api, load_balancer
+
+ROOT = Path(__file__).parent.parent.parent
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="AWS makes its emulator for Linux alone")
+
+
+class Runtime:
+    """The runtime interface emulator with the artifact in it."""
+
+    def __init__(self, port: int, log: Path) -> None:
+        self.url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+        self.log = log
+
+    def invoke(self, event: object) -> Any:
+        request = urllib.request.Request(self.url, json.dumps(event).encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines of JSON that were logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith('{"time"')]
+
+
+@contextlib.contextmanager
+def running(directory: Path, log: Path, **environment: str) -> Iterator[Runtime]:
+    port = free_port()
+    kept = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "hello", "AWS_LAMBDA_FUNCTION_VERSION": "7"}
+    addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    addresses += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
+    # The emulator has a LOG_LEVEL of its own.
+    settings = ["/usr/bin/env", *(f"{name}={value}" for name, value in environment.items())]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [rie.path(), *addresses, *settings, sys.executable, "-m", "awslambdaric", "handler.handler"],
+            cwd=directory,
+            env=kept,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 30
+        while "exec '" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        yield Runtime(port, log)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifact, unpacked as Lambda does."""
+    directory = tmp_path_factory.mktemp("artifact")
+    build.build(ROOT / "lambda", directory / "lambda.zip")
+    with zipfile.ZipFile(directory / "lambda.zip") as archive:
+        archive.extractall(directory / "task")
+    return directory / "task"
+
+
+@pytest.fixture(scope="module")
+def runtime(artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    with running(artifact, tmp_path_factory.mktemp("runtime") / "log") as runtime:
+        yield runtime
+
+
+EVENTS = {
+    "HTTP API, 2.0": http_api,
+    "HTTP API, 2.0, stage dev": lambda method, path: http_api(method, path, "dev"),
+    "HTTP API, 1.0": lambda method, path: http_api(method, path, version="1.0"),
+    "HTTP API, 1.0, stage dev": lambda method, path: http_api(method, path, "dev", "1.0"),
+    "load balancer": load_balancer,
+}
+
+
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
+def test_it_answers_every_shape_of_event(runtime: Runtime, event: Any) -> None:
+    assert runtime.invoke(event("GET", "/")) == {
+        "statusCode": 200,
+        "headers": {"Content-Type": "text/plain; charset=utf-8"},
+        "body": "Hello, World!",
+        "isBase64Encoded": False,
+    }
+    assert runtime.invoke(event("GET", "/nowhere"))["statusCode"] == 404
+    refused = runtime.invoke(event("DELETE", "/"))
+    assert (refused["statusCode"], refused["headers"]["Allow"]) == (405, "GET, HEAD")
+
+
+def test_build_info_names_the_commit_and_the_version(runtime: Runtime, artifact: Path) -> None:
+    content = json.loads(runtime.invoke(http_api("GET", "/build-info", "dev"))["body"])
+    built = json.loads((artifact / build.BUILD_INFO).read_text())
+    assert content == {**built, "function": {"name": "hello", "version": "7", "alias": None}, "stage": "dev"}
+    assert (
+        content["long"]
+        == subprocess.check_output(["git", "log", "-1", "--format=%H", "--", "lambda"], cwd=ROOT, text=True).strip()
+    )
+
+
+def test_a_request_is_one_line_of_the_log(runtime: Runtime) -> None:
+    before = len(runtime.lines())
+    runtime.invoke(http_api("GET", "/a\nb", "dev"))
+    (line,) = runtime.lines()[before:]
+    assert line["route"] == "GET /a\nb"
+    assert (line["level"], line["status"], line["stage"], line["version"]) == ("WARNING", 404, "dev", "7")
+    assert f"START RequestId: {line['request_id']}" in runtime.log.read_text()
+
+
+def test_an_event_that_is_no_request_is_answered(runtime: Runtime) -> None:
+    assert runtime.invoke(["no request"])["statusCode"] == 400
+
+
+def test_an_unknown_log_level_ends_the_start_with_its_reason(artifact: Path, tmp_path: Path) -> None:
+    with running(artifact, tmp_path / "log", LOG_LEVEL="LOUD") as runtime:
+        with contextlib.suppress(urllib.error.HTTPError):
+            assert "LOG_LEVEL is 'LOUD'" in runtime.invoke(http_api("GET", "/"))["errorMessage"]
+        assert "LOG_LEVEL is 'LOUD'; it must be one of DEBUG, INFO" in runtime.log.read_text()
