@@ -1,0 +1,68 @@
+"""The benchmark, and the budgets that it holds the service to."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import bench
+from command import CommandError
+from tests.conftest import ROOT
+
+KEPT = {
+    "bare": {"import": 0.1, "first": 0.001, "warm": 0.001},
+    "ours": {"import": 5.0, "first": 0.1, "warm": 0.05},
+    "powertools": {"import": 100.0, "first": 1.0, "warm": 0.1},
+}
+
+
+def test_the_service_keeps_its_budgets() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/bench.py", "--processes", "5", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["missed"]) == (0, []), done.stderr
+    assert set(result["medians"]) == {"bare", "ours", "powertools"}
+
+
+def test_budgets_hold_up_to_their_limits() -> None:
+    assert bench.missed(KEPT, 16 * 1024) == []
+
+
+@pytest.mark.parametrize(
+    ("handler", "figure", "value", "sentence"),
+    [
+        ("ours", "import", 5.1, "The import takes 5.1 ms"),
+        ("powertools", "import", 99.0, "The import is 20 times"),
+        ("ours", "warm", 0.051, "A warm call takes 0.51 of"),
+    ],
+)
+def test_a_missed_budget_is_named(handler: str, figure: str, value: float, sentence: str) -> None:
+    medians = {**KEPT, handler: {**KEPT[handler], figure: value}}
+    assert any(line.startswith(sentence) for line in bench.missed(medians, 0))
+
+
+def test_a_large_artifact_is_named() -> None:
+    assert bench.missed(KEPT, 16 * 1024 + 1) == ["The artifact has 16385 bytes, over 16384"]
+
+
+def test_a_missed_budget_fails_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--processes", "1", "--calls", "1"])
+    monkeypatch.setattr(bench, "MAX_BYTES", 1)
+    with pytest.raises(CommandError, match="bytes, over 1"):
+        bench.command()
+    assert "powertools" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--processes", "--calls"])
+def test_none_at_all_is_refused(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench.py", option, "0"])
+    with pytest.raises(SystemExit, match="2"):
+        bench.command()
