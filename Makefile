@@ -79,8 +79,8 @@ bench: $(TEST_READY) ## Measure import and calls against a bare handler and Powe
 	@$(RUN) scripts/bench.py
 
 .PHONY: bootstrap
-bootstrap: $(READY) ## Once per AWS account: the state bucket, and the role that GitHub deploys with
-	@$(RUN) scripts/bootstrap.py
+bootstrap: $(READY) ## Once per AWS account, the state bucket and a deploy role: GITHUB_REPOSITORY=owner/name
+	@$(RUN) scripts/bootstrap.py $(if $(GITHUB_REPOSITORY),--github-repository $(GITHUB_REPOSITORY))
 
 .PHONY: destroy
 destroy: $(READY) ## Delete everything that deploy made

@@ -140,7 +140,7 @@ def prepare(target: Target) -> Stack:
 
 
 def _state_bucket(target: Target) -> str:
-    bucket = _bucket_name(target)
+    bucket = bucket_name(target)
     s3 = target.client("s3")
     try:
         # Somebody else's bucket of that name is no place for a state.
@@ -155,7 +155,8 @@ def _state_bucket(target: Target) -> str:
     return bucket
 
 
-def _bucket_name(target: Target) -> str:
+def bucket_name(target: Target) -> str:
+    """Return the name of the bucket of the state: STATE_BUCKET, or one per account and region."""
     return os.environ.get("STATE_BUCKET") or f"{NAME}-state-{target.account}-{target.region}"
 
 
@@ -231,7 +232,7 @@ def delete_workspace(target: Target) -> None:
 def delete_state(target: Target) -> None:
     """Delete the state bucket of an emulator, unless a state in it still has resources."""
     s3 = target.client("s3")
-    bucket = _bucket_name(target)
+    bucket = bucket_name(target)
     for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         if json.loads(s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read())["resources"]:
             return
