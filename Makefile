@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 # Looks at terraform/ without what deploying leaves there.
-TERRAFORM := TF_DATA_DIR=$(CURDIR)/.local/check $(RUN) scripts/toolchain.py
+TERRAFORM := TF_DATA_DIR=$(CURDIR)/.local/check $(RUN) scripts/toolchain.py terraform
 READY := $(VENV)/.ready
 TEST_READY := $(VENV)/.test-ready
 
@@ -42,8 +42,9 @@ check: $(READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(TERRAFORM) fmt -check -recursive terraform
-	$(TERRAFORM) -chdir=terraform init -backend=false -lockfile=readonly -no-color > /dev/null
-	$(TERRAFORM) -chdir=terraform validate -no-color
+	for root in terraform terraform/bootstrap; do \
+		$(TERRAFORM) -chdir=$$root init -backend=false -lockfile=readonly -no-color > /dev/null && \
+		$(TERRAFORM) -chdir=$$root validate -no-color || exit 1; done
 	$(RUN) -m yamllint --strict .
 	$(VENV)/bin/shellcheck .ci/run
 

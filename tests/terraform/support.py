@@ -1,0 +1,151 @@
+"""Copies of Terraform directories that tests plan and apply."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import tftest
+
+import toolchain
+from tests.conftest import ROOT
+
+SOURCE = ROOT / "terraform"
+MADE_BY_TERRAFORM = shutil.ignore_patterns(".terraform", "terraform.tfstate*", "terraform.tfvars", "*_override.tf")
+LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
+PINNED = {stage: {"function_version": "newest", "gateway_deployment": "newest"} for stage in ("dev", "test", "live")}
+GREETING = """
+def handler(event, context):
+    return {"statusCode": 200, "body": %r + " " + context.function_version}
+"""
+
+
+class Configuration:
+    """A root module in a directory of its own, initialised."""
+
+    def __init__(self, directory: Path, *, backend: dict[str, str] | None = None, terraform: Path | None = None):
+        self.directory = directory
+        environment = toolchain.environment()
+        self._terraform = tftest.TerraformTest(
+            str(directory), binary=str(terraform or toolchain.terraform()), env=environment
+        )
+        if backend is None and "backend" in (directory / "terraform.tf").read_text():
+            (directory / "backend_override.tf").write_text(LOCAL_BACKEND)
+        # tftest's own setup() deletes the lock file in the end, and takes no -lockfile.
+        given = [f"-backend-config={name}={value}" for name, value in (backend or {}).items()]
+        self.run("init", "-no-color", "-lockfile=readonly", *given)
+
+    def variables(self, **values: Any) -> Configuration:
+        """Set the variables, all of them."""
+        (self.directory / "terraform.tfvars.json").write_text(json.dumps(values))
+        return self
+
+    def plan(self) -> Any:
+        return self._terraform.plan(output=True)
+
+    def warnings(self) -> str:
+        """Plan and return what was said besides the changes."""
+        return unwrapped(self._terraform.plan())
+
+    def refusal(self) -> str:
+        """Plan, and return why that failed."""
+        try:
+            self._terraform.plan()
+        except tftest.TerraformTestError as error:
+            return unwrapped(error.cmd_error)
+        raise AssertionError("there is a plan")
+
+    def apply(self) -> str:
+        return unwrapped(self._terraform.apply())
+
+    def failing_apply(self) -> str:
+        try:
+            self._terraform.apply()
+        except tftest.TerraformTestError as error:
+            return unwrapped(error.cmd_error)
+        raise AssertionError("it was applied")
+
+    def changes(self) -> list[str]:
+        """Plan, and return the addresses of what it would change; none where the plan is empty."""
+        plan = self._terraform.plan(output=True)
+        outputs = [f"output.{name}" for name, change in plan.output_changes.items() if change["actions"] != ["no-op"]]
+        return outputs + [
+            address
+            for address, change in plan.resource_changes.items()
+            if change["change"]["actions"] not in (["no-op"], ["read"])
+        ]
+
+    def detailed_exit_code(self) -> int:
+        """Return 0 where a plan is empty, 2 where it is not."""
+        return int(self.run("plan", "-detailed-exitcode", "-no-color").retcode)
+
+    def outputs(self) -> dict[str, Any]:
+        return dict(self._terraform.output())
+
+    def destroy(self) -> None:
+        self._terraform.destroy()
+
+    def run(self, command: str, *arguments: str) -> Any:
+        return self._terraform.execute_command(command, *arguments)
+
+
+def copy(directory: Path, source: Path = SOURCE) -> Path:
+    """Copy what is committed of a Terraform directory."""
+    shutil.copytree(source, directory, ignore=MADE_BY_TERRAFORM)
+    if source != SOURCE and not (directory / ".terraform.lock.hcl").exists():
+        shutil.copyfile(SOURCE / ".terraform.lock.hcl", directory / ".terraform.lock.hcl")
+    return directory
+
+
+def write_config(directory: Path, stages: dict[str, Any], gateway_deployments: list[str] | None = None) -> None:
+    """Write config.tf with these pins."""
+    named = json.dumps(["1"] if gateway_deployments is None else gateway_deployments)
+    pins = json.dumps(stages, indent=2)
+    (directory / "config.tf").write_text(f"locals {{\n  gateway_deployments = {named}\n  stages = {pins}\n}}\n")
+
+
+def write_artifact(directory: Path, greeting: str = "Hello") -> None:
+    """Write the artifact of a root module: a function that greets and names its version."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("handler.py"), GREETING % greeting)
+    path = directory.parent / "dist" / "lambda.zip"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(buffer.getvalue())
+
+
+def unwrapped(text: str) -> str:
+    """Return what Terraform said without the frame and the line ends that a terminal gets."""
+    return " ".join(re.sub(r"[│╷╵]", " ", text).split())
+
+
+def document(resource: dict[str, Any], attribute: str = "policy") -> Any:
+    """Return the IAM document of a planned resource."""
+    return json.loads(resource["values"][attribute])
+
+
+def references(expression: dict[str, Any]) -> set[str]:
+    """Return what an expression of a plan's configuration refers to."""
+    return set(expression.get("references", []))
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def stage_url(api_id: str, stage: str, url: str) -> str:
+    """Return where a stage answers: ``url`` on AWS, below the endpoint on an emulator."""
+    endpoint = os.environ["AWS_ENDPOINT_URL"].rstrip("/")
+    return url if endpoint.endswith("amazonaws.com") else f"{endpoint}/_aws/execute-api/{api_id}/{stage}/"

@@ -1,0 +1,233 @@
+"""The root module's plan, in an account where nothing is deployed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.terraform.support import PINNED, Configuration, references, write_config
+
+STAGES = ("dev", "test", "live")
+
+
+def calls(plan: Any) -> dict[str, Any]:
+    return dict(plan.configuration["root_module"]["module_calls"])
+
+
+def planned(plan: Any, address: str) -> dict[str, Any]:
+    return dict(plan.resource_changes[address]["change"]["after"])
+
+
+def resources(plan: Any, module: str, kind: str) -> dict[str, Any]:
+    """Return the configuration of a module's resources of a type, by their names."""
+    found = calls(plan)[module]["module"]["resources"]
+    return {resource["name"]: resource for resource in found if resource["type"] == kind}
+
+
+def test_root_makes_what_the_design_names_and_nothing_else(planned_root: Any) -> None:
+    per_stage = {
+        f'module.{module}["{stage}"].{resource}'
+        for stage in STAGES
+        for module, resource in (
+            ("alias", "aws_lambda_alias.this"),
+            ("alias", "aws_lambda_permission.this"),
+            ("stage", "aws_apigatewayv2_stage.this"),
+            ("stage", "aws_cloudwatch_log_group.access"),
+        )
+    }
+    made = {
+        address
+        for address, change in planned_root.resource_changes.items()
+        if change["change"]["actions"] == ["create"] and change["mode"] == "managed"
+    }
+    assert made == per_stage | {
+        "module.api.aws_apigatewayv2_api.this",
+        'module.api.aws_apigatewayv2_deployment.this["1"]',
+        "module.api.aws_apigatewayv2_integration.this",
+        'module.api.aws_apigatewayv2_route.this["ANY /"]',
+        'module.api.aws_apigatewayv2_route.this["ANY /build-info"]',
+        "module.function.aws_cloudwatch_log_group.this",
+        "module.function.aws_iam_role.this",
+        "module.function.aws_iam_role_policy.logs",
+        "module.function.aws_lambda_function.this",
+    }
+
+
+def test_root_every_resource_has_the_services_tag(planned_root: Any) -> None:
+    tagged = {
+        address: change["change"]["after"]["tags_all"]
+        for address, change in planned_root.resource_changes.items()
+        if "tags_all" in (change["change"]["after"] or {})
+    }
+    assert len(tagged) == 10
+    assert all(tags == {"Service": "path-to-live"} for tags in tagged.values())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_root_ties_each_stage_to_the_alias_of_its_name(planned_root: Any, stage: str) -> None:
+    assert planned(planned_root, f'module.alias["{stage}"].aws_lambda_alias.this')["name"] == stage
+    made = planned(planned_root, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')
+    assert made["name"] == stage
+    assert made["stage_variables"] == {"lambdaAlias": stage}
+    assert planned(planned_root, f'module.alias["{stage}"].aws_lambda_permission.this')["qualifier"] == stage
+
+
+def test_root_wires_the_modules(planned_root: Any) -> None:
+    modules = calls(planned_root)
+    wired = {
+        name: {argument: references(value) for argument, value in call["expressions"].items() if references(value)}
+        for name, call in modules.items()
+    }
+    assert {"module.function.arn"} <= wired["api"]["function_arn"]
+    assert {"module.function.invoke_arn"} <= wired["api"]["function_invoke_arn"]
+    assert wired["api"]["deployments"] == {"local.gateway_deployments"}
+    assert wired["api"]["routes"] == {"local.routes"}
+    assert {"module.api.execution_arn"} <= wired["alias"]["api_execution_arn"]
+    assert {"module.function.version"} <= wired["alias"]["newest_version"]
+    assert {"module.function.name"} <= wired["alias"]["function_name"]
+    assert "each.value.function_version" in wired["alias"]["function_version"]
+    assert wired["alias"]["stage"] == {"each.key"}
+    assert {"module.alias", "each.key"} <= wired["stage"]["alias"]
+    assert {"module.api.id"} <= wired["stage"]["api_id"]
+    assert {"module.api.deployments"} <= wired["stage"]["deployments"]
+    assert "each.value.gateway_deployment" in wired["stage"]["deployment"]
+    assert {
+        name: references(call["for_each_expression"]) for name, call in modules.items() if "for_each_expression" in call
+    } == {
+        "alias": {"local.pins"},
+        "stage": {"local.pins"},
+    }
+
+
+def test_root_lets_each_alias_be_called_by_its_stage_alone(planned_root: Any) -> None:
+    (permission,) = resources(planned_root, "alias", "aws_lambda_permission").values()
+    assert references(permission["expressions"]["source_arn"]) == {"var.api_execution_arn", "var.stage"}
+    assert permission["expressions"]["principal"] == {"constant_value": "apigateway.amazonaws.com"}
+    assert permission["expressions"]["action"] == {"constant_value": "lambda:InvokeFunction"}
+    assert [
+        resource
+        for module in calls(planned_root)
+        for resource in resources(planned_root, module, "aws_lambda_permission")
+    ] == ["this"]
+
+
+def test_root_every_route_leads_to_the_integration_with_the_stages_alias(planned_root: Any) -> None:
+    (route,) = resources(planned_root, "api", "aws_apigatewayv2_route").values()
+    (integration,) = resources(planned_root, "api", "aws_apigatewayv2_integration").values()
+    assert "aws_apigatewayv2_integration.this.id" in references(route["expressions"]["target"])
+    assert references(integration["expressions"]["integration_uri"]) == {"var.function_invoke_arn", "var.function_arn"}
+
+
+def test_root_makes_deployments_after_the_routes(planned_root: Any) -> None:
+    (deployment,) = resources(planned_root, "api", "aws_apigatewayv2_deployment").values()
+    assert deployment["depends_on"] == ["aws_apigatewayv2_route.this"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "follows"),
+    [("dev", True), ("test", False), ("live", False)],
+)
+def test_root_lets_dev_alone_follow_the_routes(planned_root: Any, stage: str, follows: bool) -> None:
+    made = planned(planned_root, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')
+    assert made["auto_deploy"] is follows
+
+
+@pytest.mark.parametrize(("stage", "rate", "burst"), [("dev", 25, 50), ("test", 25, 50), ("live", 500, 1000)])
+def test_root_throttles_stages_lower_than_live(planned_root: Any, stage: str, rate: float, burst: int) -> None:
+    made = planned(planned_root, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')
+    (settings,) = made["default_route_settings"]
+    assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (rate, burst)
+    assert settings["detailed_metrics_enabled"] is True
+
+
+def test_root_keeps_every_log_for_a_time(planned_root: Any) -> None:
+    groups = {
+        change["change"]["after"]["name"]: change["change"]["after"]["retention_in_days"]
+        for change in planned_root.resource_changes.values()
+        if change["type"] == "aws_cloudwatch_log_group"
+    }
+    assert groups == {
+        "/aws/lambda/path-to-live": 30,
+        **{f"/aws/apigateway/path-to-live/{stage}": 30 for stage in STAGES},
+    }
+
+
+def test_root_outputs_what_scripts_and_people_need(planned_root: Any) -> None:
+    assert set(planned_root.planned_values["outputs"]) == {
+        "api_id",
+        "function_name",
+        "gateway_deployments",
+        "newest_version",
+        "routes",
+        "stages",
+    }
+    assert planned_root.planned_values["outputs"]["function_name"]["value"] == "path-to-live"
+
+
+@pytest.fixture(scope="module")
+def plan(root: Configuration) -> Any:
+    return root.variables(
+        function={"log_level": "DEBUG", "memory_megabytes": 256, "timeout_seconds": 29},
+        log_retention_days=7,
+        name="greeter",
+        region="eu-central-1",
+        tags={"Team": "greetings"},
+        throttles={"live": {"burst": 7, "requests_per_second": 3}},
+    ).plan()
+
+
+class TestVariables:
+    """Settings reach what they set."""
+
+    def test_function(self, plan: Any) -> None:
+        function = planned(plan, "module.function.aws_lambda_function.this")
+        assert function["function_name"] == "greeter"
+        assert function["environment"] == [{"variables": {"LOG_LEVEL": "DEBUG"}}]
+        assert (function["memory_size"], function["timeout"]) == (256, 29)
+
+    def test_logs(self, plan: Any) -> None:
+        group = planned(plan, "module.function.aws_cloudwatch_log_group.this")
+        assert (group["name"], group["retention_in_days"]) == ("/aws/lambda/greeter", 7)
+        access = planned(plan, 'module.stage["live"].aws_cloudwatch_log_group.access')
+        assert (access["name"], access["retention_in_days"]) == ("/aws/apigateway/greeter/live", 7)
+
+    def test_region(self, plan: Any) -> None:
+        provider = plan.configuration["provider_config"]["aws"]
+        assert references(provider["expressions"]["region"]) == {"var.region"}
+
+    def test_tags(self, plan: Any) -> None:
+        tags = planned(plan, "module.function.aws_iam_role.this")["tags_all"]
+        assert tags == {"Service": "greeter", "Team": "greetings"}
+
+    @pytest.mark.parametrize(("stage", "rate", "burst"), [("live", 3, 7), ("dev", 10, 20)])
+    def test_throttles(self, plan: Any, stage: str, rate: float, burst: int) -> None:
+        (settings,) = planned(plan, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')["default_route_settings"]
+        assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (rate, burst)
+
+
+class TestPins:
+    """What config.tf says of versions."""
+
+    def test_stages_without_version_are_named_at_every_plan(self, root: Configuration) -> None:
+        assert "Not pinned in config.tf: live, test." in root.variables().warnings()
+
+    def test_pinned_stages_are_not_warned_of(self, root: Configuration) -> None:
+        before = (root.directory / "config.tf").read_text()
+        write_config(root.directory, PINNED)
+        try:
+            assert "Not pinned" not in root.variables().warnings()
+        finally:
+            (root.directory / "config.tf").write_text(before)
+
+    def test_private_copies_are_named_and_follow_the_newest(self, root: Configuration) -> None:
+        root.run("workspace", "new", "alice")
+        try:
+            plan = root.variables().plan()
+            said = root.warnings()
+        finally:
+            root.run("workspace", "select", "default")
+        assert planned(plan, "module.function.aws_lambda_function.this")["function_name"] == "path-to-live-alice"
+        assert planned(plan, "module.api.aws_apigatewayv2_api.this")["name"] == "path-to-live-alice"
+        assert planned(plan, 'module.stage["live"].aws_apigatewayv2_stage.this')["auto_deploy"] is True
+        assert "Not pinned" not in said

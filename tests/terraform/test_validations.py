@@ -1,0 +1,183 @@
+"""Every validation and precondition, with the plan that it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.terraform.support import PINNED, SOURCE, Configuration, copy, write_config
+
+ROOT_VARIABLES = [
+    (
+        {"function": {"log_level": "debug"}},
+        "function.log_level must be DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+    ),
+    ({"function": {"memory_megabytes": 127}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
+    ({"function": {"memory_megabytes": 10241}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
+    ({"function": {"memory_megabytes": 128.5}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
+    ({"function": {"timeout_seconds": 30}}, "function.timeout_seconds must be a whole number from 1 to 29."),
+    ({"function": {"timeout_seconds": 0}}, "function.timeout_seconds must be a whole number from 1 to 29."),
+    ({"log_retention_days": 31}, "log_retention_days must be a number of days that CloudWatch Logs knows: 1, 3, 5,"),
+    ({"name": "Path"}, "name must be 2 to 32 lower-case letters, digits and hyphens, starting with a letter."),
+    ({"name": "p" * 33}, "name must be 2 to 32 lower-case letters, digits and hyphens, starting with a letter."),
+    ({"region": "London"}, "region must be the code of an AWS region, such as eu-west-2."),
+    ({"tags": {"AWS:cost": "1"}}, "tags must have keys of 1 to 128 characters that do not start with aws:"),
+    (
+        {"throttles": {"prod": {"burst": 1, "requests_per_second": 1}}},
+        "throttles must name stages of config.tf: dev, live, test.",
+    ),
+    (
+        {"throttles": {"live": {"burst": 0, "requests_per_second": 1}}},
+        "throttles must allow at least one request at once and one per second: 0 would close the stage.",
+    ),
+    (
+        {"throttles": {"live": {"burst": 1, "requests_per_second": 0}}},
+        "throttles must allow at least one request at once and one per second: 0 would close the stage.",
+    ),
+]
+
+CONFIGURATIONS: list[tuple[dict[str, Any], list[str], str]] = [
+    (
+        {"live": {"function_version": "seven", "gateway_deployment": "1"}},
+        ["1"],
+        'Stage live: function_version must be the number of a version or "newest", not "seven".',
+    ),
+    (
+        {"live": {"function_version": "0", "gateway_deployment": "1"}},
+        ["1"],
+        'Stage live: function_version must be the number of a version or "newest", not "0".',
+    ),
+    (
+        {"live": {"function_version": "newest", "gateway_deployment": "3"}},
+        ["1", "2"],
+        'Stage live is pinned to the gateway deployment "3", which is not in gateway_deployments. '
+        'Pin it in config.tf to "newest" or to one of: 1, 2.',
+    ),
+    (
+        PINNED,
+        ["newest"],
+        "gateway_deployments must hold names of 1 to 64 letters, digits, dots, hyphens and underscores, other than",
+    ),
+    (
+        PINNED,
+        ["with space"],
+        "gateway_deployments must hold names of 1 to 64 letters, digits, dots, hyphens and underscores, other than",
+    ),
+    (PINNED, ["1", "1"], "gateway_deployments must hold each name once."),
+    (
+        {"7": {"function_version": "newest", "gateway_deployment": "newest"}},
+        ["1"],
+        '"7" cannot name a stage: 1 to 128 letters, digits, hyphens and underscores, not digits alone.',
+    ),
+]
+
+
+def test_root_plans_without_any_of_them(planned_root: Any) -> None:
+    assert not planned_root.errored
+
+
+@pytest.mark.parametrize(("variables", "message"), ROOT_VARIABLES)
+def test_root_refuses_a_variable(root: Configuration, variables: dict[str, Any], message: str) -> None:
+    refusal = root.variables(**variables).refusal()
+    assert message in refusal
+    assert refusal.count("Error:") == 1
+
+
+@pytest.fixture
+def configured(root: Configuration) -> Iterator[Callable[..., str]]:
+    """Give a function that returns why a config.tf is refused."""
+    before = (root.directory / "config.tf").read_text()
+
+    def refusal(stages: dict[str, Any], gateway_deployments: list[str]) -> str:
+        write_config(root.directory, stages, gateway_deployments)
+        # throttles speak of the stages that config.tf has.
+        return root.variables(throttles={}).refusal()
+
+    yield refusal
+    (root.directory / "config.tf").write_text(before)
+
+
+@pytest.mark.parametrize(("stages", "gateway_deployments", "message"), CONFIGURATIONS)
+def test_root_refuses_a_config(
+    configured: Callable[..., str], stages: dict[str, Any], gateway_deployments: list[str], message: str
+) -> None:
+    refusal = configured(stages, gateway_deployments)
+    assert message in refusal
+    assert refusal.count("Error:") == 1
+
+
+def test_root_refuses_to_deploy_without_an_artifact(root: Configuration) -> None:
+    artifact = root.directory.parent / "dist" / "lambda.zip"
+    hidden = artifact.rename(artifact.with_suffix(".hidden"))
+    try:
+        refusal = root.variables().refusal()
+    finally:
+        hidden.rename(artifact)
+    assert "There is no artifact at ./../dist/lambda.zip. Build it first: make build." in refusal
+
+
+def test_root_refuses_a_workspace_too_long_for_a_name(root: Configuration) -> None:
+    workspace = "w" * 60
+    root.run("workspace", "new", workspace)
+    try:
+        refusal = root.variables().refusal()
+    finally:
+        root.run("workspace", "select", "default")
+    assert f'"path-to-live-{workspace}" cannot name a function' in refusal
+    assert "Choose a shorter or simpler workspace name." in refusal
+
+
+@pytest.mark.parametrize("stage", ["7", "$default", "with space"])
+def test_alias_refuses_a_stage(module: Callable[[str], Configuration], stage: str) -> None:
+    refusal = (
+        module("alias")
+        .variables(
+            api_execution_arn="arn:aws:execute-api:eu-west-2:000000000000:abc",
+            function_name="greeter",
+            function_version="9",
+            newest_version="9",
+            stage=stage,
+        )
+        .refusal()
+    )
+    assert f'"{stage}" cannot name a stage: 1 to 128 letters, digits, hyphens and underscores' in refusal
+
+
+def test_alias_refuses_a_version_that_is_not_yet(module: Callable[[str], Configuration]) -> None:
+    refusal = (
+        module("alias")
+        .variables(
+            api_execution_arn="arn:aws:execute-api:eu-west-2:000000000000:abc",
+            function_name="greeter",
+            function_version="10",
+            newest_version="9",
+            stage="live",
+        )
+        .refusal()
+    )
+    assert (
+        "Stage live is pinned to version 10, but the newest version of greeter is 9. Pin it in config.tf to a "
+        "version that exists, or remove its function_version to start at the newest."
+    ) in refusal
+
+
+@pytest.fixture(scope="module")
+def bootstrap(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Configuration:
+    return Configuration(copy(tmp_path_factory.mktemp("bootstrap") / "bootstrap", SOURCE / "bootstrap"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"github_repository": "octocat"}, "github_repository must be owner/name, as in octocat/hello-world."),
+        ({"github_repository": "octocat/*"}, "github_repository must be owner/name, as in octocat/hello-world."),
+        ({"stages": ["live", "*"]}, "stages must be names of letters, digits, hyphens and underscores: a wildcard"),
+        ({"state_retention_days": 0}, "state_retention_days must be at least 1."),
+    ],
+)
+def test_bootstrap_refuses_a_variable(bootstrap: Configuration, variables: dict[str, Any], message: str) -> None:
+    refusal = bootstrap.variables(**variables).refusal()
+    assert message in refusal
+    assert refusal.count("Error:") == 1
