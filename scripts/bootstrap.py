@@ -49,7 +49,7 @@ def bootstrap(to: target.Target, github_repository: str | None) -> None:
     else:
         override.unlink(missing_ok=True)
         _init(to, directory, bucket, "-reconfigure")
-        if BUCKET not in _terraform(to, directory, "state", "list", show=False).split():
+        if BUCKET not in _resources(to, directory):
             _terraform(to, directory, "import", BUCKET, bucket, show=False)
         _apply(to, directory, github_repository)
     outputs = _outputs(to, directory)
@@ -78,6 +78,11 @@ def _apply(to: target.Target, directory: Path, github_repository: str | None) ->
     repository = github_repository or _outputs(to, directory).get("github_repository")
     given = [f"-var=github_repository={repository}"] if repository else []
     _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *given, show=True)
+
+
+def _resources(to: target.Target, directory: Path) -> set[str]:
+    state = json.loads(_terraform(to, directory, "show", "-json", show=False))
+    return {resource["address"] for resource in state.get("values", {}).get("root_module", {}).get("resources", [])}
 
 
 def _outputs(to: target.Target, directory: Path) -> dict[str, Any]:

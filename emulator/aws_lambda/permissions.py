@@ -17,8 +17,9 @@ from emulator import hooks
 
 
 def install() -> None:
-    """Put this in front of MiniStack's own AddPermission."""
+    """Put this in front of MiniStack's own AddPermission and GetPolicy."""
     hooks.wrap(lambda_svc, "_add_permission", ["func_name", "data", "query_params", "path_qualifier"], _add_permission)
+    hooks.wrap(lambda_svc, "_get_policy", ["func_name", "query_params", "path_qualifier"], _get_policy)
 
 
 def allows(function_arn: str, principal: str, source_arn: str) -> bool:
@@ -82,3 +83,28 @@ def _add_permission(
             statement["Sid"] = sid
             body = json.dumps({"Statement": json.dumps(statement)}).encode()
     return status, headers, body
+
+
+def _get_policy(
+    original: Callable[..., Any],
+    func_name: str,
+    query_params: Mapping[str, Any] | None = None,
+    path_qualifier: str | None = None,
+) -> Any:
+    """Return the function's own policy where no qualifier is named: MiniStack returns those of all of them.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_GetPolicy.html
+    """
+    answer = original(func_name, query_params, path_qualifier)
+    status, headers, body = answer
+    if status != 200 or lambda_svc._qualifier_from_path_or_query(path_qualifier, query_params):
+        return answer
+    resource = lambda_svc._policy_resource_arn(func_name, None)
+    content = json.loads(body)
+    policy = json.loads(content["Policy"])
+    policy["Statement"] = [statement for statement in policy["Statement"] if statement["Resource"] == resource]
+    if not policy["Statement"]:
+        return lambda_svc.error_response_json(
+            "ResourceNotFoundException", "The resource you requested does not exist.", 404
+        )
+    return status, headers, json.dumps(content | {"Policy": json.dumps(policy)}).encode()

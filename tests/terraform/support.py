@@ -7,8 +7,6 @@ import json
 import os
 import re
 import shutil
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -135,14 +133,6 @@ def document(resource: dict[str, Any], attribute: str = "policy") -> Any:
 def references(expression: dict[str, Any]) -> set[str]:
     """Return what an expression of a plan's configuration refers to."""
     return set(expression.get("references", []))
-
-
-def get(url: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 def stage_url(api_id: str, stage: str, url: str) -> str:

@@ -23,8 +23,9 @@ def permit(function: Function, qualifier: str | None, statement: str = "one") ->
     )
 
 
-def policy(function: Function, qualifier: str) -> list[dict[str, Any]]:
-    answer = function.api.get_policy(FunctionName=function.name, Qualifier=qualifier)
+def policy(function: Function, qualifier: str | None = None) -> list[dict[str, Any]]:
+    named = {"Qualifier": qualifier} if qualifier else {}
+    answer = function.api.get_policy(FunctionName=function.name, **named)
     statements: list[dict[str, Any]] = json.loads(answer["Policy"])["Statement"]
     return statements
 
@@ -59,3 +60,14 @@ def test_statement_is_removed_from_its_own_qualifier_alone(function: Function) -
     with pytest.raises(botocore.exceptions.ClientError) as missing:
         policy(function, "dev")
     assert missing.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def test_policy_of_the_function_is_not_that_of_its_aliases(function: Function) -> None:
+    function.create(SOURCE)
+    function.alias("dev", "1")
+    permit(function, "dev")
+    with pytest.raises(botocore.exceptions.ClientError) as missing:
+        policy(function)
+    permit(function, None)
+    assert missing.value.response["Error"]["Code"] == "ResourceNotFoundException"
+    assert [statement["Resource"] for statement in policy(function)] == [function.arn]

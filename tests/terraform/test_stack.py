@@ -1,0 +1,238 @@
+"""The root module applied, with its state in S3: one stack, step after step, each resting on the one before."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REGION, get
+from tests.python.contract.support import eventually
+from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
+from tests.terraform.test_modules import ACCESS_LOG
+
+NEWEST = {"function_version": "newest", "gateway_deployment": "newest"}
+ROUTES = 'toset(["ANY /", "ANY /build-info"])'
+
+
+@dataclass
+class Stack:
+    configuration: Configuration
+    client: Callable[[str], Any]
+    name: str
+    bucket: str
+
+    @property
+    def directory(self) -> Path:
+        return self.configuration.directory
+
+    def url(self, stage: str, path: str = "") -> str:
+        outputs = self.configuration.outputs()
+        return stage_url(outputs["api_id"], stage, outputs["stages"][stage]["url"]) + path
+
+    def answers(self, path: str = "") -> dict[str, str]:
+        """Return what every stage answers, the status where that is not 200."""
+        answers = {stage: get(self.url(stage, path)) for stage in ("dev", "test", "live")}
+        return {stage: body if status == 200 else str(status) for stage, (status, body) in answers.items()}
+
+    def alias(self, stage: str) -> Any:
+        return self.client("lambda").get_alias(FunctionName=self.name, Name=stage)
+
+    def pin(self, deployments: list[str], test: tuple[Any, str], live: tuple[Any, str]) -> None:
+        stages = {"dev": NEWEST} | {
+            stage: {"function_version": version, "gateway_deployment": deployment}
+            for stage, (version, deployment) in (("test", test), ("live", live))
+        }
+        write_config(self.directory, stages, deployments)
+
+
+@pytest.fixture(scope="module")
+def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    name = f"stack-{uuid.uuid4().hex[:8]}"
+    bucket = f"{name}-state"
+    s3 = client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    directory = copy(tmp_path_factory.mktemp("stack") / "terraform")
+    write_artifact(directory)
+    backend = {"bucket": bucket, "region": REGION, "use_path_style": "true"}
+    stack = Stack(Configuration(directory, backend=backend).variables(name=name), client, name, bucket)
+    stack.configuration.apply()
+    yield stack
+    stack.configuration.destroy()
+    for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+        s3.delete_object(Bucket=bucket, Key=item["Key"])
+    s3.delete_bucket(Bucket=bucket)
+
+
+class TestStack:
+    def test_every_stage_answers_after_the_first_apply(self, stack: Stack) -> None:
+        assert stack.answers() == {"dev": "Hello 1", "test": "Hello 1", "live": "Hello 1"}
+
+    def test_plan_is_empty_right_after(self, stack: Stack) -> None:
+        assert stack.configuration.detailed_exit_code() == 0
+
+    def test_state_lies_in_the_bucket_unlocked(self, stack: Stack) -> None:
+        items = stack.client("s3").list_objects_v2(Bucket=stack.bucket)["Contents"]
+        assert [item["Key"] for item in items] == ["path-to-live.tfstate"]
+
+    def test_a_locked_state_is_left_alone(self, stack: Stack) -> None:
+        s3, lock = stack.client("s3"), "path-to-live.tfstate.tflock"
+        holder = {"ID": str(uuid.uuid4()), "Operation": "OperationTypeApply", "Who": "someone@elsewhere"}
+        s3.put_object(Bucket=stack.bucket, Key=lock, Body=json.dumps(holder))
+        refusal = stack.configuration.refusal()
+        s3.delete_object(Bucket=stack.bucket, Key=lock)
+        assert "Error acquiring the state lock" in refusal
+        assert "someone@elsewhere" in refusal
+
+    def test_role_may_write_its_own_log_and_nothing_else(self, stack: Stack) -> None:
+        iam = stack.client("iam")
+        group = stack.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.name}")["logGroups"]
+        assert iam.list_role_policies(RoleName=stack.name)["PolicyNames"] == ["logs"]
+        assert iam.list_attached_role_policies(RoleName=stack.name)["AttachedPolicies"] == []
+        assert iam.get_role_policy(RoleName=stack.name, PolicyName="logs")["PolicyDocument"] == {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "WriteToItsOwnLogGroup",
+                    "Effect": "Allow",
+                    "Action": ["logs:PutLogEvents", "logs:CreateLogStream"],
+                    "Resource": f"{group[0]['arn'].removesuffix(':*')}:*",
+                }
+            ],
+        }
+
+    @pytest.mark.parametrize("stage", ["dev", "test", "live"])
+    def test_alias_may_be_called_by_its_stage_alone(self, stack: Stack, stage: str) -> None:
+        functions = stack.client("lambda")
+        policy = json.loads(functions.get_policy(FunctionName=stack.name, Qualifier=stage)["Policy"])
+        (statement,) = policy["Statement"]
+        account = functions.get_function(FunctionName=stack.name)["Configuration"]["FunctionArn"].split(":")[4]
+        api = stack.configuration.outputs()["api_id"]
+        assert statement == {
+            "Sid": f"stage-{stage}",
+            "Effect": "Allow",
+            "Principal": {"Service": "apigateway.amazonaws.com"},
+            "Action": "lambda:InvokeFunction",
+            "Resource": f"arn:aws:lambda:{REGION}:{account}:function:{stack.name}:{stage}",
+            "Condition": {"ArnLike": {"AWS:SourceArn": f"arn:aws:execute-api:{REGION}:{account}:{api}/{stage}/*"}},
+        }
+
+    def test_function_without_alias_may_be_called_by_nobody(self, stack: Stack) -> None:
+        functions = stack.client("lambda")
+        for qualifier in ({}, {"Qualifier": "1"}):
+            with pytest.raises(functions.exceptions.ResourceNotFoundException):
+                functions.get_policy(FunctionName=stack.name, **qualifier)
+
+    def test_access_log_tells_of_each_request(self, stack: Stack) -> None:
+        group = f"/aws/apigateway/{stack.name}/dev"
+        assert get(stack.url("dev", "build-info"))[0] == 200
+        logs = stack.client("logs")
+
+        def lines() -> list[dict[str, str]]:
+            events = logs.filter_log_events(logGroupName=group)["events"]
+            return [line for event in events if (line := json.loads(event["message"]))["path"].endswith("/build-info")]
+
+        line = eventually(lines)[-1]
+        assert set(line) == ACCESS_LOG
+        assert (line["method"], line["status"], line["stage"]) == ("GET", "200", "dev")
+        assert line["routeKey"] == "ANY /build-info"
+        assert line["lambdaRequestId"] not in {"", "-"}
+
+    @pytest.mark.parametrize(("stage", "rate", "burst"), [("dev", 25, 50), ("test", 25, 50), ("live", 500, 1000)])
+    def test_stage_is_throttled(self, stack: Stack, stage: str, rate: float, burst: int) -> None:
+        made = stack.client("apigatewayv2").get_stage(ApiId=stack.configuration.outputs()["api_id"], StageName=stage)
+        settings = made["DefaultRouteSettings"]
+        assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (rate, burst)
+
+    def test_change_reaches_the_stages_that_follow_the_newest(self, stack: Stack) -> None:
+        stack.pin(["1"], test=("1", "1"), live=("1", "1"))
+        write_artifact(stack.directory, "Good day")
+        stack.configuration.apply()
+        assert stack.answers() == {"dev": "Good day 2", "test": "Hello 1", "live": "Hello 1"}
+        assert stack.configuration.detailed_exit_code() == 0
+
+    def test_number_pins_as_well_as_a_string(self, stack: Stack) -> None:
+        stack.pin(["1"], test=(1, "1"), live=(1, "1"))
+        assert stack.configuration.detailed_exit_code() == 0
+
+    def test_weights_are_the_release_engines(self, stack: Stack) -> None:
+        weights = {"AdditionalVersionWeights": {"2": 0.1}}
+        stack.client("lambda").update_alias(FunctionName=stack.name, Name="live", RoutingConfig=weights)
+        assert stack.configuration.detailed_exit_code() == 0
+
+    def test_apply_for_another_stage_does_not_disturb_them(self, stack: Stack) -> None:
+        before = stack.alias("live")
+        stack.pin(["1"], test=("2", "1"), live=("1", "1"))
+        assert stack.configuration.changes() == [
+            "output.stages",
+            'module.alias["test"].aws_lambda_alias.this',
+        ]
+        stack.configuration.apply()
+        after = stack.alias("live")
+        stack.client("lambda").update_alias(
+            FunctionName=stack.name, Name="live", RoutingConfig={"AdditionalVersionWeights": {}}
+        )
+        assert after["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.1}}
+        assert after["RevisionId"] == before["RevisionId"]
+        assert stack.answers() == {"dev": "Good day 2", "test": "Good day 2", "live": "Hello 1"}
+
+    def test_new_route_reaches_the_stages_that_follow_the_routes(self, stack: Stack) -> None:
+        main = stack.directory / "main.tf"
+        text = main.read_text()
+        assert ROUTES in text
+        main.write_text(text.replace(ROUTES, 'toset(["ANY /", "ANY /build-info", "ANY /ping"])'))
+        stack.configuration.apply()
+        assert stack.answers("ping") == {"dev": "Good day 2", "test": "404", "live": "404"}
+        assert stack.configuration.detailed_exit_code() == 0
+
+    def test_new_route_reaches_a_stage_by_a_new_deployment(self, stack: Stack) -> None:
+        stack.pin(["1", "2"], test=("2", "2"), live=("1", "1"))
+        stack.configuration.apply()
+        assert stack.answers("ping") == {"dev": "Good day 2", "test": "Good day 2", "live": "404"}
+        held = stack.configuration.outputs()
+        assert held["gateway_deployments"]["2"]["routes"] == held["routes"]
+        assert held["gateway_deployments"]["1"]["routes"] != held["routes"]
+        assert stack.configuration.detailed_exit_code() == 0
+
+    def test_deployment_in_use_cannot_be_removed(self, stack: Stack) -> None:
+        stack.pin(["2"], test=("2", "2"), live=("1", "1"))
+        assert 'Stage live is pinned to the gateway deployment "1"' in stack.configuration.refusal()
+
+    def test_deployment_is_left_and_removed_in_one_apply(self, stack: Stack) -> None:
+        stack.pin(["2"], test=("2", "2"), live=("1", "2"))
+        stack.configuration.apply()
+        outputs = stack.configuration.outputs()
+        kept = stack.client("apigatewayv2").get_deployments(ApiId=outputs["api_id"])["Items"]
+        pinned = outputs["gateway_deployments"]["2"]["id"]
+        assert [item["DeploymentId"] for item in kept if not item.get("AutoDeployed")] == [pinned]
+        assert stack.answers("ping")["live"] == "Hello 1"
+
+    def test_version_that_was_deleted_stops_the_apply(self, stack: Stack) -> None:
+        write_artifact(stack.directory, "Good evening")
+        stack.configuration.apply()
+        stack.pin(["2"], test=("3", "2"), live=("1", "2"))
+        stack.configuration.apply()
+        stack.client("lambda").delete_function(FunctionName=stack.name, Qualifier="2")
+        stack.pin(["2"], test=("2", "2"), live=("1", "2"))
+        refusal = stack.configuration.failing_apply()
+        stack.pin(["2"], test=("3", "2"), live=("1", "2"))
+        assert "ResourceNotFoundException" in refusal
+        # Outputs are said anew after a failure; resources stay as they are.
+        assert stack.configuration.changes() == ["output.stages"]
+        assert stack.answers() == {"dev": "Good evening 3", "test": "Good evening 3", "live": "Hello 1"}
+
+    def test_destroy_leaves_nothing(self, stack: Stack) -> None:
+        stack.configuration.destroy()
+        left = {
+            "functions": stack.client("lambda").list_functions()["Functions"],
+            "apis": stack.client("apigatewayv2").get_apis()["Items"],
+            "roles": stack.client("iam").list_roles()["Roles"],
+            "log groups": stack.client("logs").describe_log_groups()["logGroups"],
+        }
+        found = {kind: [item for item in items if stack.name in str(item)] for kind, items in left.items()}
+        assert found == {"functions": [], "apis": [], "roles": [], "log groups": []}
