@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -91,11 +90,6 @@ def stop() -> bool:
             raise CommandError(f"Embedded AWS does not end: see {LOG}, or end it with 'kill -9 {running['pid']}'")
         time.sleep(0.05)
     return True
-
-
-def forget() -> None:
-    """Delete the state that was kept."""
-    shutil.rmtree(STATE, ignore_errors=True)
 
 
 def answers(address: str) -> bool:
