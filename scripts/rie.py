@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import platform
@@ -61,6 +62,7 @@ def fetch() -> None:
 
 def command() -> int:
     """Return 0 where the emulator is there, or this system cannot run it: it is made for Linux."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     if sys.platform == "linux":
         fetch()
     return 0

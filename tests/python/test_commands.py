@@ -1,0 +1,133 @@
+"""What commands say where they cannot do what was asked: the remedy, and nothing is changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.checkout import Checkout
+from tests.conftest import REGION, ROOT, free_port
+
+BUCKET = f"path-to-live-state-000000000000-{REGION}"
+COMMANDS = sorted(path for path in (ROOT / "scripts").glob("*.py") if '__name__ == "__main__"' in path.read_text())
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("commands") / "checkout")
+
+
+@pytest.fixture
+def aws(endpoint: str, client: Callable[[str], Any]) -> Iterator[dict[str, str]]:
+    """Give the variables of an AWS account, empty but for what a test puts there: boto3 and Terraform read them."""
+    yield {
+        "TARGET": "aws",
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": REGION,
+    }
+    assert client("lambda").list_functions()["Functions"] == []
+    assert client("apigatewayv2").get_apis()["Items"] == []
+
+
+def refused(checkout: Checkout, command: str, **environment: str) -> str:
+    """Return what a command says that fails, within seconds, and leaves the repository as it was."""
+    began = time.monotonic()
+    done = checkout.run(command, **environment)
+    assert done.returncode != 0, done.stdout
+    assert time.monotonic() - began < 30
+    assert "Traceback" not in done.stderr
+    assert checkout.git("status", "--porcelain") == ""
+    return " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("script", COMMANDS, ids=lambda path: path.name)
+def test_command_has_help(script: Any) -> None:
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: {script.name}")
+
+
+@pytest.mark.parametrize("arguments", ["deploy", "plan", "status", "promote FROM=dev TO=test", "destroy CONFIRM=1"])
+def test_command_without_credentials_says_how_to_give_them(checkout: Checkout, arguments: str) -> None:
+    said = refused(
+        checkout,
+        f"make {arguments}",
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_SHARED_CREDENTIALS_FILE="/nowhere",
+        AWS_CONFIG_FILE="/nowhere",
+    )
+    assert "No AWS account can be reached" in said
+    assert "Give credentials in the usual way (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login')" in said
+    assert "TARGET=local" in said
+
+
+@pytest.mark.parametrize("arguments", ["deploy", "plan", "status", "promote FROM=dev TO=test"])
+def test_command_without_state_bucket_says_how_to_make_it(
+    checkout: Checkout, aws: dict[str, str], client: Callable[[str], Any], arguments: str
+) -> None:
+    said = refused(checkout, f"make {arguments}", **aws)
+    assert f"Account 000000000000 has no bucket {BUCKET}" in said
+    assert "make it with 'make bootstrap', or name another in STATE_BUCKET" in said
+    assert client("s3").list_buckets()["Buckets"] == []
+
+
+def test_command_looks_for_the_bucket_that_is_named(checkout: Checkout, aws: dict[str, str]) -> None:
+    assert "has no bucket mine " in refused(checkout, "make plan", STATE_BUCKET="mine", **aws)
+
+
+@pytest.fixture
+def state_bucket(client: Callable[[str], Any]) -> Iterator[None]:
+    s3 = client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    yield
+    assert s3.list_objects_v2(Bucket=BUCKET).get("Contents", []) == []
+    s3.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.mark.usefixtures("state_bucket")
+class TestAccountWithoutStack:
+    def test_an_unknown_stage_is_refused(self, checkout: Checkout, aws: dict[str, str]) -> None:
+        assert "has no stage 'prod', but dev, test, live" in refused(checkout, "make deploy STAGE=prod", **aws)
+
+    def test_nothing_is_deployed_without_an_artifact(self, checkout: Checkout, aws: dict[str, str]) -> None:
+        assert "There is no artifact: run 'make build' first" in refused(checkout, "make deploy", **aws)
+
+    def test_status_says_that_nothing_is_deployed(self, checkout: Checkout, aws: dict[str, str]) -> None:
+        assert "Nothing is deployed: run 'make build deploy'" in refused(checkout, "make status", **aws)
+
+    def test_destroy_asks(self, checkout: Checkout, aws: dict[str, str]) -> None:
+        assert "CONFIRM=" in refused(checkout, "make destroy", **aws)
+
+
+def test_target_is_aws_or_local(checkout: Checkout) -> None:
+    said = refused(checkout, "make plan TARGET=cloud")
+    assert "TARGET=cloud is unknown: use TARGET=local for embedded AWS, or TARGET=aws" in said
+
+
+def test_promote_wants_two_stages(checkout: Checkout) -> None:
+    assert "name the stages, as in: make promote FROM=dev TO=test" in refused(checkout, "make promote FROM=dev")
+
+
+@pytest.mark.parametrize("command", ["make local", "make plan"])
+def test_endpoint_that_does_not_answer_is_named(checkout: Checkout, command: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert url in refused(checkout, command, AWS_ENDPOINT_URL=url, AWS_MAX_ATTEMPTS="1")
+
+
+def test_profile_that_does_not_exist_is_named(checkout: Checkout) -> None:
+    said = refused(checkout, "make plan TARGET=aws", AWS_PROFILE="nobody")
+    assert "nobody" in said
+    assert "see 'aws configure list-profiles'" in said
+
+
+def test_make_without_target_prints_help(checkout: Checkout) -> None:
+    said = checkout.make("")
+    for target in ("local", "test", "deploy", "promote", "status", "destroy"):
+        assert f"\n  {target} " in said
