@@ -33,6 +33,7 @@ class Checkout:
             for found in (ROOT / ".local").glob(shared):
                 (path / ".local" / found.name).symlink_to(found)
         self.port = str(free_port())
+        self.ran: list[str] = []
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
 
@@ -43,9 +44,14 @@ class Checkout:
             name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "GIT_", "MAKE"))
         }
         mirror = os.environ.get("TF_PLUGIN_MIRROR")
+        if kept.pop("COVERAGE_PROCESS_CONFIG", None):
+            # Measured as the files that they are copies of: see [tool.coverage.paths].
+            kept["COVERAGE_PROCESS_START"] = str(self.path / "pyproject.toml")
+            kept["COVERAGE_FILE"] = str(ROOT / ".coverage")
         return kept | {"PORT": self.port} | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        self.ran.append(command)
         return subprocess.run(
             command.split(),
             cwd=self.path,

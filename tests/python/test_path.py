@@ -217,6 +217,10 @@ class TestDay:
         assert done.returncode != 0
         assert "start it with 'make local'" in done.stderr
 
+    def test_it_was_the_readmes_day(self, checkout: Checkout) -> None:
+        """Every command of the README has run above as it stands there, but for the one that runs these tests."""
+        assert set(COMMANDS) - {"make test"} <= set(checkout.ran)
+
     @staticmethod
     def ping(checkout: Checkout) -> dict[str, int]:
         return {stage: get(f"{row['url']}ping")[0] for stage, row in checkout.status().items()}
