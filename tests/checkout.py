@@ -39,10 +39,9 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The developer's own, without settings that would lead elsewhere."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_", "GIT_", "MAKE"))
-        }
+        """The developer's own, without settings that would lead elsewhere: make exports its own to these tests."""
+        settings = ("AWS_", "TF_", "GIT_", "MAKE", "TARGET", "CONFIRM", "STATE_BUCKET", "WORKSPACE", "MFLAGS")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
         mirror = os.environ.get("TF_PLUGIN_MIRROR")
         if kept.pop("COVERAGE_PROCESS_CONFIG", None):
             # Measured as the files that they are copies of: see [tool.coverage.paths].
