@@ -11,6 +11,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from emulator import clock
+
 if TYPE_CHECKING:
     from emulator.asgi import App
 
@@ -23,10 +25,11 @@ class ServerError(RuntimeError):
     """Embedded AWS cannot start; the message names the remedy."""
 
 
-def load(port: int, state: Path | None) -> App:
+def load(port: int, state: Path | None, speed: float = 1) -> App:
     """Return embedded AWS as an ASGI application. Once per process: MiniStack's state is global.
 
-    ``state`` is the directory that keeps everything over a restart; without it, all is forgotten.
+    ``state`` is the directory that keeps everything over a restart; without it, all is forgotten. ``speed`` is how many
+    of AWS's seconds pass in a real one, where AWS is slow: see ``clock``.
 
     Raises:
         ServerError: MiniStack is missing or of another version.
@@ -42,21 +45,21 @@ def load(port: int, state: Path | None) -> App:
             "run 'pip install -r requirements-dev.txt'"
         )
     # MiniStack reads its settings when it is imported.
-    os.environ.update(_settings(port, state))
+    os.environ.update(_settings(port, state, speed))
     ministack = importlib.import_module("ministack.app")
     importlib.import_module("emulator.behaviours").install()
     app: App = ministack.app
     return app
 
 
-def serve(port: int, state: Path | None) -> None:
+def serve(port: int, state: Path | None, speed: float = 1) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
         ServerError: the port is taken, or as for ``load``.
     """
     check_port(port)
-    app = load(port, state)
+    app = load(port, state, speed)
     asyncio.run(_serve(app, port))
 
 
@@ -89,13 +92,15 @@ async def _serve(app: App, port: int) -> None:
     await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
 
 
-def _settings(port: int, state: Path | None) -> dict[str, Any]:
+def _settings(port: int, state: Path | None, speed: float) -> dict[str, Any]:
     settings = {
         "BIND_HOST": HOST,
+        clock.VARIABLE: str(speed),
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
+        "SFN_WAIT_SCALE": str(1 / speed),
     }
     if state is not None:
         settings |= {

@@ -20,6 +20,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
+# Of embedded AWS: a minute of metrics, waits and alarms passes in a second.
+SPEED = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -94,7 +96,7 @@ def embedded_aws(log: Path, *arguments: str) -> Iterator[str]:
     """Run ``python -m emulator`` on a free port and give its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "emulator", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "emulator", "--port", str(port), "--speed", str(SPEED), *arguments]
     with log.open("ab") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
