@@ -67,3 +67,28 @@ module "stage" {
   name               = each.key
   throttle           = lookup(var.throttles, each.key, { burst = 20, requests_per_second = 10 })
 }
+
+module "monitoring" {
+  source = "./modules/monitoring"
+
+  alarms             = var.alarms
+  api_id             = module.api.id
+  emails             = var.alert_emails
+  function_arn       = module.function.arn
+  log_group_name     = module.function.log_group_name
+  name               = module.function.name
+  publisher_role_arn = module.release.role_arn
+  runbook            = var.runbook
+  stages             = keys(local.pins)
+}
+
+module "release" {
+  source = "./modules/release"
+
+  function_arn       = module.function.arn
+  log_retention_days = var.log_retention_days
+  name               = local.name
+  timeout_seconds    = var.release_timeout_seconds
+  topic_arn          = module.monitoring.topic_arn
+  unhealthy_alarms   = module.monitoring.unhealthy_alarms
+}

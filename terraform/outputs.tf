@@ -18,6 +18,11 @@ output "newest_version" {
   value       = module.function.version
 }
 
+output "release_state_machine_arn" {
+  description = "ARN of the state machine that shifts traffic."
+  value       = module.release.state_machine_arn
+}
+
 output "routes" {
   description = "Fingerprint of the API's routes as they are now."
   value       = module.api.routes_fingerprint
@@ -32,4 +37,9 @@ output "stages" {
       url                = stage.url
     }
   }
+}
+
+output "topic_arn" {
+  description = "ARN of the topic that hears of alarms and releases."
+  value       = module.monitoring.topic_arn
 }

@@ -1,3 +1,38 @@
+variable "alarms" {
+  type = object({
+    api_5xx_rate_percent      = optional(number, 1)
+    duration_p99_milliseconds = optional(number, 1000)
+    error_rate_percent        = optional(number, 1)
+    min_calls                 = optional(number, 20)
+    throttles                 = optional(number, 1)
+  })
+  description = "From where on a minute of a stage is a bad one: two out of three make an alarm. Rates are judged in minutes with at least min_calls calls."
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for rate in [var.alarms.api_5xx_rate_percent, var.alarms.error_rate_percent] : rate >= 0 && rate < 100])
+    error_message = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be from 0 to less than 100: no rate is above that."
+  }
+
+  validation {
+    condition     = alltrue([for least in [var.alarms.duration_p99_milliseconds, var.alarms.min_calls, var.alarms.throttles] : least >= 1])
+    error_message = "alarms.duration_p99_milliseconds, alarms.min_calls and alarms.throttles must be at least 1."
+  }
+}
+
+variable "alert_emails" {
+  type        = set(string)
+  description = "Addresses that hear of alarms and releases; AWS asks each to confirm."
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for email in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", email))])
+    error_message = "alert_emails must be addresses such as on-call@example.com."
+  }
+}
+
 variable "function" {
   type = object({
     log_level        = optional(string, "INFO")
@@ -61,6 +96,27 @@ variable "region" {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
     error_message = "region must be the code of an AWS region, such as eu-west-2."
   }
+}
+
+variable "release_timeout_seconds" {
+  type        = number
+  description = "How long a release may take; one that takes longer is rolled back."
+  default     = 21600
+  nullable    = false
+
+  # An execution has at most 25,000 events, and a release that holds writes about 20,000 a day.
+  # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+  validation {
+    condition     = var.release_timeout_seconds >= 60 && var.release_timeout_seconds <= 86400 && floor(var.release_timeout_seconds) == var.release_timeout_seconds
+    error_message = "release_timeout_seconds must be a whole number from 60 to 86400, a day."
+  }
+}
+
+variable "runbook" {
+  type        = string
+  description = "Where the runbook is, such as the URL of docs/runbook.md in your repository: alarms link to its headings."
+  default     = "docs/runbook.md"
+  nullable    = false
 }
 
 variable "tags" {

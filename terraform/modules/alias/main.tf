@@ -9,8 +9,9 @@ resource "aws_lambda_alias" "this" {
   function_version = local.function_version
 
   lifecycle {
-    # The weights belong to the release engine: a plan is empty in the middle of a release, too.
-    ignore_changes = [routing_config]
+    # The weights belong to the release engine, which says in the description whose they are: a plan is empty in the
+    # middle of a release, too.
+    ignore_changes = [description, routing_config]
 
     precondition {
       condition     = tonumber(local.function_version) <= tonumber(var.newest_version)

@@ -1,0 +1,184 @@
+locals {
+  function = provider::aws::arn_parse(var.function_arn)
+  stages   = keys(var.unhealthy_alarms)
+  # arn:...:function:NAME
+  function_name = trimprefix(local.function.resource, "function:")
+  arn           = "arn:${local.function.partition}:states:${local.function.region}:${local.function.account_id}:stateMachine:${var.name}-release"
+
+  # How it ends in order. Any other failure is not the machine's own, and may have left weights behind.
+  errors = [
+    "AlarmFiring",
+    "AlreadyRunning",
+    "InvalidInput",
+    "NoSuchVersion",
+    "NotStarted",
+    "ReleaseUnderWay",
+    "RolledBack",
+    "SmokeTestFailed",
+  ]
+}
+
+# The prefix keeps the log group out of the resource policy that Step Functions would write for each one.
+# https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
+resource "aws_cloudwatch_log_group" "this" {
+  name              = "/aws/vendedlogs/states/${var.name}-release"
+  retention_in_days = var.log_retention_days
+}
+
+data "aws_iam_policy_document" "trust" {
+  statement {
+    sid     = "TheStateMachineRunsAsThisRole"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["states.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.arn]
+    }
+  }
+}
+
+# Actions and resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
+data "aws_iam_policy_document" "this" {
+  statement {
+    sid       = "ShiftTheAliasesOfTheStages"
+    actions   = ["lambda:GetAlias", "lambda:UpdateAlias"]
+    resources = concat([var.function_arn], [for stage in local.stages : "${var.function_arn}:${stage}"])
+  }
+
+  # Versions have numbers, aliases have not.
+  statement {
+    sid       = "CallVersionsAndSeeThatTheyExist"
+    actions   = ["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"]
+    resources = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
+  }
+
+  # These know no resources: DescribeAlarms shows composite alarms only to those who may see them all.
+  # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+  statement {
+    sid       = "ReadFiguresAndAlarms"
+    actions   = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "TellHowItEnds"
+    actions   = ["sns:Publish"]
+    resources = [var.topic_arn]
+  }
+
+  # These know no resources: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+  statement {
+    sid = "DeliverItsLog"
+    actions = [
+      "logs:CreateLogDelivery",
+      "logs:DeleteLogDelivery",
+      "logs:DescribeLogGroups",
+      "logs:DescribeResourcePolicies",
+      "logs:GetLogDelivery",
+      "logs:ListLogDeliveries",
+      "logs:PutResourcePolicy",
+      "logs:UpdateLogDelivery",
+    ]
+    resources = ["*"]
+  }
+}
+
+resource "aws_iam_role" "this" {
+  name               = "${var.name}-release"
+  description        = "What releases of ${var.name} may do: shift its aliases, read its figures, tell how it ends."
+  assume_role_policy = data.aws_iam_policy_document.trust.json
+}
+
+resource "aws_iam_role_policy" "this" {
+  name   = "release"
+  role   = aws_iam_role.this.name
+  policy = data.aws_iam_policy_document.this.json
+}
+
+resource "aws_sfn_state_machine" "this" {
+  name     = "${var.name}-release"
+  role_arn = aws_iam_role.this.arn
+  definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml", {
+    function_name    = local.function_name
+    timeout_seconds  = var.timeout_seconds
+    topic_arn        = var.topic_arn
+    unhealthy_alarms = jsonencode(var.unhealthy_alarms)
+  })))
+
+  logging_configuration {
+    include_execution_data = true
+    level                  = "ALL"
+    log_destination        = "${aws_cloudwatch_log_group.this.arn}:*"
+  }
+
+  # It could be started before it may do anything.
+  depends_on = [aws_iam_role_policy.this]
+}
+
+# An execution that is aborted, or runs out of time, runs no state any more: another one takes its weights back.
+# https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+resource "aws_cloudwatch_event_rule" "roll_back" {
+  name        = "${var.name}-release-roll-back"
+  description = "Releases that ended without rolling back themselves"
+  event_pattern = jsonencode({
+    source      = ["aws.states"]
+    detail-type = ["Step Functions Execution Status Change"]
+    detail = {
+      stateMachineArn = [aws_sfn_state_machine.this.arn]
+      "$or" = [
+        { status = ["ABORTED", "TIMED_OUT"] },
+        { status = ["FAILED"], error = [{ anything-but = local.errors }] },
+      ]
+    }
+  })
+}
+
+data "aws_iam_policy_document" "roll_back_trust" {
+  statement {
+    sid     = "TheRuleRunsAsThisRole"
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["events.amazonaws.com"]
+    }
+
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [aws_cloudwatch_event_rule.roll_back.arn]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "roll_back" {
+  statement {
+    sid       = "StartTheRollBack"
+    actions   = ["states:StartExecution"]
+    resources = [aws_sfn_state_machine.this.arn]
+  }
+}
+
+resource "aws_iam_role" "roll_back" {
+  name               = "${var.name}-release-roll-back"
+  description        = "What the rule ${var.name}-release-roll-back may do: start the roll-back."
+  assume_role_policy = data.aws_iam_policy_document.roll_back_trust.json
+}
+
+resource "aws_iam_role_policy" "roll_back" {
+  name   = "roll-back"
+  role   = aws_iam_role.roll_back.name
+  policy = data.aws_iam_policy_document.roll_back.json
+}
+
+resource "aws_cloudwatch_event_target" "roll_back" {
+  rule     = aws_cloudwatch_event_rule.roll_back.name
+  arn      = aws_sfn_state_machine.this.arn
+  role_arn = aws_iam_role.roll_back.arn
+}

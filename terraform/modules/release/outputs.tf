@@ -1,0 +1,9 @@
+output "role_arn" {
+  description = "ARN of the role that the state machine runs as."
+  value       = aws_iam_role.this.arn
+}
+
+output "state_machine_arn" {
+  description = "ARN of the state machine."
+  value       = aws_sfn_state_machine.this.arn
+}
