@@ -5,6 +5,7 @@ from __future__ import annotations
 from emulator.aws_lambda import aliases, invocations, permissions, versions
 from emulator.eventbridge import targets
 from emulator.http_api import deployments, requests
+from emulator.sns import subscriptions
 from emulator.step_functions import executions, integrations, state_machines, states, tasks
 
 
@@ -27,5 +28,6 @@ def install() -> None:
         state_machines,
         states,
         tasks,
+        subscriptions,
     ):
         behaviour.install()
