@@ -6,7 +6,7 @@ from emulator.aws_lambda import aliases, invocations, permissions, versions
 from emulator.eventbridge import targets
 from emulator.http_api import deployments, requests
 from emulator.sns import subscriptions
-from emulator.step_functions import executions, integrations, state_machines, states, tasks
+from emulator.step_functions import definitions, executions, integrations, state_machines, states, tasks
 
 
 def install() -> None:
@@ -23,6 +23,7 @@ def install() -> None:
         deployments,
         requests,
         targets,
+        definitions,
         executions,
         integrations,
         state_machines,
