@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from emulator.aws_lambda import aliases, invocations, permissions, versions
+from emulator.eventbridge import targets
 from emulator.http_api import deployments, requests
+from emulator.sns import subscriptions
+from emulator.step_functions import definitions, executions, integrations, state_machines, states, tasks
 
 
 def install() -> None:
@@ -12,5 +15,20 @@ def install() -> None:
     Raises:
         HookError: MiniStack lacks a function that one of them stands in for.
     """
-    for behaviour in (aliases, invocations, permissions, versions, deployments, requests):
+    for behaviour in (
+        aliases,
+        invocations,
+        permissions,
+        versions,
+        deployments,
+        requests,
+        targets,
+        definitions,
+        executions,
+        integrations,
+        state_machines,
+        states,
+        tasks,
+        subscriptions,
+    ):
         behaviour.install()
