@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator import cloudwatch
 from emulator.aws_lambda import aliases, invocations, permissions, versions
 from emulator.http_api import deployments, requests
 
@@ -12,5 +13,5 @@ def install() -> None:
     Raises:
         HookError: MiniStack lacks a function that one of them stands in for.
     """
-    for behaviour in (aliases, invocations, permissions, versions, deployments, requests):
+    for behaviour in (aliases, invocations, permissions, versions, deployments, requests, cloudwatch):
         behaviour.install()
