@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import SPEED
+from tests.python.contract.alarms import Alarms
 from tests.python.contract.support import ECHO, Api, Client, Function
 
 
@@ -49,3 +51,17 @@ def echo(api: Api) -> Api:
     api.route("$default", api.integrate())
     api.stage(AutoDeploy=True, StageVariables={"colour": "blue"})
     return api
+
+
+@pytest.fixture(scope="session")
+def minute(endpoint: str) -> float:
+    """Give how many seconds a minute of metrics, waits and alarms takes."""
+    return 60 if "amazonaws.com" in endpoint else 60 / SPEED
+
+
+@pytest.fixture
+def alarms(client: Client, minute: float) -> Iterator[Alarms]:
+    """Give a namespace for metrics, and alarms on them; the alarms are deleted."""
+    made = Alarms(client, minute)
+    yield made
+    made.delete()
