@@ -172,8 +172,10 @@ def _invoke_function(given: Mapping[str, Any]) -> Any:
         parsed = content
     if "FunctionError" in answer:
         # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
-        error = parsed.get("errorType") if isinstance(parsed, dict) else None
-        raise stepfunctions._ExecutionError(error or "Lambda.Unknown", compact(parsed))
+        if isinstance(parsed, dict) and "errorType" in parsed:
+            raise stepfunctions._ExecutionError(parsed["errorType"], compact(parsed))
+        unknown = "The cause could not be determined because Lambda did not return an error type. Returned payload: "
+        raise stepfunctions._ExecutionError("Lambda.Unknown", unknown + compact(parsed))
     return {**answer, "Payload": parsed}
 
 
