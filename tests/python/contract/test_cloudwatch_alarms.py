@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -67,25 +69,27 @@ def test_cloudwatch_alarm_looks_at_exact_dimensions_alone(alarms: Alarms) -> Non
     alarms.reaches(mine, "ALARM")
 
 
-@pytest.mark.parametrize(
-    ("settings", "state"),
-    [
-        ({"Statistic": "Average"}, "OK"),
-        ({"Statistic": "Maximum"}, "ALARM"),
-        ({"Statistic": "Minimum"}, "OK"),
-        ({"Statistic": "SampleCount", "Threshold": 100}, "OK"),
-        ({"Statistic": "Sum", "Threshold": 1000}, "ALARM"),
-        ({"ExtendedStatistic": "p50"}, "OK"),
-        ({"ExtendedStatistic": "p99"}, "ALARM"),
-    ],
-)
-def test_cloudwatch_alarm_looks_at_its_statistic(alarms: Alarms, settings: dict[str, Any], state: str) -> None:
+STATISTICS: list[tuple[dict[str, Any], str]] = [
+    ({"Statistic": "Average"}, "OK"),
+    ({"Statistic": "Maximum"}, "ALARM"),
+    ({"Statistic": "Minimum"}, "OK"),
+    ({"Statistic": "SampleCount", "Threshold": 100}, "OK"),
+    ({"Statistic": "Sum", "Threshold": 1000}, "ALARM"),
+    ({"ExtendedStatistic": "p50"}, "OK"),
+    ({"ExtendedStatistic": "p99"}, "ALARM"),
+]
+
+
+def test_cloudwatch_alarm_looks_at_its_statistic(alarms: Alarms) -> None:
     alarms.api.put_metric_data(
         Namespace=alarms.namespace,
         MetricData=[{"MetricName": "m", "Values": [1.0, 1000.0], "Counts": [95.0, 5.0]}],
     )
     given: dict[str, Any] = {"Threshold": 60, "TreatMissingData": "ignore"}
-    alarms.reaches(alarms.put(**(given | settings)), state)
+    names = [alarms.put(**(given | settings)) for settings, _ in STATISTICS]
+    for name, (_, state) in zip(names, STATISTICS, strict=True):
+        alarms.reaches(name, state)
+        assert alarms.states(name) == [state]
 
 
 def test_cloudwatch_alarm_looks_at_its_unit_alone(alarms: Alarms) -> None:
@@ -122,11 +126,20 @@ def test_cloudwatch_alarm_on_a_percentile_may_ignore_few_samples(alarms: Alarms)
 
 def test_cloudwatch_alarm_of_high_resolution_looks_at_ten_seconds(alarms: Alarms) -> None:
     name = alarms.put(Period=10, TreatMissingData="ignore")
+    soon, ten_seconds = datetime.datetime.now(datetime.UTC), datetime.timedelta(seconds=alarms.minute / 6)
+    # Too much for a minute, not for ten seconds.
     alarms.api.put_metric_data(
-        Namespace=alarms.namespace, MetricData=[{"MetricName": "m", "Value": 9, "StorageResolution": 1}]
+        Namespace=alarms.namespace,
+        MetricData=[
+            {"MetricName": "m", "Value": 3, "StorageResolution": 1, "Timestamp": soon + number * ten_seconds}
+            for number in (3, 4, 5)
+        ],
     )
-    data = json.loads(alarms.reaches(name, "ALARM")["StateReasonData"])
-    assert (data["period"], data["recentDatapoints"]) == (10, [9])
+    alarm = alarms.reaches(name, "OK")
+    data = json.loads(alarm["StateReasonData"])
+    assert (data["period"], data["recentDatapoints"]) == (10, [3])
+    time.sleep(alarms.minute)
+    assert alarms.states(name) == ["OK"]
 
 
 def test_cloudwatch_alarm_on_an_expression_evaluates_it(alarms: Alarms) -> None:
