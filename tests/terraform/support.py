@@ -110,11 +110,11 @@ def write_config(directory: Path, stages: dict[str, Any], gateway_deployments: l
     (directory / "config.tf").write_text(f"locals {{\n  gateway_deployments = {named}\n  stages = {pins}\n}}\n")
 
 
-def write_artifact(directory: Path, greeting: str = "Hello") -> None:
-    """Write the artifact of a root module: a function that greets and names its version."""
+def write_artifact(directory: Path, greeting: str = "Hello", source: str | None = None) -> None:
+    """Write the artifact of a root module: by default, a function that greets and names its version."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("handler.py"), GREETING % greeting)
+        archive.writestr(zipfile.ZipInfo("handler.py"), GREETING % greeting if source is None else source)
     path = directory.parent / "dist" / "lambda.zip"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(buffer.getvalue())

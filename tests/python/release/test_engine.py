@@ -373,6 +373,7 @@ class TestSomeoneElse:
 
         world.before = before
         rolled_back(release(), world)
+        assert len(world.told) == 1
 
     def test_deletes_the_alias(self, release: Release, world: World) -> None:
         def before(action: str, count: int) -> None:

@@ -1,0 +1,331 @@
+"""Releases of an applied stack under real calls: metrics, alarms, roles, rule and topic, all as Terraform made them.
+
+What the state machine does in every single case is in tests/python/release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import get
+from tests.python.contract.support import eventually
+from tests.terraform.support import PINNED, Configuration, copy, stage_url, write_artifact, write_config
+
+GOOD = """
+def handler(event, context):
+    return {"statusCode": 200, "body": context.function_version}
+"""
+# Sound as long as it is the release that asks.
+BAD = """
+def handler(event, context):
+    if event["requestContext"]["http"]["userAgent"] != "path-to-live-release":
+        raise RuntimeError("broken")
+    return {"statusCode": 200, "body": context.function_version}
+"""
+SLOW = """
+import time
+
+def handler(event, context):
+    time.sleep(0.3)
+    return {"statusCode": 200, "body": context.function_version}
+"""
+# A step of three minutes, judged by ten calls.
+SETTINGS = {"steps": [0.5], "bake_seconds": 180, "min_calls": 10, "extensions": 3}
+PATIENCE_SECONDS = 120
+
+
+@dataclass
+class Stack:
+    """The stack with versions 1 (good), 2 (good), 3 (bad) and 4 (slow); test and live are pinned to 1."""
+
+    configuration: Configuration
+    client: Callable[[str], Any]
+    name: str
+    queue: str
+
+    def __post_init__(self) -> None:
+        self.outputs = self.configuration.outputs()
+
+    @property
+    def machine(self) -> str:
+        return str(self.outputs["release_state_machine_arn"])
+
+    def alias(self, stage: str = "live") -> tuple[str, dict[str, float]]:
+        """Return the version and weights of a stage's alias."""
+        found = self.client("lambda").get_alias(FunctionName=self.name, Name=stage)
+        return found["FunctionVersion"], found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+
+    def start(self, version: str, stage: str = "live", **settings: Any) -> str:
+        given = {"stage": stage, "version": version, **SETTINGS, **settings}
+        started = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.machine, name=f"{stage}-{uuid.uuid4().hex[:8]}", input=json.dumps(given)
+        )
+        return str(started["executionArn"])
+
+    def end(self, execution: str) -> Any:
+        machines = self.client("stepfunctions")
+
+        def ended() -> Any:
+            found = machines.describe_execution(executionArn=execution)
+            return found if found["status"] != "RUNNING" else None
+
+        return eventually(ended, PATIENCE_SECONDS)
+
+    def roll_backs(self) -> list[str]:
+        """Return the states of the executions that the rule has started."""
+        listed = self.client("stepfunctions").list_executions(stateMachineArn=self.machine)["executions"]
+        return [execution["status"] for execution in listed if not execution["name"].startswith(("test-", "live-"))]
+
+    def shifted(self, execution: str) -> None:
+        """Wait until live is between versions."""
+
+        def shifts() -> bool:
+            found = self.client("stepfunctions").describe_execution(executionArn=execution)
+            assert found["status"] == "RUNNING", found
+            return bool(self.alias()[1])
+
+        eventually(shifts, PATIENCE_SECONDS)
+
+    def alarm(self, stage: str = "live") -> str:
+        found = self.client("cloudwatch").describe_alarms(
+            AlarmNames=[f"{self.name}-{stage}-unhealthy"], AlarmTypes=["CompositeAlarm"]
+        )
+        return str(found["CompositeAlarms"][0]["StateValue"])
+
+    def heard(self) -> list[str]:
+        """Return the subjects of what the topic has told since this was asked last."""
+        queues, subjects = self.client("sqs"), []
+        while messages := queues.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                subjects.append(json.loads(message["Body"])["Subject"])
+                queues.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return subjects
+
+    @contextlib.contextmanager
+    def load(self, stage: str = "live") -> Iterator[list[int]]:
+        """Call a stage all the while; give the statuses of its answers."""
+        url = stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
+        statuses: list[int] = []
+        stop = threading.Event()
+
+        def call() -> None:
+            while not stop.is_set():
+                statuses.append(get(url)[0])
+                stop.wait(0.02)
+
+        callers = [threading.Thread(target=call) for _ in range(2)]
+        for caller in callers:
+            caller.start()
+        try:
+            yield statuses
+        finally:
+            stop.set()
+            for caller in callers:
+                caller.join()
+
+
+@pytest.fixture(scope="module")
+def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    name = f"release-{uuid.uuid4().hex[:8]}"
+    directory: Path = copy(tmp_path_factory.mktemp("release") / "terraform")
+    pins = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
+    configuration = Configuration(directory)
+    # Releases that hold until they time out do so within half a minute.
+    configuration.variables(name=name, release_timeout_seconds=1800)
+    for source, stages in ((GOOD, PINNED), (f"{GOOD}\n", PINNED | pins), (BAD, PINNED | pins), (SLOW, PINNED | pins)):
+        write_artifact(directory, source=source)
+        write_config(directory, stages)
+        configuration.apply()
+    queues, topics = client("sqs"), client("sns")
+    queue = queues.create_queue(QueueName=name)["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    subscription = topics.subscribe(
+        TopicArn=configuration.outputs()["topic_arn"], Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True
+    )["SubscriptionArn"]
+    yield Stack(configuration, client, name, queue)
+    topics.unsubscribe(SubscriptionArn=subscription)
+    queues.delete_queue(QueueUrl=queue)
+    configuration.destroy()
+
+
+@pytest.fixture(autouse=True)
+def _begin_anew(stack: Stack) -> None:
+    """See that both stages run version 1 with nothing wrong, before a test."""
+    functions = stack.client("lambda")
+    for stage in ("test", "live"):
+        functions.update_alias(
+            FunctionName=stack.name, Name=stage, FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {}}
+        )
+    eventually(lambda: stack.alarm() != "ALARM", PATIENCE_SECONDS)
+    stack.heard()
+
+
+def test_good_version_is_released_without_one_failed_call_and_plans_stay_empty(stack: Stack) -> None:
+    assert stack.configuration.detailed_exit_code() == 0
+    with stack.load() as statuses:
+        execution = stack.start("2", bake_seconds=600, extensions=0)
+        stack.shifted(execution)
+        assert stack.configuration.detailed_exit_code() == 0
+        ended = stack.end(execution)
+    assert ended["status"] == "SUCCEEDED", ended
+    assert json.loads(ended["output"])["figures"]["calls"] >= 10
+    assert stack.alias() == ("2", {})
+    assert set(statuses) == {200}
+    assert eventually(stack.heard) == ["live: version 2 released"]
+
+
+def test_bad_version_is_rolled_back_by_its_own_figures(stack: Stack) -> None:
+    with stack.load():
+        ended = stack.end(stack.start("3", ignore_alarms="its own figures are to tell"))
+    assert (ended["status"], ended["error"]) == ("FAILED", "RolledBack"), ended
+    report = json.loads(ended["cause"])
+    assert report["reason"].endswith("% may), at 50 % of the traffic.")
+    assert stack.alias() == ("1", {})
+    assert "live: version 3 rolled back" in eventually(stack.heard)
+    assert stack.configuration.detailed_exit_code() == 0
+
+
+def test_slow_version_is_rolled_back(stack: Stack) -> None:
+    with stack.load():
+        ended = stack.end(stack.start("4", max_p99_ms=100))
+    assert "One call in a hundred took over" in json.loads(ended["cause"])["reason"]
+    assert stack.alias() == ("1", {})
+
+
+def test_alarm_that_fires_while_it_bakes_rolls_back(stack: Stack) -> None:
+    with stack.load():
+        ended = stack.end(stack.start("3", max_error_rate=1, bake_seconds=1500, extensions=0))
+    assert f"The alarm {stack.name}-live-unhealthy fires" in json.loads(ended["cause"])["reason"]
+    assert stack.alias() == ("1", {})
+    heard = eventually(stack.heard)
+    assert "live: version 3 rolled back" in heard
+    assert any(subject.startswith(f'ALARM: "{stack.name}-live-unhealthy"') for subject in heard)
+
+
+def test_alarm_that_fires_already_keeps_all_out_but_the_fix(stack: Stack) -> None:
+    functions = stack.client("lambda")
+    with stack.load():
+        functions.update_alias(FunctionName=stack.name, Name="live", FunctionVersion="3")
+        eventually(lambda: stack.alarm() == "ALARM", PATIENCE_SECONDS)
+        refused = stack.end(stack.start("2"))
+        released = stack.end(stack.start("2", ignore_alarms="2 mends it", steps=[0.9], max_error_rate=0.01))
+    assert (refused["error"], json.loads(refused["cause"])["outcome"]) == ("AlarmFiring", "refused")
+    assert released["status"] == "SUCCEEDED", released
+    assert stack.alias() == ("2", {})
+
+
+def test_two_stages_are_released_at_the_same_time(stack: Stack) -> None:
+    with stack.load("test"), stack.load():
+        executions = [stack.start("2", "test"), stack.start("3", "live")]
+        test, live = (stack.end(execution) for execution in executions)
+    assert (test["status"], live["error"]) == ("SUCCEEDED", "RolledBack")
+    assert (stack.alias("test"), stack.alias("live")) == (("2", {}), ("1", {}))
+
+
+def test_apply_for_another_stage_does_not_disturb_a_release(stack: Stack) -> None:
+    config = (stack.configuration.directory / "config.tf").read_text()
+    pins = {"test": {"function_version": "2", "gateway_deployment": "newest"}}
+    live = {"live": {"function_version": "1", "gateway_deployment": "newest"}}
+    with stack.load():
+        execution = stack.start("2", bake_seconds=900, extensions=0)
+        stack.shifted(execution)
+        write_config(stack.configuration.directory, PINNED | pins | live)
+        stack.configuration.apply()
+        during = stack.alias()
+        ended = stack.end(execution)
+    (stack.configuration.directory / "config.tf").write_text(config)
+    assert during == ("1", {"2": 0.5})
+    assert ended["status"] == "SUCCEEDED", ended
+    assert stack.alias("test") == ("2", {})
+    stack.configuration.apply()
+
+
+def test_aborted_by_hand_is_rolled_back_by_the_rule(stack: Stack) -> None:
+    before = len(stack.roll_backs())
+    execution = stack.start("2", bake_seconds=1500, extensions=0)
+    stack.shifted(execution)
+    stack.client("stepfunctions").stop_execution(executionArn=execution, cause="changed my mind")
+    eventually(lambda: stack.alias() == ("1", {}), PATIENCE_SECONDS)
+    assert stack.end(execution)["status"] == "ABORTED"
+    assert eventually(lambda: stack.roll_backs()[: len(stack.roll_backs()) - before]) == ["SUCCEEDED"]
+    assert eventually(stack.heard) == ["live: version 2 rolled back"]
+
+
+def test_timing_out_is_rolled_back_by_the_rule(stack: Stack) -> None:
+    execution = stack.start("2", when_inconclusive="hold", extensions=0)
+    assert stack.end(execution)["status"] == "TIMED_OUT"
+    eventually(lambda: stack.alias() == ("1", {}), PATIENCE_SECONDS)
+    heard = eventually(lambda: (found := stack.heard()) and "live: version 2 rolled back" in found and found)
+    assert heard == ["live: release of version 2 on hold", "live: version 2 rolled back"]
+
+
+def test_right_that_is_taken_away_in_the_middle_is_shouted_about_until_it_is_back(stack: Stack) -> None:
+    iam = stack.client("iam")
+    role = f"{stack.name}-release"
+    deny = {"Effect": "Deny", "Action": "lambda:UpdateAlias", "Resource": "*"}
+    with stack.load():
+        execution = stack.start("3", ignore_alarms="its own figures are to tell")
+        stack.shifted(execution)
+        iam.put_role_policy(
+            RoleName=role,
+            PolicyName="deny",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]}),
+        )
+        try:
+            heard = eventually(lambda: [found for found in stack.heard() if "ROLL-BACK" in found], PATIENCE_SECONDS)
+            still = stack.alias()
+        finally:
+            iam.delete_role_policy(RoleName=role, PolicyName="deny")
+        ended = stack.end(execution)
+    assert heard[0] == "live: ROLL-BACK FAILS"
+    assert still == ("1", {"3": 0.5})
+    assert (ended["error"], stack.alias()) == ("RolledBack", ("1", {}))
+
+
+def test_role_cannot_touch_another_function(stack: Stack) -> None:
+    """The machine with another function's name in its definition is refused by its own role."""
+    machines = stack.client("stepfunctions")
+    found = machines.describe_state_machine(stateMachineArn=stack.machine)
+    other = found["definition"].replace(f'"FunctionName":"{stack.name}"', f'"FunctionName":"{stack.name}-other"')
+    assert other != found["definition"]
+    machines.update_state_machine(stateMachineArn=stack.machine, definition=other)
+    try:
+        ended = stack.end(stack.start("2"))
+    finally:
+        machines.update_state_machine(stateMachineArn=stack.machine, definition=found["definition"])
+    assert ended["error"] == "NotStarted"
+    assert "is not authorized to perform: lambda:GetFunctionConfiguration" in json.loads(ended["cause"])["reason"]
+
+
+def test_log_tells_of_every_execution(stack: Stack) -> None:
+    logs = stack.client("logs")
+    execution = stack.start("1")
+    stack.end(execution)
+
+    def events() -> list[dict[str, Any]]:
+        found = logs.filter_log_events(logGroupName=f"/aws/vendedlogs/states/{stack.name}-release")["events"]
+        lines = [json.loads(event["message"]) for event in found]
+        return [line for line in lines if line.get("execution_arn") == execution]
+
+    def types() -> set[str]:
+        return {line["type"] for line in events()}
+
+    eventually(lambda: {"ExecutionStarted", "TaskStateEntered", "ExecutionFailed"} <= types())
+
+
+def test_nothing_is_left_running(stack: Stack) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    machines = stack.client("stepfunctions")
+    while machines.list_executions(stateMachineArn=stack.machine, statusFilter="RUNNING")["executions"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
