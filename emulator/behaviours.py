@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from emulator.aws_lambda import aliases, invocations, permissions, versions
+from emulator.eventbridge import targets
 from emulator.http_api import deployments, requests
+from emulator.step_functions import executions, integrations, state_machines, states, tasks
 
 
 def install() -> None:
@@ -12,5 +14,18 @@ def install() -> None:
     Raises:
         HookError: MiniStack lacks a function that one of them stands in for.
     """
-    for behaviour in (aliases, invocations, permissions, versions, deployments, requests):
+    for behaviour in (
+        aliases,
+        invocations,
+        permissions,
+        versions,
+        deployments,
+        requests,
+        targets,
+        executions,
+        integrations,
+        state_machines,
+        states,
+        tasks,
+    ):
         behaviour.install()

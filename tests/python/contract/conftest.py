@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.python.contract.state_machines import StateMachine
 from tests.python.contract.support import ECHO, Api, Client, Function
 
 
@@ -49,3 +50,27 @@ def echo(api: Api) -> Api:
     api.route("$default", api.integrate())
     api.stage(AutoDeploy=True, StageVariables={"colour": "blue"})
     return api
+
+
+@pytest.fixture
+def machine(client: Client) -> Iterator[StateMachine]:
+    """Give a state machine that is to be created, with a role without rights; both are deleted."""
+    name = f"contract-{uuid.uuid4().hex[:8]}"
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    iam = client("iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    made = StateMachine(client, name, role)
+    yield made
+    if made.arn:
+        running = made.api.list_executions(stateMachineArn=made.arn, statusFilter="RUNNING")["executions"]
+        for execution in running:
+            made.api.stop_execution(executionArn=execution["executionArn"])
+        made.api.delete_state_machine(stateMachineArn=made.arn)
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)

@@ -1,0 +1,1 @@
+"""EventBridge: to which targets it may deliver."""

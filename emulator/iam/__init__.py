@@ -1,0 +1,1 @@
+"""What IAM decides for AWS services that act as a role."""

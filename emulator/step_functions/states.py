@@ -1,0 +1,76 @@
+"""Evaluate the states whose fields MiniStack evaluates otherwise than AWS.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html
+https://docs.aws.amazon.com/step-functions/latest/dg/state-choice.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ministack.services import stepfunctions
+
+from emulator import hooks
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html: no wildcard matches these.
+_TERMINAL = {"States.DataLimitExceeded", "States.Runtime"}
+
+
+def install() -> None:
+    """Put this in front of MiniStack's own evaluation."""
+    hooks.wrap(stepfunctions, "_apply_output_path", ["state_def", "data", "ctx"], _output)
+    hooks.wrap(
+        stepfunctions, "_apply_state_assign", ["state_def", "raw_input", "ctx", "result", "error_output"], _assign
+    )
+    hooks.wrap(stepfunctions, "_execute_choice", ["state_def", "raw_input", "ctx"], _choice)
+    hooks.wrap(stepfunctions, "_error_matches", ["error_equals", "error"], _error_matches)
+
+
+def _output(original: Callable[..., Any], state_def: Mapping[str, Any], data: Any, ctx: Any = None) -> Any:
+    """Return what a Succeed state gives out: MiniStack asks only for JSONPath's OutputPath."""
+    if stepfunctions._state_query_language(state_def, ctx) != "JSONata":
+        return original(state_def, data, ctx)
+    return stepfunctions._apply_jsonata_output(state_def, data, ctx, default=data)
+
+
+def _assign(
+    original: Callable[..., Any],
+    state_def: Mapping[str, Any],
+    raw_input: Any,
+    ctx: dict[str, Any],
+    result: Any = None,
+    error_output: Any = None,
+) -> None:
+    """Assign all variables at once: each expression sees the values from before the state."""
+    if "Assign" not in state_def or stepfunctions._state_query_language(state_def, ctx) != "JSONata":
+        original(state_def, raw_input, ctx, result, error_output)
+        return
+    new = stepfunctions._apply_jsonata_template(state_def["Assign"], raw_input, ctx, result, error_output)
+    ctx["variables"].update(new)
+
+
+def _choice(
+    original: Callable[..., Any], state_def: Mapping[str, Any], raw_input: Any, ctx: dict[str, Any]
+) -> tuple[Any, str]:
+    """Follow the first rule that is true, else the default, with that one's Output and Assign."""
+    if stepfunctions._state_query_language(state_def, ctx) != "JSONata":
+        result: tuple[Any, str] = original(state_def, raw_input, ctx)
+        return result
+    chosen, following = state_def, state_def.get("Default")
+    for rule in state_def["Choices"]:
+        if stepfunctions._jsonata_state_field(rule, "Condition", "boolean", raw_input, ctx):
+            chosen, following = rule, rule["Next"]
+            break
+    if following is None:
+        raise stepfunctions._ExecutionError("States.NoChoiceMatched", "No choice rule matched and no Default")
+    output = stepfunctions._apply_jsonata_output(chosen, raw_input, ctx, default=raw_input)
+    stepfunctions._apply_state_assign(chosen, raw_input, ctx)
+    return output, following
+
+
+def _error_matches(original: Callable[..., Any], error_equals: list[str], error: str) -> bool:
+    if error in _TERMINAL:
+        return error in error_equals
+    return bool(original(error_equals, error))

@@ -1,0 +1,120 @@
+"""https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.conftest import SPEED
+from tests.python.contract.state_machines import StateMachine, caught, statement
+from tests.python.contract.support import Function
+
+MISSING = {"FunctionName": "contract-no-such-function", "Name": "live"}
+NOT_FOUND = "Lambda.ResourceNotFoundException"
+
+
+@pytest.fixture
+def failing(machine: StateMachine) -> StateMachine:
+    """Give a state machine whose every call of getAlias finds nothing."""
+    machine.allow(statement("lambda:GetAlias", "*"))
+    return machine
+
+
+def attempts(machine: StateMachine, *retriers: dict[str, Any]) -> list[float]:
+    """Run the call with these retriers, and return after how many seconds of AWS's each attempt came."""
+    states = caught("aws-sdk:lambda:getAlias", MISSING)
+    states["Call"]["Retry"] = list(retriers)
+    machine.create(states)
+    execution = machine.start()
+    assert machine.end(execution)["output"]["Error"] == NOT_FOUND
+    moments = [event["timestamp"] for event in machine.history(execution) if event["type"] == "TaskScheduled"]
+    return [(after - before) / timedelta(seconds=1) * SPEED for before, after in itertools.pairwise(moments)]
+
+
+def test_retrier_tries_three_more_times_unless_told_otherwise(failing: StateMachine) -> None:
+    assert len(attempts(failing, {"ErrorEquals": ["States.ALL"], "BackoffRate": 1.0})) == 3
+
+
+def test_retrier_with_no_attempts_never_tries_again(failing: StateMachine) -> None:
+    never = {"ErrorEquals": [NOT_FOUND], "MaxAttempts": 0}
+    assert attempts(failing, never, {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}) == []
+
+
+def test_first_retrier_that_matches_decides(failing: StateMachine) -> None:
+    other = {"ErrorEquals": ["Lambda.ServiceException"], "MaxAttempts": 5}
+    once = {"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1}
+    assert len(attempts(failing, other, once, {"ErrorEquals": ["States.ALL"], "MaxAttempts": 4})) == 1
+
+
+def test_delay_grows_up_to_its_maximum(failing: StateMachine) -> None:
+    retrier = {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": 15,
+        "BackoffRate": 4,
+        "MaxDelaySeconds": 45,
+        "MaxAttempts": 3,
+    }
+    delays = attempts(failing, retrier)
+    assert len(delays) == 3
+    # A call takes a few milliseconds, which are seconds at this speed.
+    for delay, wanted in zip(delays, (15, 45, 45), strict=True):
+        assert wanted <= delay + 1
+        assert delay < wanted + 0.4 * SPEED
+
+
+def test_delay_is_not_cut_without_a_maximum(failing: StateMachine) -> None:
+    retrier = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 90, "MaxAttempts": 1}
+    assert attempts(failing, retrier)[0] > 89
+
+
+def test_full_jitter_waits_any_time_up_to_the_delay(failing: StateMachine) -> None:
+    retrier = {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": 60,
+        "BackoffRate": 1,
+        "JitterStrategy": "FULL",
+        "MaxAttempts": 4,
+    }
+    # Each is drawn from 0 to 60: all above 55 once in fifty thousand runs.
+    assert min(attempts(failing, retrier)) < 55
+
+
+def test_retry_count_is_in_the_context(failing: StateMachine) -> None:
+    states = caught("aws-sdk:lambda:getAlias", MISSING)
+    states["Call"]["Retry"] = [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}]
+    states["Call"]["Catch"][0]["Output"] = "{% $states.context.State.RetryCount %}"
+    failing.create(states)
+    assert failing.output() == 2
+
+
+def test_task_times_out(machine: StateMachine, function: Function) -> None:
+    function.create("import time\ndef handler(event, context): time.sleep(3)", Timeout=10)
+    machine.allow(statement("lambda:InvokeFunction", function.arn))
+    states = caught("lambda:invoke", {"FunctionName": function.name})
+    states["Call"]["TimeoutSeconds"] = "{% 1 %}"
+    machine.create(states)
+    execution = machine.start()
+    assert machine.end(execution)["output"]["Error"] == "States.Timeout"
+    assert "TaskTimedOut" in [event["type"] for event in machine.history(execution)]
+
+
+@pytest.mark.parametrize("wildcard", ["States.ALL", "States.TaskFailed"])
+def test_wildcards_do_not_catch_runtime_errors(machine: StateMachine, wildcard: str) -> None:
+    machine.allow(statement("lambda:GetAlias", "*"))
+    states = caught("aws-sdk:lambda:getAlias", {"FunctionName": "f", "Name": "n", "Unknown": 1})
+    states["Call"]["Catch"][0]["ErrorEquals"] = [wildcard]
+    machine.create(states)
+    assert machine.run()["error"] == "States.Runtime"
+
+
+def test_task_failed_does_not_catch_a_time_out(machine: StateMachine, function: Function) -> None:
+    function.create("import time\ndef handler(event, context): time.sleep(3)", Timeout=10)
+    machine.allow(statement("lambda:InvokeFunction", function.arn))
+    states = caught("lambda:invoke", {"FunctionName": function.name})
+    states["Call"]["TimeoutSeconds"] = 1
+    states["Call"]["Catch"][0]["ErrorEquals"] = ["States.TaskFailed"]
+    machine.create(states)
+    assert machine.run()["error"] == "States.Timeout"
