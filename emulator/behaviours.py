@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator import cloudwatch
 from emulator.aws_lambda import aliases, invocations, permissions, versions
 from emulator.eventbridge import targets
 from emulator.http_api import deployments, requests
@@ -21,6 +22,7 @@ def install() -> None:
         versions,
         deployments,
         requests,
+        cloudwatch,
         targets,
         executions,
         integrations,

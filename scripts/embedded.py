@@ -60,6 +60,13 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
             )
         return f"http://127.0.0.1:{running['port']}"
     port = port or DEFAULT_PORT
+    address = f"http://127.0.0.1:{port}"
+    # What answers there would be taken for what is started here.
+    if answers(address):
+        raise CommandError(
+            f"Port {port} of 127.0.0.1 cannot be used, something answers there already: stop that, or choose another "
+            "port with PORT=4567"
+        )
     speed = speed or DEFAULT_SPEED
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "emulator", "--port", str(port), "--speed", f"{speed:g}"]
@@ -79,7 +86,6 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
         )
         lock.truncate(0)
         lock.write(json.dumps({"pid": process.pid, "port": port, "speed": speed}))
-    address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + START_SECONDS
     while not answers(address):
         if process.poll() is not None or time.monotonic() > deadline:

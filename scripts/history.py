@@ -28,7 +28,7 @@ def history(here: stack.Stack, stage: str, limit: int | None) -> list[releases.P
 
 
 def as_json(one: releases.Past) -> dict[str, Any]:
-    """Return ``name kind from to started ended seconds outcome reason``: times in ISO 8601, None for what is to come."""
+    """Return ``name kind from to started ended seconds outcome reason``: times in ISO 8601, None if yet to come."""
     return {
         "name": one.name,
         "kind": one.kind,

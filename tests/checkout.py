@@ -23,7 +23,7 @@ class Checkout:
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
         )
         for name in filter(None, listed.split("\0")):
-            if (ROOT / name).exists():
+            if (ROOT / name).is_file():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 # With its time: make sets up again where requirements-dev.txt is newer than what was installed.
                 shutil.copy2(ROOT / name, path / name)

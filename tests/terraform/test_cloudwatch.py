@@ -1,0 +1,192 @@
+"""Alarms and dashboards of Terraform's: applied, planned again, changed and destroyed."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.terraform.support import SOURCE, Configuration
+
+Client = Callable[[str], Any]
+
+CONFIGURATION = """
+    terraform {
+      required_providers {
+        aws = {
+          source  = "hashicorp/aws"
+          version = ">= 5.100, < 7"
+        }
+      }
+    }
+
+    provider "aws" {
+      default_tags {
+        tags = { Service = "contract" }
+      }
+    }
+
+    variable "name" {
+      type = string
+    }
+
+    variable "threshold" {
+      type    = number
+      default = 3
+    }
+
+    resource "aws_sns_topic" "alarms" {
+      name = var.name
+    }
+
+    resource "aws_cloudwatch_metric_alarm" "errors" {
+      alarm_name          = "${var.name}-errors"
+      alarm_description   = "Errors & <failures> of the \\"function\\""
+      namespace           = "AWS/Lambda"
+      metric_name         = "Errors"
+      dimensions          = { FunctionName = var.name, Resource = "${var.name}:live" }
+      statistic           = "Sum"
+      period              = 60
+      evaluation_periods  = 3
+      datapoints_to_alarm = 2
+      threshold           = var.threshold
+      comparison_operator = "GreaterThanOrEqualToThreshold"
+      treat_missing_data  = "notBreaching"
+      unit                = "Count"
+      alarm_actions       = [aws_sns_topic.alarms.arn]
+      ok_actions          = [aws_sns_topic.alarms.arn]
+    }
+
+    resource "aws_cloudwatch_metric_alarm" "duration" {
+      alarm_name                            = "${var.name}-duration"
+      namespace                             = "AWS/Lambda"
+      metric_name                           = "Duration"
+      dimensions                            = { FunctionName = var.name }
+      extended_statistic                    = "p99"
+      evaluate_low_sample_count_percentiles = "ignore"
+      period                                = 60
+      evaluation_periods                    = 5
+      threshold                             = 250.5
+      comparison_operator                   = "GreaterThanThreshold"
+      actions_enabled                       = false
+    }
+
+    resource "aws_cloudwatch_metric_alarm" "rate" {
+      alarm_name                = "${var.name}-rate"
+      evaluation_periods        = 1
+      threshold                 = 5
+      comparison_operator       = "GreaterThanThreshold"
+      treat_missing_data        = "ignore"
+      insufficient_data_actions = [aws_sns_topic.alarms.arn]
+
+      metric_query {
+        id          = "rate"
+        label       = "Error rate (%)"
+        expression  = "IF(invocations >= 20, 100 * errors / invocations, 0)"
+        return_data = true
+      }
+
+      dynamic "metric_query" {
+        for_each = { errors = "Errors", invocations = "Invocations" }
+        content {
+          id = metric_query.key
+          metric {
+            namespace   = "AWS/Lambda"
+            metric_name = metric_query.value
+            dimensions  = { FunctionName = var.name }
+            period      = 60
+            stat        = "Sum"
+            unit        = "Count"
+          }
+        }
+      }
+    }
+
+    resource "aws_cloudwatch_composite_alarm" "unhealthy" {
+      alarm_name        = "${var.name}-unhealthy"
+      alarm_description = "The stage is unhealthy"
+      alarm_rule = join(" OR ", [
+        for alarm in [
+          aws_cloudwatch_metric_alarm.errors,
+          aws_cloudwatch_metric_alarm.duration,
+          aws_cloudwatch_metric_alarm.rate,
+        ] : "ALARM(\\"${alarm.alarm_name}\\")"
+      ])
+      alarm_actions = [aws_sns_topic.alarms.arn]
+
+      actions_suppressor {
+        alarm            = aws_cloudwatch_metric_alarm.duration.alarm_name
+        extension_period = 60
+        wait_period      = 120
+      }
+    }
+
+    resource "aws_cloudwatch_dashboard" "this" {
+      dashboard_name = var.name
+      dashboard_body = jsonencode({
+        widgets = [{ type = "text", x = 0, y = 0, width = 6, height = 2, properties = { markdown = "# <Stage> & more" } }]
+      })
+    }
+"""
+
+
+@pytest.fixture(scope="module")
+def name() -> str:
+    return f"contract-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def applied(endpoint: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configuration]:
+    directory = tmp_path_factory.mktemp("cloudwatch")
+    (directory / "terraform.tf").write_text(textwrap.dedent(CONFIGURATION))
+    shutil.copyfile(SOURCE / ".terraform.lock.hcl", directory / ".terraform.lock.hcl")
+    configuration = Configuration(directory).variables(name=name)
+    configuration.apply()
+    yield configuration
+    configuration.destroy()
+
+
+def test_cloudwatch_plan_is_empty_after_apply(applied: Configuration) -> None:
+    assert applied.detailed_exit_code() == 0
+
+
+def test_cloudwatch_alarms_are_described_as_they_were_declared(
+    applied: Configuration, client: Client, name: str
+) -> None:
+    found = client("cloudwatch").describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    alarms = {alarm["AlarmName"].rpartition("-")[2]: alarm for alarm in found["MetricAlarms"]}
+    assert (alarms["errors"]["Period"], alarms["errors"]["DatapointsToAlarm"]) == (60, 2)
+    assert alarms["duration"]["ExtendedStatistic"] == "p99"
+    assert alarms["duration"]["EvaluateLowSampleCountPercentile"] == "ignore"
+    assert {query["Id"] for query in alarms["rate"]["Metrics"]} == {"rate", "errors", "invocations"}
+    assert found["CompositeAlarms"][0]["ActionsSuppressorWaitPeriod"] == 120
+
+
+def test_cloudwatch_alarms_carry_the_default_tags(applied: Configuration, client: Client, name: str) -> None:
+    cloudwatch = client("cloudwatch")
+    found = cloudwatch.describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    for alarm in found["MetricAlarms"] + found["CompositeAlarms"]:
+        tags = cloudwatch.list_tags_for_resource(ResourceARN=alarm["AlarmArn"])["Tags"]
+        assert tags == [{"Key": "Service", "Value": "contract"}]
+
+
+def test_cloudwatch_alarm_changes_in_place(applied: Configuration, client: Client, name: str) -> None:
+    applied.variables(name=name, threshold=4)
+    changes = applied.plan().resource_changes
+    assert changes["aws_cloudwatch_metric_alarm.errors"]["change"]["actions"] == ["update"]
+    applied.apply()
+    assert applied.detailed_exit_code() == 0
+    (alarm,) = client("cloudwatch").describe_alarms(AlarmNames=[f"{name}-errors"])["MetricAlarms"]
+    assert alarm["Threshold"] == 4
+
+
+def test_cloudwatch_destroy_leaves_nothing(applied: Configuration, client: Client, name: str) -> None:
+    applied.destroy()
+    cloudwatch = client("cloudwatch")
+    left = cloudwatch.describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    assert left["MetricAlarms"] + left["CompositeAlarms"] == []
+    assert cloudwatch.list_dashboards(DashboardNamePrefix=name)["DashboardEntries"] == []
