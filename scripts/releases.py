@@ -62,7 +62,7 @@ def settings(given: Mapping[str, Any]) -> Settings:
     """Return settings as they are written in an execution's input, leaving out what is none."""
     known = {field.name for field in dataclasses.fields(Settings)}
     values: dict[str, Any] = {
-        name: tuple(value) if name == "steps" else value for name, value in given.items() if name in known
+        name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in known
     }
     return Settings(**{"stage": "", "version": ""} | values)
 
