@@ -6,7 +6,8 @@ from emulator import cloudwatch
 from emulator.aws_lambda import aliases, invocations, permissions, versions
 from emulator.eventbridge import targets
 from emulator.http_api import deployments, requests
-from emulator.step_functions import executions, integrations, state_machines, states, tasks
+from emulator.sns import subscriptions
+from emulator.step_functions import definitions, executions, integrations, state_machines, states, tasks
 
 
 def install() -> None:
@@ -24,10 +25,12 @@ def install() -> None:
         requests,
         cloudwatch,
         targets,
+        definitions,
         executions,
         integrations,
         state_machines,
         states,
         tasks,
+        subscriptions,
     ):
         behaviour.install()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import stepfunctions
+from ministack.services import kms, sns, stepfunctions
 
 from emulator import hooks
 from emulator.iam import roles
@@ -95,6 +95,30 @@ def authorize(run: Run, resource: str, given: Any) -> None:
         raise _denied(name, str(error)) from None
     except KeyError as error:
         raise stepfunctions._ExecutionError("States.Runtime", f"The field {error} is required by {resource}") from None
+    if name == "sns:publish":
+        _authorize_encryption(run, given)
+
+
+def _authorize_encryption(run: Run, given: Mapping[str, Any]) -> None:
+    """Hold a publisher to an encrypted topic against its key.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#sns-what-permissions-for-sse
+    """
+    topic = sns._topics.get(given.get("TopicArn") or given.get("TargetArn"))
+    key_id = topic and topic["attributes"].get("KmsMasterKeyId")
+    if not key_id or key_id == "alias/aws/sns":
+        return
+    key = kms._resolve_key(key_id)
+    if key is None:
+        message = f"Key '{key_id}' does not exist"
+        raise _optimized_error("sns", "KMSNotFoundException", "KMSNotFound", message, 400, str(uuid.uuid4()))
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        try:
+            roles.check(run.role_arn, action, key["Arn"])
+        except roles.NotAuthorizedError as error:
+            raise _optimized_error(
+                "sns", "KMSAccessDeniedException", "KMSAccessDenied", str(error), 400, str(uuid.uuid4())
+            ) from None
 
 
 def _name(resource: str) -> str:

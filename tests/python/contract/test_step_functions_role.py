@@ -15,11 +15,6 @@ import pytest
 from tests.python.contract.state_machines import StateMachine, caught, statement, task
 from tests.python.contract.support import REGION, Client, Function, eventually
 
-
-def arn(machine: StateMachine, name: str) -> str:
-    return f"arn:aws:lambda:{REGION}:{machine.account}:function:{name}"
-
-
 CALLS = [
     ("lambda:invoke", {"FunctionName": "no-such"}, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
     ("aws-sdk:lambda:getAlias", {"FunctionName": "no-such", "Name": "a"}, "lambda:GetAlias", "Lambda.LambdaException"),
@@ -162,3 +157,31 @@ def test_trust_may_depend_on_the_account(
     else:
         with pytest.raises(botocore.exceptions.ClientError):
             machine.create({"End": {"Type": "Succeed"}})
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_publisher_to_an_encrypted_topic_needs_its_key(machine: StateMachine, client: Client, *, allowed: bool) -> None:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#sns-what-permissions-for-sse."""
+    keys, topics = client("kms"), client("sns")
+    key = keys.create_key()["KeyMetadata"]
+    topic = topics.create_topic(Name=machine.name, Attributes={"KmsMasterKeyId": key["KeyId"]})["TopicArn"]
+    rights = [statement("sns:Publish", topic), statement("kms:Decrypt", key["Arn"])]
+    machine.allow(*rights, *([statement("kms:GenerateDataKey*", key["Arn"])] if allowed else []))
+    machine.create(caught("sns:publish", {"TopicArn": topic, "Message": "m"}))
+    output = machine.output()
+    topics.delete_topic(TopicArn=topic)
+    keys.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=7)
+    assert output.get("Error") == (None if allowed else "SNS.KMSAccessDeniedException")
+
+
+def test_start_of_another_execution_needs_its_right(machine: StateMachine) -> None:
+    choice = [{"Condition": "{% $states.input.last %}", "Next": "End"}]
+    arguments = {"StateMachineArn": "{% $states.context.StateMachine.Id %}", "Input": {"last": True}}
+    calls = caught("states:startExecution", arguments)
+    choose = {"Type": "Choice", "Choices": choice, "Default": "Call"}
+    arn = f"arn:aws:states:{REGION}:{machine.account}:stateMachine:{machine.name}"
+    machine.create({"Choose": choose, "End": {"Type": "Succeed"}} | calls)
+    assert machine.output({"last": False})["Error"] == "StepFunctions.AWSStepFunctionsException"
+    machine.allow(statement("states:StartExecution", arn))
+    started = machine.output({"last": False})["ExecutionArn"]
+    assert machine.end(started)["status"] == "SUCCEEDED"

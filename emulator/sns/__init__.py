@@ -1,0 +1,1 @@
+"""SNS: what MiniStack does otherwise than AWS."""
