@@ -23,17 +23,20 @@ def record(here: stack.Stack, stage: str, pin: pins.Pin) -> None:
         CommandError: Terraform refuses it, or there is more to deploy than the routes; config.tf is as it was then.
     """
     before = here.config
+    after = with_pin(before, stage, pin)
     if pin.gateway_deployment == before.stage(stage).gateway_deployment:
-        plan = planned(here, with_pin(before, stage, pin), "-refresh-only")
+        after.write(here.target.config_file)
+        try:
+            here.refresh()
+        except CommandError:
+            before.write(here.target.config_file)
+            raise
     else:
-        plan = planned(here, with_pin(before, stage, pin), only=(stage, pin.gateway_deployment))
-    show_difference(before, here.config)
-    here.apply(plan)
+        here.apply(planned(here, after, only=(stage, pin.gateway_deployment)))
+    show_difference(before, after)
 
 
-def planned(
-    here: stack.Stack, after: pins.Pins, *arguments: str, only: tuple[str, str] | None = None, alias: bool = False
-) -> stack.Plan:
+def planned(here: stack.Stack, after: pins.Pins, *, only: tuple[str, str], alias: bool = False) -> stack.Plan:
     """Write config.tf and return the plan that it makes; ``only`` names the one stage and routes that it may change.
 
     Raises:
@@ -43,9 +46,8 @@ def planned(
     before = here.config
     after.write(here.target.config_file)
     try:
-        plan = here.plan(*arguments)
-        if only:
-            _refuse_more(plan, *only, alias=alias)
+        plan = here.plan()
+        _refuse_more(plan, *only, alias=alias)
     except BaseException:
         before.write(here.target.config_file)
         raise
