@@ -13,6 +13,7 @@ import argparse
 import datetime
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import botocore.exceptions
@@ -317,6 +318,18 @@ def _record(engine: releases.Engine, stage: str, ended: releases.Past, again: st
         ) from error
 
 
+def _argument(read: Callable[[str], object]) -> Callable[[str], object]:
+    """Return an argument's type whose errors say what is wrong."""
+
+    def argument(text: str) -> object:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error).replace("%", "%%")) from error
+
+    return argument
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stage", required=True, help="whose traffic is shifted")
@@ -324,11 +337,14 @@ def _options() -> argparse.Namespace:
         "--version", default="", metavar="NUMBER", help="to which version (the one that the stage before it runs)"
     )
     parser.add_argument(
-        "--steps", type=releases.shares, metavar="PERCENTS", help="how much traffic it gets in turn, such as 10,50"
+        "--steps",
+        type=_argument(releases.shares),
+        metavar="PERCENTS",
+        help="how much traffic it gets in turn, such as 10,50",
     )
     parser.add_argument("--bake-seconds", type=int, metavar="SECONDS", help="how long each step lasts")
     parser.add_argument(
-        "--max-error-rate", type=releases.share, metavar="PERCENT", help="how many of its calls may fail"
+        "--max-error-rate", type=_argument(releases.share), metavar="PERCENT", help="how many of its calls may fail"
     )
     parser.add_argument("--max-p99-ms", type=float, metavar="MS", help="how long all but one in 100 calls may take")
     parser.add_argument("--min-calls", type=int, metavar="CALLS", help="how many calls it takes to judge a step")

@@ -493,7 +493,7 @@ def share(text: str) -> float:
         percents = Decimal(text.strip().removesuffix("%"))
     except InvalidOperation as error:
         raise ValueError(f"{text!r} is no number of percents") from error
-    if not 0 <= percents <= 100:
+    if not percents.is_finite() or not 0 <= percents <= 100:
         raise ValueError(f"{text} % is not from 0 to 100")
     return float(percents / 100)
 

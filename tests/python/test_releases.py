@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import releases
+from command import RefusedError
+
+NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
+REPORT = {
+    "outcome": "rolled back",
+    "stage": "live",
+    "from": "1",
+    "to": "2",
+    "reason": "9 of 100 calls failed.",
+    "weight": 0.1,
+    "figures": {"calls": 100, "errors": 9},
+    "release": "live-release-2-20261124T120000Z-1a2b",
+}
+
+
+def past(kind: str, from_version: str | None, to_version: str, outcome: str = releases.RELEASED) -> releases.Past:
+    return releases.Past("name", kind, from_version, to_version, NOON, NOON, outcome, "")
+
+
+def execution(status: str, **fields: Any) -> releases.Execution:
+    values: dict[str, Any] = {
+        "arn": "arn",
+        "name": "live-release-2-20261124T120000Z-1a2b",
+        "kind": releases.RELEASE,
+        "settings": releases.Settings("live", "2"),
+        "takes_back": None,
+        "status": status,
+        "started": NOON,
+        "ended": NOON,
+        "report": None,
+        "cause": "",
+    }
+    return releases.Execution(**values | fields)
+
+
+@pytest.mark.parametrize("kind", [releases.RELEASE, releases.PROMOTE, releases.ROLLBACK])
+@pytest.mark.parametrize("stage", ["live", "pre-release-1", "a-promote-2-b"])
+def test_execution_name_tells_what_it_does(kind: str, stage: str) -> None:
+    name = releases.execution_name(kind, stage, "12", NOON)
+    assert re.fullmatch(rf"{stage}-{kind}-12-20261124T120000Z-[0-9a-f]{{4}}", name)
+    match = releases.NAME.fullmatch(name)
+    assert match
+    assert (match["stage"], match["kind"], match["version"]) == (stage, kind, "12")
+
+
+def test_execution_names_of_a_second_differ() -> None:
+    assert len({releases.execution_name("release", "live", "1", NOON) for _ in range(20)}) > 1
+
+
+def test_execution_name_is_as_long_as_aws_allows() -> None:
+    room = releases.MAX_NAME - len(releases.execution_name("rollback", "", "123", NOON))
+    assert len(releases.execution_name("rollback", "s" * room, "123", NOON)) == 80
+    with pytest.raises(RefusedError, match="too long a name"):
+        releases.execution_name("rollback", "s" * (room + 1), "123", NOON)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("10", 0.1), ("2.5%", 0.025), (" 7 ", 0.07), ("0", 0.0), ("100", 1.0), ("0.01", 0.0001)]
+)
+def test_share_is_percents(text: str, share: float) -> None:
+    assert releases.share(text) == share
+
+
+@pytest.mark.parametrize("text", ["", "ten", "-1", "101", "NaN", "Infinity"])
+def test_share_refuses_what_is_no_percentage(text: str) -> None:
+    with pytest.raises(ValueError, match="percents|from 0 to 100"):
+        releases.share(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"), [("10,50", (0.1, 0.5)), ("1, 5%,25", (0.01, 0.05, 0.25)), ("10,100", (0.1,)), ("100", ())]
+)
+def test_shares_are_steps_that_end_at_100(text: str, shares: tuple[float, ...]) -> None:
+    assert releases.shares(text) == shares
+
+
+@pytest.mark.parametrize("text", ["50,10", "10,10", "0,50", "10,,50", "10;50", "0.001"])
+def test_shares_refuse_what_does_not_grow(text: str) -> None:
+    with pytest.raises(ValueError, match="grow|percents"):
+        releases.shares(text)
+
+
+@given(st.integers(1, 10000))
+def test_percents_are_read_back(hundredths: int) -> None:
+    share = hundredths / 10000
+    assert releases.share(releases.percents(share)) == pytest.approx(share)
+
+
+def test_settings_leave_the_defaults_to_the_machine() -> None:
+    given = releases.settings({"stage": "live", "version": "2", "steps": [0.1], "min_calls": None, "mine": 1})
+    assert given.input == {"stage": "live", "version": "2", "steps": (0.1,)}
+    assert releases.Settings("live", "2", steps=(), smoke_test=False).input == {
+        "stage": "live",
+        "version": "2",
+        "steps": (),
+        "smoke_test": False,
+    }
+
+
+def test_report_is_read() -> None:
+    assert releases.report(json.dumps(REPORT)) == releases.Report(
+        "rolled back", "1", "2", "9 of 100 calls failed.", "live-release-2-20261124T120000Z-1a2b"
+    )
+
+
+@pytest.mark.parametrize("text", [None, "", "aborted by a@b", "{", "[]", '"text"', "{}", '{"outcome": "released"}'])
+def test_report_is_none_where_there_is_none(text: str | None) -> None:
+    assert releases.report(text) is None
+
+
+def test_origin_of_a_release_is_its_own_input() -> None:
+    assert releases.origin('{"stage": "live"}', "name") == ({"stage": "live"}, "name", None)
+    assert releases.origin("[]", "name") == ({}, "name", None)
+    assert releases.origin("", "name") == ({}, "name", None)
+
+
+def test_origin_of_a_roll_back_is_in_the_event_that_started_it() -> None:
+    event = json.dumps({"detail": {"name": "first", "input": '{"stage": "live"}'}})
+    assert releases.origin(event, "second") == ({"stage": "live"}, "first", "first")
+    again = json.dumps({"detail": {"name": "second", "input": event}})
+    assert releases.origin(again, "third") == ({"stage": "live"}, "first", "first")
+
+
+def test_told_as_the_machine_reports_it() -> None:
+    report = releases.report(json.dumps(REPORT))
+    told = releases.told(execution("FAILED", report=report, cause="RolledBack: {}"), None)
+    assert (told.outcome, told.from_version, told.reason) == ("rolled back", "1", "9 of 100 calls failed.")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("RUNNING", "under way"), ("ABORTED", "aborted"), ("TIMED_OUT", "timed out")]
+)
+def test_told_of_what_ended_by_force_or_has_not(status: str, outcome: str) -> None:
+    told = releases.told(execution(status, cause="aborted by a@b"), None)
+    assert (told.outcome, told.reason, told.from_version, told.to_version) == (outcome, "aborted by a@b", None, "2")
+
+
+def test_told_of_an_abortion_with_the_roll_back_of_it() -> None:
+    taken_back = releases.Report("rolled back", "1", "2", "The release ended: ABORTED.", "name")
+    told = releases.told(execution("ABORTED", cause="aborted by a@b"), taken_back)
+    assert (told.outcome, told.reason, told.from_version) == ("aborted", "aborted by a@b", "1")
+
+
+def test_told_of_an_abortion_that_came_too_late() -> None:
+    taken_back = releases.Report("released", "2", "2", "All traffic had been shifted when the release ended.", "name")
+    assert releases.told(execution("ABORTED"), taken_back).outcome == "released"
+
+
+def test_told_of_a_failure_of_the_machine_itself() -> None:
+    taken_back = releases.Report("rolled back", "1", "2", "The release ended: FAILED.", "name")
+    told = releases.told(execution("FAILED", cause="States.Runtime: oh"), taken_back)
+    assert (told.outcome, told.reason) == ("rolled back", "States.Runtime: oh")
+
+
+def before(*one: releases.Past, runs: str) -> str | None:
+    return releases.before(releases.versions(one), runs)
+
+
+def test_before_is_what_the_last_release_came_from() -> None:
+    assert before(past("release", "1", "2"), past("promote", "2", "3"), runs="3") == "2"
+
+
+def test_before_is_not_known_without_a_release() -> None:
+    assert before(runs="3") is None
+
+
+def test_before_counts_no_release_that_did_not_get_there() -> None:
+    assert before(past("release", "1", "2"), past("release", "2", "3", "rolled back"), runs="2") == "1"
+
+
+def test_two_roll_backs_go_back_two_versions() -> None:
+    made = [past("release", "1", "2"), past("release", "2", "3"), past("rollback", "3", "2")]
+    assert before(*made, runs="2") == "1"
+    assert before(*made, past("rollback", "2", "1"), runs="1") is None
+
+
+def test_a_release_after_a_roll_back_goes_back_to_what_ran_before_it() -> None:
+    made = [past("release", "1", "2"), past("rollback", "2", "1"), past("release", "1", "3")]
+    assert before(*made, runs="3") == "1"
+
+
+def test_before_an_edit_by_hand_is_the_top() -> None:
+    assert before(past("release", "1", "2"), runs="7") == "2"
+
+
+def test_a_roll_back_after_an_edit_by_hand_takes_that_off() -> None:
+    made = [past("release", "1", "2"), past("rollback", "7", "2")]
+    assert before(*made, runs="2") == "1"
+
+
+def test_a_release_after_an_edit_by_hand_stands_on_it() -> None:
+    assert before(past("release", "1", "2"), past("release", "7", "8"), runs="8") == "7"
+
+
+def test_a_roll_back_to_a_version_by_name_takes_all_above_off() -> None:
+    made = [past("release", "1", "2"), past("release", "2", "3"), past("rollback", "3", "1")]
+    assert releases.versions(made) == ["1"]
+
+
+def test_a_roll_back_to_another_version_stands_on_what_ran_before() -> None:
+    made = [past("release", "1", "2"), past("release", "2", "3"), past("rollback", "3", "9")]
+    assert before(*made, runs="9") == "2"
+
+
+@given(st.lists(st.integers(1, 4).map(str), min_size=1, max_size=8))
+def test_roll_backs_go_all_the_way_back(shifts: list[str]) -> None:
+    runs = "0"
+    made: list[releases.Past] = []
+    for version in shifts:
+        if version != runs:
+            made.append(past("release", runs, version))
+            runs = version
+    ran = [one.from_version for one in made]
+    while ran:
+        previous = before(*made, runs=runs)
+        assert previous is not None
+        assert previous == ran.pop()
+        made.append(past("rollback", runs, previous))
+        runs = previous
+    assert before(*made, runs=runs) is None
