@@ -325,7 +325,7 @@ def _argument(read: Callable[[str], object]) -> Callable[[str], object]:
         try:
             return read(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error).replace("%", "%%")) from error
+            raise argparse.ArgumentTypeError(str(error)) from error
 
     return argument
 

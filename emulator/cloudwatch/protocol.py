@@ -28,11 +28,10 @@ from botocore.model import (
     StructureShape,
 )
 from botocore.parsers import RpcV2CBORParser
-from botocore.serialize import CBORSerializer
+from botocore.serialize import RpcV2CBORSerializer
 from ministack.services import cloudwatch
 
 Response = tuple[int, Mapping[str, str], bytes]
-CBOR_HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 ERROR = (
     DenormalizedStructureBuilder()
     .with_members({"__type": {"type": "string"}, "message": {"type": "string"}})
@@ -63,14 +62,13 @@ class Request:
             return self._xml(_xml(shape, output) if shape else "")
         members = _output(shape, output, cbor=self.protocol == "cbor") if shape else {}
         if self.protocol == "cbor":
-            return 200, CBOR_HEADERS, _cbor(shape or ERROR, members)
+            return _cbor(200, shape or ERROR, members)
         return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(members).encode()
 
     def refuse(self, refusal: RefusalError) -> Response:
         """Write an error."""
         if self.protocol == "cbor":
-            body = _cbor(ERROR, {"__type": refusal.code, "message": refusal.message})
-            return refusal.status, CBOR_HEADERS, body
+            return _cbor(refusal.status, ERROR, {"__type": refusal.code, "message": refusal.message})
         response: Response = cloudwatch._error(
             refusal.code, refusal.message, refusal.status, use_json=self.protocol == "json"
         )
@@ -220,12 +218,12 @@ def _read_cbor(body: bytes) -> Any:
     return parser.parse_data_item(parser.get_peekable_stream_from_bytes(body)) if body else {}
 
 
-def _cbor(shape: Shape, value: Any) -> bytes:
-    """Return a value in CBOR; MiniStack needs cbor2 for that, which it does not bring."""
+def _cbor(status: int, shape: Shape, value: Any) -> Response:
+    """Return a response in CBOR; MiniStack needs cbor2 for that, which it does not bring."""
     written = bytearray()
-    serializer: Any = CBORSerializer()
+    serializer: Any = RpcV2CBORSerializer()
     serializer._serialize_data_item(written, value, shape)
-    return bytes(written)
+    return status, {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}, bytes(written)
 
 
 def _moment(value: Any) -> float:

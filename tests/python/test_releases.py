@@ -75,7 +75,7 @@ def test_share_is_percents(text: str, share: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "ten", "-1", "101", "NaN", "Infinity"])
 def test_share_refuses_what_is_no_percentage(text: str) -> None:
-    with pytest.raises(ValueError, match="percents|from 0 to 100"):
+    with pytest.raises(ValueError, match=r"percents|from 0 to 100"):
         releases.share(text)
 
 
@@ -88,7 +88,7 @@ def test_shares_are_steps_that_end_at_100(text: str, shares: tuple[float, ...]) 
 
 @pytest.mark.parametrize("text", ["50,10", "10,10", "0,50", "10,,50", "10;50", "0.001"])
 def test_shares_refuse_what_does_not_grow(text: str) -> None:
-    with pytest.raises(ValueError, match="grow|percents"):
+    with pytest.raises(ValueError, match=r"grow|percents"):
         releases.shares(text)
 
 

@@ -128,7 +128,7 @@ CONFIGURATION = """
     resource "aws_cloudwatch_dashboard" "this" {
       dashboard_name = var.name
       dashboard_body = jsonencode({
-        widgets = [{ type = "text", x = 0, y = 0, width = 6, height = 2, properties = { markdown = "# <Stage> & more" } }]
+        widgets = [{ type = "text", x = 0, y = 0, properties = { markdown = "# <Stage> & more" } }]
       })
     }
 """

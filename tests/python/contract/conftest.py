@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import SPEED
+from tests.python.contract.alarms import Alarms
 from tests.python.contract.state_machines import StateMachine
 from tests.python.contract.support import ECHO, Api, Client, Function
 
@@ -74,3 +76,17 @@ def machine(client: Client) -> Iterator[StateMachine]:
     for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
         iam.delete_role_policy(RoleName=name, PolicyName=policy)
     iam.delete_role(RoleName=name)
+
+
+@pytest.fixture(scope="session")
+def minute(endpoint: str) -> float:
+    """Give how many seconds a minute of metrics, waits and alarms takes."""
+    return 60 if "amazonaws.com" in endpoint else 60 / SPEED
+
+
+@pytest.fixture
+def alarms(client: Client, minute: float) -> Iterator[Alarms]:
+    """Give a namespace for metrics, and alarms on them; the alarms are deleted."""
+    made = Alarms(client, minute)
+    yield made
+    made.delete()
