@@ -220,7 +220,7 @@ class View:
         took = duration((datetime.datetime.now(datetime.UTC) - execution.started).total_seconds())
         line = f"{describe(self.settings, weight, figures)}, {took}"
         if self.live:
-            self.live.update(rich.text.Text(line))
+            self.live.update(rich.text.Text(line), refresh=True)
         elif self.shown != (weight, figures):
             print(line, flush=True)
         self.shown = (weight, figures)
