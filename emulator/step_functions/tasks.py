@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextvars
 import random
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 from ministack.core.responses import get_region
@@ -161,10 +162,17 @@ def _within(seconds: float | None, function: Callable[..., Any], *arguments: Any
     """Return what the function does, or fail after some of AWS's seconds; what it does afterwards is lost."""
     if seconds is None:
         return function(*arguments)
-    pool = ThreadPoolExecutor(max_workers=1)
-    future = pool.submit(contextvars.copy_context().run, function, *arguments)
-    pool.shutdown(wait=False)
+    done: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(function(*arguments))
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            done.set_exception(error)
+
+    # Embedded AWS can end while this still waits: no executor's thread, which would have to be waited for.
+    threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True).start()
     try:
-        return future.result(timeout=clock.real(seconds))
+        return done.result(timeout=clock.real(seconds))
     except TimeoutError:
         raise stepfunctions._ExecutionError("States.Timeout", "") from None

@@ -7,9 +7,20 @@ locals {
   oidc_arn     = var.github_oidc_provider_arn != null ? var.github_oidc_provider_arn : one(aws_iam_openid_connect_provider.github[*].arn)
   function_arn = "${local.arn}:lambda:${var.region}:${local.account}:function:${var.name}"
   role_arn     = "${local.arn}:iam::${local.account}:role/${var.name}"
-  apis_arn     = "${local.arn}:apigateway:${var.region}::/apis"
-  logs_arn     = "${local.arn}:logs:${var.region}:${local.account}:log-group:"
-  state_arn    = "${aws_s3_bucket.state.arn}/path-to-live.tfstate"
+  machine      = "${var.name}-release"
+  topic_arn    = "${local.arn}:sns:${var.region}:${local.account}:${var.name}-alerts"
+  key_alias    = "${local.arn}:kms:${var.region}:${local.account}:alias/${var.name}-alerts"
+  keys_arn     = "${local.arn}:kms:${var.region}:${local.account}:key/*"
+
+  # Each role by the service that runs as it.
+  passed_roles = {
+    lambda = local.role_arn
+    states = "${local.role_arn}-release"
+    events = "${local.role_arn}-release-roll-back"
+  }
+  apis_arn  = "${local.arn}:apigateway:${var.region}::/apis"
+  logs_arn  = "${local.arn}:logs:${var.region}:${local.account}:log-group:"
+  state_arn = "${aws_s3_bucket.state.arn}/path-to-live.tfstate"
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
@@ -108,7 +119,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "KeepTheFunctionsRole"
+    sid = "KeepTheServicesRoles"
     actions = [
       "iam:CreateRole",
       "iam:DeleteRolePolicy",
@@ -123,19 +134,136 @@ data "aws_iam_policy_document" "deploy" {
       "iam:UpdateRole",
       "iam:UpdateRoleDescription",
     ]
-    resources = [local.role_arn]
+    resources = values(local.passed_roles)
+  }
+
+  dynamic "statement" {
+    for_each = local.passed_roles
+
+    content {
+      sid       = "GiveItsRoleTo${title(statement.key)}"
+      actions   = ["iam:PassRole"]
+      resources = [statement.value]
+
+      condition {
+        test     = "StringEquals"
+        variable = "iam:PassedToService"
+        values   = ["${statement.key}.amazonaws.com"]
+      }
+    }
   }
 
   statement {
-    sid       = "GiveTheFunctionItsRole"
-    actions   = ["iam:PassRole"]
-    resources = [local.role_arn]
+    sid = "KeepTheStateMachineAndRunReleases"
+    actions = [
+      "states:CreateStateMachine",
+      "states:DescribeStateMachine",
+      "states:ListExecutions",
+      "states:ListStateMachineVersions",
+      "states:ListTagsForResource",
+      "states:StartExecution",
+      "states:TagResource",
+      "states:UntagResource",
+      "states:UpdateStateMachine",
+    ]
+    resources = ["${local.arn}:states:${var.region}:${local.account}:stateMachine:${local.machine}"]
+  }
+
+  statement {
+    sid       = "FollowAndAbortReleases"
+    actions   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
+    resources = ["${local.arn}:states:${var.region}:${local.account}:execution:${local.machine}:*"]
+  }
+
+  statement {
+    sid = "KeepTheRuleThatRollsBack"
+    actions = [
+      "events:DescribeRule",
+      "events:ListTagsForResource",
+      "events:ListTargetsByRule",
+      "events:PutRule",
+      "events:PutTargets",
+      "events:RemoveTargets",
+      "events:TagResource",
+      "events:UntagResource",
+    ]
+    resources = ["${local.arn}:events:${var.region}:${local.account}:rule/${local.machine}-roll-back"]
+  }
+
+  statement {
+    sid = "KeepTheAlarms"
+    actions = [
+      "cloudwatch:DeleteAlarms",
+      "cloudwatch:ListTagsForResource",
+      "cloudwatch:PutCompositeAlarm",
+      "cloudwatch:PutMetricAlarm",
+      "cloudwatch:TagResource",
+      "cloudwatch:UntagResource",
+    ]
+    resources = ["${local.arn}:cloudwatch:${var.region}:${local.account}:alarm:${var.name}-*"]
+  }
+
+  statement {
+    sid       = "KeepTheDashboard"
+    actions   = ["cloudwatch:GetDashboard", "cloudwatch:PutDashboard"]
+    resources = ["${local.arn}:cloudwatch::${local.account}:dashboard/${var.name}"]
+  }
+
+  statement {
+    sid = "KeepTheTopic"
+    actions = [
+      "sns:CreateTopic",
+      "sns:GetTopicAttributes",
+      "sns:ListTagsForResource",
+      "sns:SetTopicAttributes",
+      "sns:Subscribe",
+      "sns:TagResource",
+      "sns:UntagResource",
+    ]
+    resources = [local.topic_arn]
+  }
+
+  # A key's id is AWS's choice: the one with the service's tag is the topic's.
+  statement {
+    sid       = "MakeTheTopicsKey"
+    actions   = ["kms:CreateKey", "kms:TagResource"]
+    resources = ["*"]
 
     condition {
       test     = "StringEquals"
-      variable = "iam:PassedToService"
-      values   = ["lambda.amazonaws.com"]
+      variable = "aws:RequestTag/Service"
+      values   = [var.name]
     }
+  }
+
+  statement {
+    sid = "KeepTheTopicsKey"
+    actions = [
+      "kms:CreateAlias",
+      "kms:DescribeKey",
+      "kms:EnableKeyRotation",
+      "kms:GetKeyPolicy",
+      "kms:GetKeyRotationStatus",
+      "kms:ListResourceTags",
+      "kms:PutKeyPolicy",
+      "kms:TagResource",
+      "kms:UntagResource",
+      "kms:UpdateAlias",
+      "kms:UpdateKeyDescription",
+    ]
+    resources = [local.keys_arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/Service"
+      values   = [var.name]
+    }
+  }
+
+  statement {
+    sid       = "NameTheTopicsKey"
+    actions   = ["kms:CreateAlias", "kms:UpdateAlias"]
+    resources = [local.key_alias]
   }
 
   statement {
@@ -148,7 +276,7 @@ data "aws_iam_policy_document" "deploy" {
       "logs:TagResource",
       "logs:UntagResource",
     ]
-    resources = [for group in ["/aws/lambda/${var.name}", "/aws/apigateway/${var.name}/*"] : "${local.logs_arn}${group}"]
+    resources = [for group in ["/aws/lambda/${var.name}", "/aws/apigateway/${var.name}/*", "/aws/vendedlogs/states/${local.machine}"] : "${local.logs_arn}${group}"]
   }
 
   statement {
@@ -160,8 +288,11 @@ data "aws_iam_policy_document" "deploy" {
   # These know no resources.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
   statement {
-    sid = "FindLogGroupsAndDeliverAccessLogs"
+    sid = "FindWhatCannotBeNamedAndDeliverLogs"
     actions = [
+      "cloudwatch:DescribeAlarms",
+      "cloudwatch:GetMetricData",
+      "kms:ListAliases",
       "logs:CreateLogDelivery",
       "logs:DeleteLogDelivery",
       "logs:DescribeLogGroups",
@@ -170,6 +301,9 @@ data "aws_iam_policy_document" "deploy" {
       "logs:ListLogDeliveries",
       "logs:PutResourcePolicy",
       "logs:UpdateLogDelivery",
+      "sns:GetSubscriptionAttributes",
+      "sns:Unsubscribe",
+      "states:ValidateStateMachineDefinition",
     ]
     resources = ["*"]
   }

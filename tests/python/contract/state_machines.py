@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from tests.conftest import SPEED
 from tests.python.contract.support import Client, eventually
 
 
@@ -25,6 +28,11 @@ class StateMachine:
     @property
     def account(self) -> str:
         return self.role.split(":")[4]
+
+    @property
+    def speed(self) -> int:
+        """How many of AWS's seconds pass in one."""
+        return 1 if self.api.meta.endpoint_url.endswith("amazonaws.com") else SPEED
 
     def allow(self, *statements: dict[str, Any], policy: str = "test") -> None:
         """Let its role do what the statements say, and nothing else of this policy."""
@@ -55,7 +63,8 @@ class StateMachine:
             found = self.api.describe_execution(executionArn=execution)
             return None if found["status"] == "RUNNING" else found
 
-        found = eventually(look)
+        # A minute of AWS's is in some tests.
+        found = eventually(look, seconds=120)
         return found | ({"output": json.loads(found["output"])} if found.get("output") else {})
 
     def run(self, given: Any = None) -> Any:
@@ -67,6 +76,12 @@ class StateMachine:
         ended = self.run(given)
         assert ended["status"] == "SUCCEEDED", ended
         return ended["output"]
+
+    def seconds(self, execution: str, *types: str) -> list[float]:
+        """Return after how many seconds of AWS's each event of these types followed on the one before."""
+        moments = [event["timestamp"] for event in self.history(execution) if event["type"] in types]
+        gaps = [after - before for before, after in itertools.pairwise(moments)]
+        return [gap / timedelta(seconds=1) * self.speed for gap in gaps]
 
     def history(self, execution: str) -> list[Any]:
         pages = self.api.get_paginator("get_execution_history").paginate(executionArn=execution)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.conftest import SPEED
 from tests.python.contract.state_machines import StateMachine, caught, statement
-from tests.python.contract.support import Function
+from tests.python.contract.support import Client, Function
 
 MISSING = {"FunctionName": "contract-no-such-function", "Name": "live"}
 NOT_FOUND = "Lambda.ResourceNotFoundException"
@@ -30,8 +27,7 @@ def attempts(machine: StateMachine, *retriers: dict[str, Any]) -> list[float]:
     machine.create(states)
     execution = machine.start()
     assert machine.end(execution)["output"]["Error"] == NOT_FOUND
-    moments = [event["timestamp"] for event in machine.history(execution) if event["type"] == "TaskScheduled"]
-    return [(after - before) / timedelta(seconds=1) * SPEED for before, after in itertools.pairwise(moments)]
+    return machine.seconds(execution, "TaskScheduled")
 
 
 def test_retrier_tries_three_more_times_unless_told_otherwise(failing: StateMachine) -> None:
@@ -62,7 +58,7 @@ def test_delay_grows_up_to_its_maximum(failing: StateMachine) -> None:
     # A call takes a few milliseconds, which are seconds at this speed.
     for delay, wanted in zip(delays, (15, 45, 45), strict=True):
         assert wanted <= delay + 1
-        assert delay < wanted + 0.4 * SPEED
+        assert delay < wanted + 0.4 * failing.speed
 
 
 def test_delay_is_not_cut_without_a_maximum(failing: StateMachine) -> None:
@@ -99,6 +95,21 @@ def test_task_times_out(machine: StateMachine, function: Function) -> None:
     execution = machine.start()
     assert machine.end(execution)["output"]["Error"] == "States.Timeout"
     assert "TaskTimedOut" in [event["type"] for event in machine.history(execution)]
+
+
+def test_task_times_out_when_its_seconds_have_passed(machine: StateMachine, client: Client) -> None:
+    topic = client("sns").create_topic(Name=machine.name)["TopicArn"]
+    machine.allow(statement("sns:Publish", topic))
+    arguments = {"TopicArn": topic, "Message": "{% $states.context.Task.Token %}"}
+    states = caught("sns:publish.waitForTaskToken", arguments)
+    states["Call"]["TimeoutSeconds"] = 60
+    machine.create(states)
+    execution = machine.start()
+    error = machine.end(execution)["output"]["Error"]
+    client("sns").delete_topic(TopicArn=topic)
+    assert error == "States.Timeout"
+    (seconds,) = machine.seconds(execution, "TaskScheduled", "TaskTimedOut")
+    assert 59 <= seconds < 60 + 0.4 * machine.speed
 
 
 @pytest.mark.parametrize("wildcard", ["States.ALL", "States.TaskFailed"])

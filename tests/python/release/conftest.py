@@ -1,0 +1,87 @@
+"""The state machine as Terraform makes it, on the interpreter of embedded AWS, in a world of the test's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from emulator import clock, server
+from tests.conftest import free_port
+from tests.python.release.world import FUNCTION, STAGES, Engine, ServiceError, World
+from tests.terraform.support import SOURCE, Configuration, copy
+
+# Waits take milliseconds; a time-out of a day takes seconds.
+SPEED = 10_000
+FUNCTION_ARN = f"arn:aws:lambda:eu-west-2:000000000000:function:{FUNCTION}"
+
+
+@pytest.fixture(scope="session")
+def definition(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the definition out of the module's plan."""
+    release = Configuration(copy(tmp_path_factory.mktemp("release") / "release", SOURCE / "modules" / "release"))
+    plan = release.variables(
+        function_arn=FUNCTION_ARN,
+        log_retention_days=7,
+        name=FUNCTION,
+        timeout_seconds=86_400,
+        topic_arn="arn:aws:sns:eu-west-2:000000000000:greeter-alerts",
+        unhealthy_alarms={stage: f"{FUNCTION}-{stage}-unhealthy" for stage in STAGES},
+    ).plan()
+    return str(plan.resources["aws_sfn_state_machine.this"]["values"]["definition"])
+
+
+@pytest.fixture(scope="session")
+def stepfunctions() -> Iterator[Any]:
+    """Give embedded AWS's Step Functions, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BIND_HOST", "GATEWAY_PORT", "LOG_LEVEL", "PERSIST_STATE", "S3_PERSIST", "SFN_WAIT_SCALE"):
+            patch.setenv(name, "")
+        patch.setenv(clock.VARIABLE, str(SPEED))
+        server.load(free_port(), None, SPEED)
+        from ministack.services import stepfunctions  # noqa: PLC0415 - it reads its settings when it is imported
+
+        yield stepfunctions
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def engine(stepfunctions: Any, definition: str, world: World, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    from emulator.iam import roles  # noqa: PLC0415
+    from emulator.step_functions import executions, integrations  # noqa: PLC0415
+
+    def invoke(resource: str, given: Any) -> Any:
+        events = executions.current().record["events"]
+        entered = [event for event in events if event["type"].endswith("StateEntered")]
+        try:
+            return world.invoke(entered[-1]["stateEnteredEventDetails"]["name"], resource, given)
+        except ServiceError as failure:
+            raise stepfunctions._ExecutionError(failure.error, failure.cause) from None
+
+    # The world answers instead of AWS, and has no roles.
+    monkeypatch.setattr(stepfunctions, "_invoke_resource", invoke)
+    monkeypatch.setattr(integrations, "authorize", lambda *_: None)
+    monkeypatch.setattr(roles, "assumable", lambda *_: True)
+    return Engine(stepfunctions, definition)
+
+
+@pytest.fixture
+def states(definition: str) -> dict[str, Any]:
+    """Give the states by name."""
+    return dict(json.loads(definition)["States"])
+
+
+@pytest.fixture
+def release(engine: Engine) -> Callable[..., Any]:
+    """Give a function that releases the new version to live with these settings and returns the execution."""
+
+    def run(**settings: Any) -> Any:
+        return engine.run({"stage": "live", "version": "7", **settings})
+
+    return run
