@@ -1,5 +1,6 @@
-"""Start a state machine for an event only where the target's role may.
+"""Deliver an event to a state machine or topic only where the target's role may, or the topic's policy lets it.
 
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
 """
 
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.responses import error_response_json
-from ministack.services import eventbridge
+from ministack.services import eventbridge, sns
 
 from emulator import hooks
 from emulator.iam import roles
@@ -35,19 +36,25 @@ def _invoke_target(
     rule: Mapping[str, Any],
     view: Any = None,
 ) -> None:
-    if _is_state_machine(target) and not _may_start(target, rule):
-        return
-    original(target, event, rule, view)
+    if _may_deliver(target, rule):
+        original(target, event, rule, view)
 
 
 def _is_state_machine(target: Mapping[str, Any]) -> bool:
     return str(target.get("Arn", "")).startswith("arn:aws:states:")
 
 
-def _may_start(target: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
-    role_arn = target.get("RoleArn", "")
-    try:
-        roles.check(role_arn, "states:StartExecution", target["Arn"])
-    except roles.NotAuthorizedError:
-        return False
-    return roles.assumable(role_arn, "events", rule["Arn"])
+def _may_deliver(target: Mapping[str, Any], rule: Mapping[str, Any]) -> bool:
+    arn, role_arn = target.get("Arn", ""), target.get("RoleArn")
+    actions = {"states": "states:StartExecution", "sns": "SNS:Publish"}
+    action = actions.get(arn.split(":")[2] if arn.startswith("arn:") else "")
+    if action is None:
+        return True
+    if role_arn:
+        try:
+            roles.check(role_arn, action, arn)
+        except roles.NotAuthorizedError:
+            return False
+        return roles.assumable(role_arn, "events", rule["Arn"])
+    found = sns.topic_policy_for_arn(arn)
+    return found is not None and roles.service_may(found[0], "events", action, arn, rule["Arn"])

@@ -27,10 +27,15 @@ def assumable(role_arn: str, service: str, source_arn: str) -> bool:
     role = _role(role_arn)
     if role is None:
         return False
-    context = _context(f"{service}.amazonaws.com", "sts:AssumeRole", role_arn)
+    return service_may(role["AssumeRolePolicyDocument"], service, "sts:AssumeRole", role_arn, source_arn)
+
+
+def service_may(policy: str, service: str, action: str, resource_arn: str, source_arn: str) -> bool:
+    """Return whether a resource's own policy lets a service do something that acts for one of its resources."""
+    context = _context(f"{service}.amazonaws.com", action, resource_arn)
     context.service_context = {"aws:sourcearn": source_arn, "aws:sourceaccount": get_account_id()}
     decisions = [
-        iam_evaluator.evaluate_resource_policy(role["AssumeRolePolicyDocument"], context, principal).decision
+        iam_evaluator.evaluate_resource_policy(policy, context, principal).decision
         for principal in (f"{service}.amazonaws.com", f"{service}.{get_region()}.amazonaws.com")
     ]
     return "Allow" in decisions and "Deny" not in decisions

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import kms, sns, stepfunctions
+from ministack.services import sns, stepfunctions
 
 from emulator import hooks
 from emulator.iam import roles
@@ -108,6 +108,8 @@ def _authorize_encryption(run: Run, given: Mapping[str, Any]) -> None:
     key_id = topic and topic["attributes"].get("KmsMasterKeyId")
     if not key_id or key_id == "alias/aws/sns":
         return
+    from ministack.services import kms  # noqa: PLC0415 - warns of what it lacks: only where there are keys
+
     key = kms._resolve_key(key_id)
     if key is None:
         message = f"Key '{key_id}' does not exist"
@@ -170,8 +172,10 @@ def _invoke_function(given: Mapping[str, Any]) -> Any:
         parsed = content
     if "FunctionError" in answer:
         # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
-        error = parsed.get("errorType") if isinstance(parsed, dict) else None
-        raise stepfunctions._ExecutionError(error or "Lambda.Unknown", compact(parsed))
+        if isinstance(parsed, dict) and "errorType" in parsed:
+            raise stepfunctions._ExecutionError(parsed["errorType"], compact(parsed))
+        unknown = "The cause could not be determined because Lambda did not return an error type. Returned payload: "
+        raise stepfunctions._ExecutionError("Lambda.Unknown", unknown + compact(parsed))
     return {**answer, "Payload": parsed}
 
 

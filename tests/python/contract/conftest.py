@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import SPEED
 from tests.python.contract.alarms import Alarms
-from tests.python.contract.state_machines import StateMachine
+from tests.python.contract.state_machines import StateMachine, document, statement
 from tests.python.contract.support import ECHO, Api, Client, Function
 
 
@@ -90,3 +90,19 @@ def alarms(client: Client, minute: float) -> Iterator[Alarms]:
     made = Alarms(client, minute)
     yield made
     made.delete()
+
+
+@pytest.fixture
+def topic(client: Client, machine: StateMachine) -> Iterator[tuple[str, str]]:
+    """Give a topic's ARN, and the URL of a queue that gets its messages as they are; both are deleted."""
+    topics, queues = client("sns"), client("sqs")
+    topic = topics.create_topic(Name=machine.name)["TopicArn"]
+    queue = queues.create_queue(QueueName=machine.name)["QueueUrl"]
+    address = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    source = {"ArnEquals": {"aws:SourceArn": topic}}
+    policy = statement("sqs:SendMessage", address, Principal={"Service": "sns.amazonaws.com"}, Condition=source)
+    queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": document(policy)})
+    topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=address, Attributes={"RawMessageDelivery": "true"})
+    yield topic, queue
+    topics.delete_topic(TopicArn=topic)
+    queues.delete_queue(QueueUrl=queue)

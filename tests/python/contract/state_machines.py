@@ -36,8 +36,7 @@ class StateMachine:
 
     def allow(self, *statements: dict[str, Any], policy: str = "test") -> None:
         """Let its role do what the statements say, and nothing else of this policy."""
-        document = {"Version": "2012-10-17", "Statement": list(statements)}
-        self.client("iam").put_role_policy(RoleName=self.name, PolicyName=policy, PolicyDocument=json.dumps(document))
+        self.client("iam").put_role_policy(RoleName=self.name, PolicyName=policy, PolicyDocument=document(*statements))
 
     def create(self, states: dict[str, Any], start: str | None = None, **settings: Any) -> str:
         """Create it, starting at the first state."""
@@ -91,6 +90,11 @@ class StateMachine:
 def statement(action: str | list[str], resource: str | list[str], **more: Any) -> dict[str, Any]:
     """Return a statement of a policy that allows something."""
     return {"Effect": "Allow", "Action": action, "Resource": resource} | more
+
+
+def document(*statements: dict[str, Any]) -> str:
+    """Return a policy."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
 def task(resource: str, arguments: Any, **more: Any) -> dict[str, Any]:

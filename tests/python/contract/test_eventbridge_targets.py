@@ -12,7 +12,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.python.contract.state_machines import StateMachine, statement
+from tests.python.contract.state_machines import StateMachine, document, statement
 from tests.python.contract.support import Client, eventually
 
 Role = Callable[..., str]
@@ -111,25 +111,37 @@ def test_state_machine_as_target_needs_a_role(client: Client, machine: StateMach
     assert f"RoleArn is required for target {machine.arn}" in refused.value.response["Error"]["Message"]
 
 
-def test_timed_out_execution_is_told_of_to_a_topic(client: Client, machine: StateMachine, rule: str) -> None:
-    topics, queues = client("sns"), client("sqs")
-    topic = topics.create_topic(Name=machine.name)["TopicArn"]
-    queue = queues.create_queue(QueueName=machine.name)["QueueUrl"]
-    address = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=address, Attributes={"RawMessageDelivery": "true"})
-    policy = statement("sns:Publish", topic, Principal={"Service": "events.amazonaws.com"})
-    topics.set_topic_attributes(
-        TopicArn=topic,
-        AttributeName="Policy",
-        AttributeValue=json.dumps({"Version": "2012-10-17", "Statement": [policy]}),
-    )
-    client("events").put_targets(Rule=rule, Targets=[{"Id": "target", "Arn": topic}])
+def test_timed_out_execution_is_told_of_to_a_topic(
+    client: Client, machine: StateMachine, rule: str, topic: tuple[str, str]
+) -> None:
+    arn, queue = topic
+    policy = document(statement("sns:Publish", arn, Principal={"Service": "events.amazonaws.com"}))
+    client("sns").set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy)
+    client("events").put_targets(Rule=rule, Targets=[{"Id": "target", "Arn": arn}])
     definition = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Choose", "States": WAIT, "TimeoutSeconds": 60})
     machine.api.update_state_machine(stateMachineArn=machine.arn, definition=definition)
     execution = machine.start()
-    (message,) = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
-    topics.delete_topic(TopicArn=topic)
-    queues.delete_queue(QueueUrl=queue)
+    machine.end(execution)
+    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]
     detail = json.loads(message["Body"])["detail"]
     assert (detail["executionArn"], detail["status"]) == (execution, "TIMED_OUT")
     assert detail["stopDate"] > detail["startDate"]
+
+
+def test_topic_gets_nothing_where_its_policy_does_not_let_events_publish(
+    client: Client, machine: StateMachine, rule: str, topic: tuple[str, str]
+) -> None:
+    arn, queue = topic
+    client("events").put_targets(Rule=rule, Targets=[{"Id": "target", "Arn": arn}])
+    aborted(machine)
+    assert not client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")
+
+
+def test_topic_may_be_published_to_by_a_role(
+    client: Client, machine: StateMachine, rule: str, topic: tuple[str, str], role: Role
+) -> None:
+    arn, queue = topic
+    target = {"Id": "target", "Arn": arn, "RoleArn": role(statement("sns:Publish", arn))}
+    client("events").put_targets(Rule=rule, Targets=[target])
+    aborted(machine)
+    assert client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=20)["Messages"]

@@ -157,21 +157,15 @@ def test_alarm_has_numbers_and_state(able: StateMachine, function: Function, cli
     assert alarm["StateUpdatedTimestamp"].endswith("Z")
 
 
-def test_message_is_published(able: StateMachine, function: Function, client: Client) -> None:
-    topics, queues = client("sns"), client("sqs")
-    topic = topics.create_topic(Name=function.name)["TopicArn"]
-    queue = queues.create_queue(QueueName=function.name)["QueueUrl"]
-    address = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=address, Attributes={"RawMessageDelivery": "true"})
-    able.allow(statement("sns:Publish", topic), policy="publish")
+def test_message_is_published(machine: StateMachine, client: Client, topic: tuple[str, str]) -> None:
+    arn, queue = topic
+    machine.allow(statement("sns:Publish", arn))
     attributes = {"stage": {"DataType": "String", "StringValue": "live"}}
-    arguments = {"TopicArn": topic, "Subject": "S", "Message": {"a": 1}, "MessageAttributes": attributes}
-    able.create({"Call": task("sns:publish", arguments)})
-    result = able.output()
-    (message,) = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=5, MessageAttributeNames=["All"])["Messages"]
-    topics.delete_topic(TopicArn=topic)
-    queues.delete_queue(QueueUrl=queue)
-    assert set(result) == {"MessageId", "SdkHttpMetadata", "SdkResponseMetadata"}
+    arguments = {"TopicArn": arn, "Subject": "S", "Message": {"a": 1}, "MessageAttributes": attributes}
+    machine.create({"Call": task("sns:publish", arguments)})
+    assert set(machine.output()) == {"MessageId", "SdkHttpMetadata", "SdkResponseMetadata"}
+    queues = client("sqs")
+    (message,) = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=20, MessageAttributeNames=["All"])["Messages"]
     assert message["Body"] == '{"a":1}'
     assert message["MessageAttributes"]["stage"]["StringValue"] == "live"
 

@@ -79,3 +79,15 @@ def test_throttled_call_fails_the_task(called: StateMachine, function: Function)
 def test_function_arn_as_resource_gives_the_payload_alone(called: StateMachine, function: Function) -> None:
     called.create({"Call": {"Type": "Task", "Resource": f"{function.arn}:1", "Arguments": {"a": 1}, "End": True}})
     assert called.output() == {"event": {"a": 1}, "version": "1", "arn": f"{function.arn}:1"}
+
+
+def test_time_out_of_the_function_fails_the_task(called: StateMachine, function: Function) -> None:
+    function.update("import time\ndef handler(event, context): time.sleep(5)")
+    function.api.update_function_configuration(FunctionName=function.name, Timeout=1)
+    function.api.get_waiter("function_updated").wait(FunctionName=function.name)
+    called.create(caught("lambda:invoke", invoke(function)))
+    error = called.output()
+    # "In newer runtimes, timeouts are reported as Sandbox.Timedout", in older ones as Lambda.Unknown:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    assert error["Error"] in {"Sandbox.Timedout", "Lambda.Unknown"}
+    assert "Task timed out after 1.00 seconds" in error["Cause"]

@@ -12,7 +12,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.python.contract.state_machines import StateMachine, caught, statement, task
+from tests.python.contract.state_machines import StateMachine, caught, document, statement, task
 from tests.python.contract.support import REGION, Client, Function, eventually
 
 CALLS = [
@@ -185,3 +185,30 @@ def test_start_of_another_execution_needs_its_right(machine: StateMachine) -> No
     machine.allow(statement("states:StartExecution", arn))
     started = machine.output({"last": False})["ExecutionArn"]
     assert machine.end(started)["status"] == "SUCCEEDED"
+
+
+def test_role_that_no_longer_trusts_step_functions_fails_the_task(machine: StateMachine, client: Client) -> None:
+    machine.allow(statement("*", "*"))
+    machine.create(caught("aws-sdk:cloudwatch:describeAlarms", {}))
+    trust = statement("sts:AssumeRole", "", Principal={"Service": "lambda.amazonaws.com"})
+    del trust["Resource"]
+    client("iam").update_assume_role_policy(RoleName=machine.name, PolicyDocument=document(trust))
+    assert "MetricAlarms" not in machine.output()
+
+
+def test_permissions_boundary_limits_the_role(machine: StateMachine, client: Client) -> None:
+    iam = client("iam")
+    boundary = iam.create_policy(PolicyName=machine.name, PolicyDocument=document(statement("sns:*", "*")))["Policy"]
+    iam.put_role_permissions_boundary(RoleName=machine.name, PermissionsBoundary=boundary["Arn"])
+    machine.allow(statement("*", "*"))
+    machine.create(caught("aws-sdk:cloudwatch:describeAlarms", {}))
+    output = machine.output()
+    iam.delete_role_permissions_boundary(RoleName=machine.name)
+    iam.delete_policy(PolicyArn=boundary["Arn"])
+    assert "because no permissions boundary allows the cloudwatch:DescribeAlarms action" in output["Cause"]
+
+
+def test_unknown_call_is_not_allowed(machine: StateMachine) -> None:
+    machine.allow(statement("sns:Publish", "*"))
+    machine.create(caught("aws-sdk:iam:listRoles", {}))
+    assert "Error" in machine.output()

@@ -73,7 +73,10 @@ def test_choice_without_a_true_rule_goes_to_the_default_with_its_own_assign_and_
 def test_condition_that_is_no_boolean_fails(machine: StateMachine) -> None:
     rules = [{"Condition": "{% 'yes' %}", "Next": "End"}]
     machine.create({"Choose": {"Type": "Choice", "Choices": rules, "Default": "End"}, "End": {"Type": "Succeed"}})
-    assert machine.run()["error"] == "States.QueryEvaluationError"
+    execution = machine.start()
+    assert machine.end(execution)["error"] == "States.QueryEvaluationError"
+    types = [event["type"] for event in machine.history(execution)]
+    assert types == ["ExecutionStarted", "ChoiceStateEntered", "EvaluationFailed", "ExecutionFailed"]
 
 
 def test_choice_without_a_true_rule_or_default_fails(machine: StateMachine) -> None:
@@ -128,7 +131,10 @@ def test_expression_without_a_result_can_be_caught(machine: StateMachine, field:
     states = caught("aws-sdk:cloudwatch:describeAlarms", {})
     states["Call"][field] = {"AlarmNamePrefix": "{% $states.input.missing %}"}
     machine.create(states)
-    assert machine.output()["Error"] == "States.QueryEvaluationError"
+    execution = machine.start()
+    assert machine.end(execution)["output"]["Error"] == "States.QueryEvaluationError"
+    (failed,) = (event for event in machine.history(execution) if event["type"] == "EvaluationFailed")
+    assert failed["evaluationFailedEventDetails"]["state"] == "Call"
 
 
 def test_task_output_and_assign_see_its_result(machine: StateMachine) -> None:
