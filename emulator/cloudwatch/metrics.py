@@ -5,16 +5,18 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concep
 
 from __future__ import annotations
 
+import bisect
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ministack.services import cloudwatch
 
 from emulator import clock, hooks
+from emulator.cloudwatch.expressions import Series
 from emulator.cloudwatch.protocol import RefusalError
 
 MINUTE = 60
@@ -64,6 +66,13 @@ class Metric:
             found[floor(point["Timestamp"], length)].append(point)
         return {moment: found[moment] for moment in sorted(found)}
 
+    def windows(self, starts: Sequence[float], length: float) -> dict[float, list[Point]]:
+        """Return the data of periods of a length, real seconds, that follow each other, by their starts."""
+        found: dict[float, list[Point]] = {start: [] for start in starts}
+        for point in self.points(starts[0], starts[-1] + length):
+            found[starts[bisect.bisect(starts, point["Timestamp"]) - 1]].append(point)
+        return found
+
 
 def install() -> None:
     """Put this in the place of MiniStack's own way to forget old data."""
@@ -85,6 +94,12 @@ def statistic(points: Iterable[Point], name: str) -> float | None:
     found = list(points)
     statistics = cloudwatch._calc_stats(found)
     return cloudwatch._stat_value(statistics, name, found) if statistics else None
+
+
+def series(periods: Mapping[float, Iterable[Point]], described: Mapping[str, Any], label: str) -> Series:
+    """Return the series that a MetricStat describes, of the data of its periods."""
+    made = {start: statistic(points, described["Stat"]) for start, points in periods.items()}
+    return Series({start: value for start, value in made.items() if value is not None}, described["Period"], label)
 
 
 def check(name: str) -> None:

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -83,17 +84,18 @@ def get_metric_data(request: Mapping[str, Any]) -> dict[str, Any]:
     def look(query: Query) -> Series:
         described = query["MetricStat"]
         metric = metrics.Metric.of(described["Metric"], described.get("Unit"))
-        made = {
-            moment: metrics.statistic(points, described["Stat"])
-            for moment, points in metric.periods(described["Period"], start, end).items()
-        }
-        values = {moment: value for moment, value in made.items() if value is not None}
-        return Series(values, described["Period"], query.get("Label", metric.name))
+        return metrics.series(
+            metric.periods(described["Period"], start, end), described, query.get("Label", metric.name)
+        )
 
     length = clock.real(period(asked))
-    count = round((metrics.ceiling(end, length) - metrics.floor(start, length)) / length)
-    first = round(metrics.floor(start, length) / length)
-    queries = Queries(asked, look, [(first + number) * length for number in range(count)])
+    # Only expressions need to know of the periods without data; of long times there are very many.
+    numbers = (
+        range(math.floor(start / length), math.ceil(end / length))
+        if any("Expression" in query for query in asked)
+        else ()
+    )
+    queries = Queries(asked, look, [number * length for number in numbers])
     newest_first = request.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     results = []
     for query in asked:

@@ -47,11 +47,10 @@ async def _run() -> None:
     while True:
         now = time.time()
         ends = {seconds: metrics.floor(now, clock.real(seconds)) for seconds in (TEN_SECONDS, metrics.MINUTE, HOUR)}
+        due = {seconds: end for seconds, end in ends.items() if end != done.get(seconds)}
         for (account, region, _), alarm in list(cloudwatch._alarms._data.items()):
-            seconds = _interval(alarm)
-            if ends[seconds] != done.get(seconds):
-                with request_scope(account, region):
-                    _evaluate(alarm, ends[seconds])
+            with request_scope(account, region):
+                _evaluate(alarm, due)
         done = ends
         await asyncio.sleep(step - time.time() % step)
 
@@ -67,9 +66,12 @@ def _period(alarm: Alarm) -> int:
     return int(queries.period(alarm["Metrics"]) if alarm.get("Metrics") else alarm["Period"])
 
 
-def _evaluate(alarm: Alarm, end: float) -> None:
-    """Evaluate an alarm by the periods that end at a moment, or whole periods before it."""
+def _evaluate(alarm: Alarm, due: Mapping[int, float]) -> None:
+    """Evaluate an alarm where that is due, by the periods that end there or whole periods before."""
     try:
+        end = due.get(_interval(alarm))
+        if end is None:
+            return
         rule = evaluation.Rule(
             alarm["ComparisonOperator"],
             alarm["Threshold"],
@@ -95,22 +97,18 @@ def _datapoints(alarm: Alarm, count: int, end: float) -> list[Datapoint]:
         watched = next(query for query in alarm["Metrics"] if query.get("ReturnData", True))
         series = found.series(watched["Id"])[0]
         return [Datapoint(start, series.values.get(start)) for start in starts]
-    metric = metrics.Metric.of(alarm, alarm.get("Unit"))
-    datapoints = []
-    for start in starts:
-        points = metric.points(start, start + length)
-        value = metrics.statistic(points, alarm.get("ExtendedStatistic") or alarm["Statistic"])
-        samples = metrics.statistic(points, "SampleCount")
-        datapoints.append(Datapoint(start, value, samples))
-    return datapoints
+    windows = metrics.Metric.of(alarm, alarm.get("Unit")).windows(starts, length)
+    stat = alarm.get("ExtendedStatistic") or alarm["Statistic"]
+    return [
+        Datapoint(start, metrics.statistic(points, stat), metrics.statistic(points, "SampleCount"))
+        for start, points in windows.items()
+    ]
 
 
 def _series(query: Mapping[str, Any], starts: list[float], length: float) -> Series:
     described = query["MetricStat"]
     metric = metrics.Metric.of(described["Metric"], described.get("Unit"))
-    made = {start: metrics.statistic(metric.points(start, start + length), described["Stat"]) for start in starts}
-    values = {start: value for start, value in made.items() if value is not None}
-    return Series(values, described["Period"], query.get("Label", metric.name))
+    return metrics.series(metric.windows(starts, length), described, query.get("Label", metric.name))
 
 
 def _too_few_samples(alarm: Alarm, datapoints: list[Datapoint]) -> bool:

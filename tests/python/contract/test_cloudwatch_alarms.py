@@ -67,25 +67,27 @@ def test_cloudwatch_alarm_looks_at_exact_dimensions_alone(alarms: Alarms) -> Non
     alarms.reaches(mine, "ALARM")
 
 
-@pytest.mark.parametrize(
-    ("settings", "state"),
-    [
-        ({"Statistic": "Average"}, "OK"),
-        ({"Statistic": "Maximum"}, "ALARM"),
-        ({"Statistic": "Minimum"}, "OK"),
-        ({"Statistic": "SampleCount", "Threshold": 100}, "OK"),
-        ({"Statistic": "Sum", "Threshold": 1000}, "ALARM"),
-        ({"ExtendedStatistic": "p50"}, "OK"),
-        ({"ExtendedStatistic": "p99"}, "ALARM"),
-    ],
-)
-def test_cloudwatch_alarm_looks_at_its_statistic(alarms: Alarms, settings: dict[str, Any], state: str) -> None:
+STATISTICS: list[tuple[dict[str, Any], str]] = [
+    ({"Statistic": "Average"}, "OK"),
+    ({"Statistic": "Maximum"}, "ALARM"),
+    ({"Statistic": "Minimum"}, "OK"),
+    ({"Statistic": "SampleCount", "Threshold": 100}, "OK"),
+    ({"Statistic": "Sum", "Threshold": 1000}, "ALARM"),
+    ({"ExtendedStatistic": "p50"}, "OK"),
+    ({"ExtendedStatistic": "p99"}, "ALARM"),
+]
+
+
+def test_cloudwatch_alarm_looks_at_its_statistic(alarms: Alarms) -> None:
     alarms.api.put_metric_data(
         Namespace=alarms.namespace,
         MetricData=[{"MetricName": "m", "Values": [1.0, 1000.0], "Counts": [95.0, 5.0]}],
     )
     given: dict[str, Any] = {"Threshold": 60, "TreatMissingData": "ignore"}
-    alarms.reaches(alarms.put(**(given | settings)), state)
+    names = [alarms.put(**(given | settings)) for settings, _ in STATISTICS]
+    for name, (_, state) in zip(names, STATISTICS, strict=True):
+        alarms.reaches(name, state)
+        assert alarms.states(name) == [state]
 
 
 def test_cloudwatch_alarm_looks_at_its_unit_alone(alarms: Alarms) -> None:

@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 
 from tests.python.contract.alarms import PATIENCE, Alarms
-from tests.python.contract.support import Api, eventually
+from tests.python.contract.support import Api, Client, eventually
 from tests.python.contract.test_cloudwatch_alarms import statistic
 
 
 def read(alarms: Alarms, *queries: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return what GetMetricData finds in the last ten minutes and this one, by id."""
+    """Return what GetMetricData finds in the last half hour and this minute, by id."""
     now = datetime.datetime.now(datetime.UTC)
     answer = alarms.api.get_metric_data(
         MetricDataQueries=list(queries),
-        StartTime=now - datetime.timedelta(seconds=10 * alarms.minute),
+        StartTime=now - datetime.timedelta(seconds=30 * alarms.minute),
         EndTime=now + datetime.timedelta(seconds=alarms.minute),
         **({"ScanBy": "TimestampAscending"} | more),
     )
@@ -34,9 +34,10 @@ def values(alarms: Alarms, expression: str) -> list[float]:
     return list(found["result"]["Values"])
 
 
-@pytest.fixture
-def measured(alarms: Alarms) -> Alarms:
+@pytest.fixture(scope="module")
+def measured(client: Client, minute: float) -> Alarms:
     """Give metrics of four minutes: errors 30, 20, 0, 0, and calls 20, none, 20, none."""
+    alarms = Alarms(client, minute)
     alarms.wait_for_minute()
     alarms.data(30, 20, 0, 0, metric="errors")
     alarms.data(20, None, 20, None, metric="calls")
@@ -88,7 +89,7 @@ def test_cloudwatch_expression_may_give_many_series(measured: Alarms) -> None:
     now = datetime.datetime.now(datetime.UTC)
     results = measured.api.get_metric_data(
         MetricDataQueries=[{"Id": "all", "Expression": "METRICS() / 10"}, *queries],
-        StartTime=now - datetime.timedelta(seconds=10 * measured.minute),
+        StartTime=now - datetime.timedelta(seconds=30 * measured.minute),
         EndTime=now + datetime.timedelta(seconds=measured.minute),
     )["MetricDataResults"]
     assert [(result["Id"], result["Values"]) for result in results] == [("all", [0, 0, 2, 3]), ("all", [2, 2])]
@@ -133,7 +134,6 @@ def test_cloudwatch_data_of_other_dimensions_is_not_read(alarms: Alarms) -> None
     ("stat", "value"), [("Sum", 5095), ("Average", 50.95), ("SampleCount", 100), ("p50", 1), ("p99", 1000)]
 )
 def test_cloudwatch_data_has_every_statistic(alarms: Alarms, stat: str, value: float) -> None:
-    alarms.wait_for_minute()
     alarms.api.put_metric_data(
         Namespace=alarms.namespace,
         MetricData=[{"MetricName": "m", "Values": [1.0, 1000.0], "Counts": [95.0, 5.0]}],
