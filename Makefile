@@ -83,9 +83,9 @@ rollback: $(READY) ## Bring a stage back to what it ran before, at once: STAGE=l
 		$(if $(VERSION),--version "$(VERSION)")
 
 .PHONY: history
-history: $(READY) ## Show the releases of a stage, and how they ended: STAGE=live JSON=1
+history: $(READY) ## Show the releases of a stage, and how they ended: STAGE=live JSON=1 ARGS="--limit 0"
 	@$(RUN) scripts/history.py --stage "$(or $(STAGE),$(error name the stage, as in: make history STAGE=live))" \
-		$(if $(JSON),--json)
+		$(if $(JSON),--json) $(ARGS)
 
 .PHONY: status
 status: $(READY) ## Show what every stage runs: JSON=1

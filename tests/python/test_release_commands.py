@@ -83,6 +83,18 @@ def alias(checkout: Checkout, stage: str = "live") -> tuple[str, dict[str, float
     return answer["FunctionVersion"], answer.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
 
 
+def begin(checkout: Checkout, stage: str, kind: str, version: str) -> None:
+    """Shift all traffic as a command does that is then interrupted, before anything is recorded."""
+    machines = checkout.client("stepfunctions")
+    (machine,) = machines.list_state_machines()["stateMachines"]
+    machines.start_execution(
+        stateMachineArn=machine["stateMachineArn"],
+        name=f"{stage}-{kind}-{version}-20261124T120000Z-1a2b",
+        input=json.dumps({"stage": stage, "version": version, "steps": []}),
+    )
+    until(lambda: alias(checkout, stage) == (version, {}))
+
+
 def until(condition: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -241,27 +253,40 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "rolled back"
 
+    def test_a_promotion_that_was_interrupted_goes_on(self, checkout: Checkout) -> None:
+        begin(checkout, "test", "promote", BAD)
+        assert "'make release STAGE=test TARGET=local' to record it" in checkout.run("make deploy TARGET=local").stderr
+        checkout.make("promote FROM=dev TO=test TARGET=local")
+        assert checkout.status()["test"]["pinned_version"] == BAD
+        assert [made["to"] for made in history(checkout, "test")] == [BAD, "2"]
+
     def test_a_version_that_fails_at_once_is_refused(self, checkout: Checkout) -> None:
         deploy(checkout, FAILS_UNDER_LOAD, FAILS_AT_ONCE)
         done = release(checkout, "--version", BROKEN, "--ignore-alarms", "what rang belongs to version 3")
         assert done.returncode == 2
         assert f"Version {BROKEN} fails" in done.stderr
+        before = (checkout.path / CONFIG).read_text()
         promoted = checkout.run("make promote FROM=dev TO=test TARGET=local")
         assert promoted.returncode != 0
         assert f"Version {BROKEN} fails" in promoted.stderr
-        assert alias(checkout, "test") == ("2", {})
-        assert "No changes." in checkout.make("plan TARGET=local")
+        assert (checkout.path / CONFIG).read_text() == before
+        assert alias(checkout, "test") == (BAD, {})
 
     def test_roll_back_goes_to_what_ran_before(self, checkout: Checkout) -> None:
         checkout.make("rollback STAGE=live TARGET=local")
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
-        assert "No changes." in checkout.make("plan TARGET=local")
         assert script(checkout, "rollback", "--stage", "live").returncode == 2
 
     def test_roll_back_goes_to_a_version_by_name(self, checkout: Checkout) -> None:
         checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
-        checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
+
+    def test_a_roll_back_that_was_interrupted_goes_no_further_back(self, checkout: Checkout) -> None:
+        begin(checkout, "live", "rollback", "1")
+        assert pinned(checkout) == "2"
+        assert "is recorded now: run this again to go back further" in checkout.make("rollback STAGE=live TARGET=local")
+        assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
+        assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_left_running_it_goes_on(self, checkout: Checkout) -> None:
         terminal = Terminal(
@@ -302,7 +327,6 @@ class TestReleases:
         done = release(checkout)
         assert done.returncode == 0, done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
-        assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_aborted_from_the_terminal_all_traffic_goes_back(self, checkout: Checkout) -> None:
         terminal = Terminal(
