@@ -279,9 +279,7 @@ class Engine:
         user = "unknown"
         with contextlib.suppress(KeyError, OSError):
             user = getpass.getuser()
-        self._executions.stop_execution(
-            executionArn=execution.arn, error="Aborted", cause=f"aborted by {user}@{socket.gethostname()}"
-        )
+        self._executions.stop_execution(executionArn=execution.arn, cause=f"aborted by {user}@{socket.gethostname()}")
 
     def wait(self, execution: Execution, show: Callable[[Execution], None] | None = None) -> Past:
         """Wait until a release has ended and all traffic goes to one version, and return how it ended.
