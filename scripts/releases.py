@@ -239,10 +239,10 @@ class Engine:
         """Return the names of the releases that are under way, by stage."""
         found: dict[str, str] = {}
         for item in self._listed(RUNNING):
-            match = NAME.fullmatch(item["name"])
-            execution = None if match else self.describe(item["executionArn"])
-            if execution is None or execution.takes_back is None:
-                found[match["stage"] if match else execution.settings.stage if execution else ""] = item["name"]
+            if match := NAME.fullmatch(item["name"]):
+                found[match["stage"]] = item["name"]
+            elif (execution := self.describe(item["executionArn"])).takes_back is None:
+                found[execution.settings.stage] = item["name"]
         return found
 
     def past(self, stage: str) -> Iterator[Past]:

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.checkout import Checkout
+from tests.conftest import get
 
 SOURCE = Path("lambda/service/routes.py")
 CONFIG = Path(".local/terraform/config.tf")
@@ -36,10 +37,12 @@ pytestmark = pytest.mark.endpoint
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """Give a checkout in which test runs version 2 and live version 1; 3 is bad under load, 4 fails at once."""
+    """Give a checkout in which dev runs version 2, which has a route more than version 1 of the other stages."""
     checkout = Checkout(tmp_path_factory.mktemp("releases") / "checkout")
     try:
         checkout.make("local")
+        checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
+        checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
         deploy(checkout, GREETING, f'{GREETING}  # "changed"')
         yield checkout
     finally:
@@ -225,9 +228,13 @@ class TestReleases:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Release of live: from version 1 to version 2" in done.stdout
         assert "10 %, then 50 %, then all; 2 min each" in done.stdout
+        assert "routes   2 instead of 1, once it is released" in done.stdout
         assert re.search(r"step 2 of 2, 50 % to version 2: \d+ calls, 0 failed \(0 % of 1 % at most\)", done.stdout)
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert "No changes." in checkout.make("plan TARGET=local")
+
+    def test_the_routes_of_the_stage_before_came_with_it(self, checkout: Checkout) -> None:
+        assert get(f"{checkout.status()['live']['url']}ping") == (200, "Hello, World!")
 
     def test_it_is_in_the_history(self, checkout: Checkout) -> None:
         (refused, made) = history(checkout)[::-1]
@@ -291,15 +298,18 @@ class TestReleases:
     def test_left_running_it_goes_on(self, checkout: Checkout) -> None:
         terminal = Terminal(
             checkout,
-            *("--steps", "50", "--bake-seconds", "900", "--extensions", "0", "--when-inconclusive", "promote"),
-            *("--ignore-alarms", "they ring for version 3"),
+            *("--version", "2", "--steps", "50", "--bake-seconds", "900", "--extensions", "0"),
+            *("--when-inconclusive", "promote", "--ignore-alarms", "they ring for version 3"),
         )
         terminal.wait_for("50 % to version 2")
         terminal.interrupt()
         terminal.wait_for("Abort it")
         terminal.type("\n")
         assert terminal.end() == 3
-        assert "goes on without this command: 'make release STAGE=live TARGET=local' picks it up" in terminal.shown
+        assert (
+            "goes on without this command: 'make release STAGE=live VERSION=2 TARGET=local' picks it up"
+            in terminal.shown
+        )
         assert alias(checkout) == ("1", {"2": 0.5})
 
     def test_status_names_it(self, checkout: Checkout) -> None:

@@ -67,7 +67,7 @@ def test_execution_name_is_as_long_as_aws_allows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "share"), [("10", 0.1), ("2.5%", 0.025), (" 7 ", 0.07), ("0", 0.0), ("100", 1.0), ("0.01", 0.0001)]
+    ("text", "share"), [("10", 0.1), ("2.5%", 0.025), (" 57 ", 0.57), ("0", 0.0), ("100", 1.0), ("0.01", 0.0001)]
 )
 def test_share_is_percents(text: str, share: float) -> None:
     assert releases.share(text) == share
