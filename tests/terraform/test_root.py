@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -35,6 +36,16 @@ def test_root_makes_what_the_design_names_and_nothing_else(planned_root: Any) ->
             ("stage", "aws_apigatewayv2_stage.this"),
             ("stage", "aws_cloudwatch_log_group.access"),
         )
+    } | {
+        f'module.monitoring.{resource}["{stage}"]'
+        for stage in STAGES
+        for resource in (
+            "aws_cloudwatch_composite_alarm.unhealthy",
+            "aws_cloudwatch_metric_alarm.api_5xx_rate",
+            "aws_cloudwatch_metric_alarm.duration",
+            "aws_cloudwatch_metric_alarm.error_rate",
+            "aws_cloudwatch_metric_alarm.throttles",
+        )
     }
     made = {
         address
@@ -51,6 +62,19 @@ def test_root_makes_what_the_design_names_and_nothing_else(planned_root: Any) ->
         "module.function.aws_iam_role.this",
         "module.function.aws_iam_role_policy.logs",
         "module.function.aws_lambda_function.this",
+        "module.monitoring.aws_cloudwatch_dashboard.this",
+        "module.monitoring.aws_kms_alias.this",
+        "module.monitoring.aws_kms_key.this",
+        "module.monitoring.aws_sns_topic.this",
+        "module.monitoring.aws_sns_topic_policy.this",
+        "module.release.aws_cloudwatch_event_rule.roll_back",
+        "module.release.aws_cloudwatch_event_target.roll_back",
+        "module.release.aws_cloudwatch_log_group.this",
+        "module.release.aws_iam_role.roll_back",
+        "module.release.aws_iam_role.this",
+        "module.release.aws_iam_role_policy.roll_back",
+        "module.release.aws_iam_role_policy.this",
+        "module.release.aws_sfn_state_machine.this",
     }
 
 
@@ -60,7 +84,7 @@ def test_root_every_resource_has_the_services_tag(planned_root: Any) -> None:
         for address, change in planned_root.resource_changes.items()
         if "tags_all" in (change["change"]["after"] or {})
     }
-    assert len(tagged) == 10
+    assert len(tagged) == 32
     assert all(tags == {"Service": "path-to-live"} for tags in tagged.values())
 
 
@@ -88,6 +112,13 @@ def test_root_wires_the_modules(planned_root: Any) -> None:
     assert {"module.function.name"} <= wired["alias"]["function_name"]
     assert "each.value.function_version" in wired["alias"]["function_version"]
     assert wired["alias"]["stage"] == {"each.key"}
+    assert {"module.release.role_arn"} <= wired["monitoring"]["publisher_role_arn"]
+    assert {"module.function.arn"} <= wired["monitoring"]["function_arn"]
+    assert {"module.api.id"} <= wired["monitoring"]["api_id"]
+    assert wired["monitoring"]["stages"] == {"local.pins"}
+    assert {"module.function.arn"} <= wired["release"]["function_arn"]
+    assert {"module.monitoring.topic_arn"} <= wired["release"]["topic_arn"]
+    assert {"module.monitoring.unhealthy_alarms"} <= wired["release"]["unhealthy_alarms"]
     assert {"module.alias", "each.key"} <= wired["stage"]["alias"]
     assert {"module.api.id"} <= wired["stage"]["api_id"]
     assert {"module.api.deployments"} <= wired["stage"]["deployments"]
@@ -149,6 +180,7 @@ def test_root_keeps_every_log_for_a_time(planned_root: Any) -> None:
     }
     assert groups == {
         "/aws/lambda/path-to-live": 30,
+        "/aws/vendedlogs/states/path-to-live-release": 30,
         **{f"/aws/apigateway/path-to-live/{stage}": 30 for stage in STAGES},
     }
 
@@ -159,8 +191,10 @@ def test_root_outputs_what_scripts_and_people_need(planned_root: Any) -> None:
         "function_name",
         "gateway_deployments",
         "newest_version",
+        "release_state_machine_arn",
         "routes",
         "stages",
+        "topic_arn",
     }
     assert planned_root.planned_values["outputs"]["function_name"]["value"] == "path-to-live"
 
@@ -168,10 +202,14 @@ def test_root_outputs_what_scripts_and_people_need(planned_root: Any) -> None:
 @pytest.fixture(scope="module")
 def plan(root: Configuration) -> Any:
     return root.variables(
+        alarms={"error_rate_percent": 5, "min_calls": 7},
+        alert_emails=["on-call@example.com"],
         function={"log_level": "DEBUG", "memory_megabytes": 256, "timeout_seconds": 29},
         log_retention_days=7,
         name="greeter",
         region="eu-central-1",
+        release_timeout_seconds=7200,
+        runbook="https://example.com/runbook",
         tags={"Team": "greetings"},
         throttles={"live": {"burst": 7, "requests_per_second": 3}},
     ).plan()
@@ -191,6 +229,22 @@ class TestVariables:
         assert (group["name"], group["retention_in_days"]) == ("/aws/lambda/greeter", 7)
         access = planned(plan, 'module.stage["live"].aws_cloudwatch_log_group.access')
         assert (access["name"], access["retention_in_days"]) == ("/aws/apigateway/greeter/live", 7)
+
+    def test_alarms(self, plan: Any) -> None:
+        alarm = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.error_rate["live"]')
+        assert alarm["threshold"] == 5
+        assert "calls >= 7" in json.dumps([query.get("expression") for query in alarm["metric_query"]])
+        assert alarm["alarm_description"].endswith("https://example.com/runbook#error-rate")
+        other = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.duration["live"]')
+        assert other["threshold"] == 1000
+
+    def test_emails(self, plan: Any) -> None:
+        address = 'module.monitoring.aws_sns_topic_subscription.email["on-call@example.com"]'
+        assert planned(plan, address)["endpoint"] == "on-call@example.com"
+
+    def test_release_timeout(self, plan: Any) -> None:
+        expressions = calls(plan)["release"]["expressions"]
+        assert references(expressions["timeout_seconds"]) == {"var.release_timeout_seconds"}
 
     def test_region(self, plan: Any) -> None:
         provider = plan.configuration["provider_config"]["aws"]

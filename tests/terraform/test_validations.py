@@ -9,7 +9,15 @@ import pytest
 
 from tests.terraform.support import PINNED, SOURCE, Configuration, copy, write_config
 
+RATES = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be from 0 to less than 100"
+LEAST = "alarms.duration_p99_milliseconds, alarms.min_calls and alarms.throttles must be at least 1."
 ROOT_VARIABLES = [
+    ({"alarms": {"error_rate_percent": 100}}, RATES),
+    ({"alarms": {"api_5xx_rate_percent": -1}}, RATES),
+    ({"alarms": {"duration_p99_milliseconds": 0}}, LEAST),
+    ({"alarms": {"min_calls": 0}}, LEAST),
+    ({"alarms": {"throttles": 0}}, LEAST),
+    ({"alert_emails": ["on-call"]}, "alert_emails must be addresses such as on-call@example.com."),
     (
         {"function": {"log_level": "debug"}},
         "function.log_level must be DEBUG, INFO, WARNING, ERROR or CRITICAL.",
@@ -23,6 +31,9 @@ ROOT_VARIABLES = [
     ({"name": "Path"}, "name must be 2 to 32 lower-case letters, digits and hyphens, starting with a letter."),
     ({"name": "p" * 33}, "name must be 2 to 32 lower-case letters, digits and hyphens, starting with a letter."),
     ({"region": "London"}, "region must be the code of an AWS region, such as eu-west-2."),
+    ({"release_timeout_seconds": 59}, "release_timeout_seconds must be a whole number from 60 to 86400, a day."),
+    ({"release_timeout_seconds": 86401}, "release_timeout_seconds must be a whole number from 60 to 86400, a day."),
+    ({"release_timeout_seconds": 60.5}, "release_timeout_seconds must be a whole number from 60 to 86400, a day."),
     ({"tags": {"AWS:cost": "1"}}, "tags must have keys of 1 to 128 characters that do not start with aws:"),
     (
         {"throttles": {"prod": {"burst": 1, "requests_per_second": 1}}},
@@ -127,6 +138,17 @@ def test_root_refuses_a_workspace_too_long_for_a_name(root: Configuration) -> No
         root.run("workspace", "select", "default")
     assert f'"path-to-live-{workspace}" cannot name a function' in refusal
     assert "Choose a shorter or simpler workspace name." in refusal
+
+
+def test_root_refuses_a_workspace_too_long_for_a_role(root: Configuration) -> None:
+    workspace = "w" * 40
+    root.run("workspace", "new", workspace)
+    try:
+        refusal = root.variables().refusal()
+    finally:
+        root.run("workspace", "select", "default")
+    assert f'"path-to-live-{workspace}" is too long a name' in refusal
+    assert "Choose a shorter workspace name." in refusal
 
 
 @pytest.mark.parametrize("stage", ["7", "$default", "with space"])

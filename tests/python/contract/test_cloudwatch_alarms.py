@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -124,11 +126,20 @@ def test_cloudwatch_alarm_on_a_percentile_may_ignore_few_samples(alarms: Alarms)
 
 def test_cloudwatch_alarm_of_high_resolution_looks_at_ten_seconds(alarms: Alarms) -> None:
     name = alarms.put(Period=10, TreatMissingData="ignore")
+    soon, ten_seconds = datetime.datetime.now(datetime.UTC), datetime.timedelta(seconds=alarms.minute / 6)
+    # Too much for a minute, not for ten seconds.
     alarms.api.put_metric_data(
-        Namespace=alarms.namespace, MetricData=[{"MetricName": "m", "Value": 9, "StorageResolution": 1}]
+        Namespace=alarms.namespace,
+        MetricData=[
+            {"MetricName": "m", "Value": 3, "StorageResolution": 1, "Timestamp": soon + number * ten_seconds}
+            for number in (3, 4, 5)
+        ],
     )
-    data = json.loads(alarms.reaches(name, "ALARM")["StateReasonData"])
-    assert (data["period"], data["recentDatapoints"]) == (10, [9])
+    alarm = alarms.reaches(name, "OK")
+    data = json.loads(alarm["StateReasonData"])
+    assert (data["period"], data["recentDatapoints"]) == (10, [3])
+    time.sleep(alarms.minute)
+    assert alarms.states(name) == ["OK"]
 
 
 def test_cloudwatch_alarm_on_an_expression_evaluates_it(alarms: Alarms) -> None:

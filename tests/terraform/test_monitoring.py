@@ -1,0 +1,167 @@
+"""The monitoring module's plan on its own."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.terraform.support import document, references
+from tests.terraform.test_modules import FUNCTION_ARN, Modules, values
+
+STAGES = ("live", "test")
+METRIC_ALARMS = ("error_rate", "duration", "throttles", "api_5xx_rate")
+RELEASE_ROLE = "arn:aws:iam::000000000000:role/greeter-release"
+
+
+@pytest.fixture(scope="module")
+def plan(module: Modules) -> Any:
+    return (
+        module("monitoring")
+        .variables(
+            alarms={
+                "api_5xx_rate_percent": 3,
+                "duration_p99_milliseconds": 700,
+                "error_rate_percent": 2,
+                "min_calls": 30,
+                "throttles": 4,
+            },
+            api_id="abc",
+            emails=["on-call@example.com"],
+            function_arn=FUNCTION_ARN,
+            log_group_name="/aws/lambda/greeter",
+            name="greeter",
+            publisher_role_arn=RELEASE_ROLE,
+            runbook="https://example.com/runbook.md",
+            stages=STAGES,
+        )
+        .plan()
+    )
+
+
+def alarm(plan: Any, kind: str, stage: str = "live") -> dict[str, Any]:
+    return values(plan, f'aws_cloudwatch_metric_alarm.{kind}["{stage}"]')
+
+
+def queries(metric_alarm: dict[str, Any]) -> dict[str, Any]:
+    return {query["id"]: query for query in metric_alarm["metric_query"]}
+
+
+def expressions(plan: Any, kind: str) -> dict[str, Any]:
+    resources = plan.configuration["root_module"]["resources"]
+    (found,) = [resource["expressions"] for resource in resources if resource["type"] == kind]
+    return dict(found)
+
+
+def headings() -> set[str]:
+    """Return the anchors of the runbook's headings, as GitHub makes them."""
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    return {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def test_error_rate_is_of_the_alias_where_it_has_enough_calls(plan: Any) -> None:
+    found = queries(alarm(plan, "error_rate"))
+    assert found["error_rate"]["expression"] == "IF(calls >= 30, 100 * errors / calls, 0)"
+    assert found["error_rate"]["return_data"] is True
+    for query, metric in (("errors", "Errors"), ("calls", "Invocations")):
+        (given,) = found[query]["metric"]
+        assert (given["namespace"], given["metric_name"], given["stat"]) == ("AWS/Lambda", metric, "Sum")
+        assert given["dimensions"] == {"FunctionName": "greeter", "Resource": "greeter:live"}
+    assert alarm(plan, "error_rate")["threshold"] == 2
+
+
+def test_5xx_rate_is_of_the_stage_where_it_has_enough_requests(plan: Any) -> None:
+    found = queries(alarm(plan, "api_5xx_rate"))
+    assert found["api_5xx_rate"]["expression"] == "IF(calls >= 30, 100 * errors / calls, 0)"
+    for query, metric in (("errors", "5xx"), ("calls", "Count")):
+        (given,) = found[query]["metric"]
+        assert (given["namespace"], given["metric_name"], given["stat"]) == ("AWS/ApiGateway", metric, "Sum")
+        assert given["dimensions"] == {"ApiId": "abc", "Stage": "live"}
+    assert alarm(plan, "api_5xx_rate")["threshold"] == 3
+
+
+def test_duration_is_of_one_call_in_a_hundred_of_the_alias(plan: Any) -> None:
+    found = alarm(plan, "duration")
+    assert (found["metric_name"], found["extended_statistic"], found["threshold"]) == ("Duration", "p99", 700)
+    assert found["dimensions"] == {"FunctionName": "greeter", "Resource": "greeter:live"}
+    assert found["evaluate_low_sample_count_percentiles"] == "ignore"
+
+
+def test_throttles_are_the_aliases(plan: Any) -> None:
+    found = alarm(plan, "throttles")
+    assert (found["metric_name"], found["statistic"], found["threshold"]) == ("Throttles", "Sum", 4)
+    assert found["comparison_operator"] == "GreaterThanOrEqualToThreshold"
+    assert found["dimensions"] == {"FunctionName": "greeter", "Resource": "greeter:live"}
+
+
+@pytest.mark.parametrize("kind", METRIC_ALARMS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_alarm_takes_two_bad_minutes_of_three_and_no_missing_ones(plan: Any, kind: str, stage: str) -> None:
+    found = alarm(plan, kind, stage)
+    assert (found["evaluation_periods"], found["datapoints_to_alarm"]) == (3, 2)
+    assert found["treat_missing_data"] == "notBreaching"
+    periods = {query["metric"][0]["period"] for query in found["metric_query"] if query["metric"]}
+    assert (periods or {found["period"]}) == {60}
+
+
+@pytest.mark.parametrize("kind", METRIC_ALARMS)
+def test_alarm_leads_to_its_heading_in_the_runbook(plan: Any, kind: str) -> None:
+    heading = kind.replace("_", "-")
+    assert alarm(plan, kind)["alarm_description"].endswith(f" https://example.com/runbook.md#{heading}")
+    assert heading in headings()
+
+
+def test_composite_alarm_is_every_alarm_of_its_stage(plan: Any) -> None:
+    found = values(plan, 'aws_cloudwatch_composite_alarm.unhealthy["live"]')
+    assert found["alarm_name"] == "greeter-live-unhealthy"
+    assert found["alarm_rule"] == (
+        'ALARM("greeter-live-error-rate") OR ALARM("greeter-live-duration") OR '
+        'ALARM("greeter-live-throttles") OR ALARM("greeter-live-api-5xx-rate")'
+    )
+    assert found["alarm_description"].endswith(" https://example.com/runbook.md#unhealthy")
+    assert "unhealthy" in headings()
+
+
+def test_composite_alarm_alone_tells_the_topic(plan: Any) -> None:
+    composite = expressions(plan, "aws_cloudwatch_composite_alarm")
+    for actions in ("alarm_actions", "ok_actions"):
+        assert "aws_sns_topic.this.arn" in references(composite[actions])
+    for kind in METRIC_ALARMS:
+        assert not alarm(plan, kind)["alarm_actions"]
+
+
+def test_topic_is_encrypted_with_a_key_of_its_own_that_rotates(plan: Any) -> None:
+    assert "aws_kms_key.this.arn" in references(expressions(plan, "aws_sns_topic")["kms_master_key_id"])
+    assert values(plan, "aws_kms_key.this")["enable_key_rotation"] is True
+
+
+def test_key_serves_alarms_and_releases_alone(plan: Any) -> None:
+    statements = {
+        statement["Sid"]: statement for statement in document(plan.resources["aws_kms_key.this"])["Statement"]
+    }
+    use = ["kms:GenerateDataKey", "kms:Decrypt"]
+    assert statements.pop("AlarmsPublishToTheTopic") == {
+        "Sid": "AlarmsPublishToTheTopic",
+        "Effect": "Allow",
+        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+        "Action": use,
+        "Resource": "*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
+    }
+    assert statements.pop("TheReleaseEnginePublishesToTheTopic") == {
+        "Sid": "TheReleaseEnginePublishesToTheTopic",
+        "Effect": "Allow",
+        "Principal": {"AWS": RELEASE_ROLE},
+        "Action": use,
+        "Resource": "*",
+    }
+    (account,) = statements.values()
+    assert account["Principal"] == {"AWS": "arn:aws:iam::000000000000:root"}
+    assert not set(use) & set(account["Action"])
+
+
+def test_emails_are_subscribed(plan: Any) -> None:
+    subscription = values(plan, 'aws_sns_topic_subscription.email["on-call@example.com"]')
+    assert (subscription["protocol"], subscription["endpoint"]) == ("email", "on-call@example.com")
