@@ -259,10 +259,13 @@ def watch(engine: releases.Engine, execution: releases.Execution, again: str) ->
     """
     print(f"{execution.name} is under way", flush=True)
     goes_on = f"{execution.name} goes on without this command: {again} picks it up"
-    view = View(engine, engine.complete(execution.settings), rich.console.Console(soft_wrap=True))
-    abort = aborted = False
+    view = View(engine, execution.settings, rich.console.Console(soft_wrap=True))
+    abort = aborted = pause = False
     while True:
         try:
+            if pause:
+                time.sleep(engine.poll_seconds)
+            view.settings = engine.complete(execution.settings)
             if abort and not aborted:
                 engine.abort(execution)
                 aborted = True
@@ -279,7 +282,7 @@ def watch(engine: releases.Engine, execution: releases.Execution, again: str) ->
         except botocore.exceptions.BotoCoreError as error:
             if time.monotonic() - view.seen > PATIENCE_SECONDS:
                 raise LostSightError(f"{error}\n{goes_on}") from error
-            time.sleep(engine.poll_seconds)
+            pause = True
 
 
 def _answers(question: str, wanted: str) -> bool:

@@ -31,6 +31,7 @@ NAME = re.compile(
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 MAX_NAME = 80
 POLL_SECONDS = 5.0
+NOT_KNOWN_YET = datetime.timedelta(minutes=1)
 # An event starts the roll-back of a release that ended by force, within seconds.
 ROLL_BACK_SECONDS = 180.0
 MIN_ROLL_BACK_SECONDS = 30.0
@@ -211,7 +212,18 @@ class Engine:
         """
         name = execution_name(kind, given.stage, given.version, datetime.datetime.now(datetime.UTC))
         answer = self._executions.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given.input))
-        return self.describe(answer["executionArn"])
+        return Execution(
+            arn=answer["executionArn"],
+            name=name,
+            kind=kind,
+            settings=given,
+            takes_back=None,
+            status=RUNNING,
+            started=answer["startDate"],
+            ended=None,
+            report=None,
+            cause="",
+        )
 
     def describe(self, arn: str) -> Execution:
         """Return an execution by its ARN."""
@@ -270,6 +282,10 @@ class Engine:
                     yield execution
 
     def _listed(self, status: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield what the list alone tells of executions, newest first.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+        """
         given = {"statusFilter": status} if status else {}
         for page in self._executions.get_paginator("list_executions").paginate(stateMachineArn=self.arn, **given):
             yield from page["executions"]
@@ -293,10 +309,20 @@ class Engine:
             if show:
                 show(execution)
             time.sleep(self.poll_seconds)
-            execution = self.describe(execution.arn)
+            execution = self._look_again(execution)
         if execution.report:
             return told(execution, None)
         return told(execution, self._taken_back(execution))
+
+    def _look_again(self, execution: Execution) -> Execution:
+        try:
+            return self.describe(execution.arn)
+        except self._executions.exceptions.ExecutionDoesNotExist:
+            # What was just started may not be known yet.
+            # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+            if datetime.datetime.now(datetime.UTC) - execution.started > NOT_KNOWN_YET:
+                raise
+            return execution
 
     def _taken_back(self, execution: Execution) -> Report:
         pace = embedded.speed(self.here.target.endpoint)

@@ -3,13 +3,19 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
+import boto3
+import botocore.exceptions
 import pytest
+from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
 import releases
+import stack
+import target
 from command import RefusedError
 
 NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
@@ -230,3 +236,85 @@ def test_roll_backs_go_all_the_way_back(shifts: list[str]) -> None:
         made.append(past("rollback", runs, previous))
         runs = previous
     assert before(*made, runs=runs) is None
+
+
+MACHINE = "arn:aws:states:eu-west-2:000000000000:stateMachine:path-to-live-release"
+
+
+@pytest.fixture
+def executions() -> Iterator[Stubber]:
+    """Give the answers of Step Functions, in order: every one must be asked for."""
+    client = boto3.client("stepfunctions", "eu-west-2", aws_access_key_id="test", aws_secret_access_key="test")  # noqa: S106
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def engine(executions: Stubber) -> releases.Engine:
+    here = stack.Stack(target.Target(None, "eu-west-2"))
+    here.__dict__["deployed"] = {"stages": {}, "release_state_machine_arn": MACHINE, "function_name": "path-to-live"}
+    engine = releases.Engine(here)
+    engine.__dict__.update(_executions=executions.client, poll_seconds=0)
+    return engine
+
+
+def described(name: str, status: str = "SUCCEEDED", **fields: Any) -> dict[str, Any]:
+    arn = f"{MACHINE.replace('stateMachine', 'execution')}:{name}"
+    common = {"executionArn": arn, "stateMachineArn": MACHINE, "name": name, "status": status, "startDate": NOON}
+    return common | ({} if status == "RUNNING" else {"stopDate": NOON}) | fields
+
+
+def test_wait_for_what_aws_does_not_know_yet(engine: releases.Engine, executions: Stubber) -> None:
+    began = described("live-release-2-20261124T120000Z-1a2b", "RUNNING", startDate=datetime.datetime.now(datetime.UTC))
+    executions.add_response("start_execution", {name: began[name] for name in ("executionArn", "startDate")})
+    executions.add_client_error("describe_execution", "ExecutionDoesNotExist")
+    executions.add_response(
+        "describe_execution",
+        described(began["name"], input=json.dumps({"stage": "live", "version": "2"}), output=json.dumps(REPORT)),
+    )
+    ended = engine.wait(engine.start(releases.RELEASE, releases.Settings("live", "2")))
+    assert (ended.outcome, ended.to_version) == ("rolled back", "2")
+
+
+def test_wait_for_what_aws_has_forgotten_is_an_error(engine: releases.Engine, executions: Stubber) -> None:
+    executions.add_client_error("describe_execution", "ExecutionDoesNotExist")
+    with pytest.raises(botocore.exceptions.ClientError, match="ExecutionDoesNotExist"):
+        engine.wait(execution("RUNNING", started=NOON - datetime.timedelta(days=900)))
+
+
+def test_past_reads_every_page_and_asks_for_no_other_stage(engine: releases.Engine, executions: Stubber) -> None:
+    mine, other = "live-promote-2-20261124T120000Z-1a2b", "test-promote-2-20261124T110000Z-1a2b"
+    for names, token in ([other, mine], "more"), ([other], None):
+        listed = [
+            {key: value for key, value in described(name).items() if key not in {"input", "output"}} for name in names
+        ]
+        expected = {"stateMachineArn": MACHINE} | ({} if token else {"nextToken": "more"})
+        executions.add_response(
+            "list_executions", {"executions": listed} | ({"nextToken": token} if token else {}), expected
+        )
+        if token:
+            executions.add_response(
+                "describe_execution",
+                described(
+                    mine,
+                    input=json.dumps({"stage": "live", "version": "2", "steps": []}),
+                    output=json.dumps(REPORT | {"outcome": "released"}),
+                ),
+            )
+    (found,) = engine.past("live")
+    assert (found.name, found.kind, found.from_version, found.outcome) == (mine, "promote", "1", "released")
+
+
+def test_under_way_takes_names_from_the_list_and_no_roll_back(engine: releases.Engine, executions: Stubber) -> None:
+    names = ["live-release-2-20261124T120000Z-1a2b", "by-hand", "by-the-rule"]
+    executions.add_response(
+        "list_executions",
+        {"executions": [described(name, "RUNNING") for name in names]},
+        {"stateMachineArn": MACHINE, "statusFilter": "RUNNING"},
+    )
+    by_hand = json.dumps({"stage": "test", "version": "3"})
+    event = json.dumps({"detail": {"name": "dev-release-4-20261124T120000Z-1a2b", "input": '{"stage": "dev"}'}})
+    executions.add_response("describe_execution", described("by-hand", "RUNNING", input=by_hand))
+    executions.add_response("describe_execution", described("by-the-rule", "RUNNING", input=event))
+    assert engine.under_way() == {"live": names[0], "test": "by-hand"}
