@@ -285,7 +285,7 @@ def test_wait_for_what_aws_has_forgotten_is_an_error(engine: releases.Engine, ex
 
 def test_past_reads_every_page_and_asks_for_no_other_stage(engine: releases.Engine, executions: Stubber) -> None:
     mine, other = "live-promote-2-20261124T120000Z-1a2b", "test-promote-2-20261124T110000Z-1a2b"
-    for names, token in ([other, mine], "more"), ([other], None):
+    for names, token in ([other, mine], "more"), ([other, "by-hand"], None):
         listed = [
             {key: value for key, value in described(name).items() if key not in {"input", "output"}} for name in names
         ]
@@ -302,6 +302,7 @@ def test_past_reads_every_page_and_asks_for_no_other_stage(engine: releases.Engi
                     output=json.dumps(REPORT | {"outcome": "released"}),
                 ),
             )
+    executions.add_response("describe_execution", described("by-hand", input='{"stage": "test", "version": "2"}'))
     (found,) = engine.past("live")
     assert (found.name, found.kind, found.from_version, found.outcome) == (mine, "promote", "1", "released")
 
