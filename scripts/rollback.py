@@ -28,7 +28,10 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> str:
     release.check_stage(here, stage)
     running = engine.running(stage)
     if running and running.kind != releases.ROLLBACK:
-        return _abort(engine, running)
+        back = _abort(engine, running)
+        if version in {None, back}:
+            return back
+        running = None
     unrecorded = engine.unrecorded(stage)
     if running is None and unrecorded and unrecorded.kind == releases.ROLLBACK:
         print(f"{unrecorded.name} went well, and is recorded now: run this again to go back further")
