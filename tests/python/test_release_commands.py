@@ -284,9 +284,14 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
         assert script(checkout, "rollback", "--stage", "live").returncode == 2
 
-    def test_roll_back_goes_to_a_version_by_name(self, checkout: Checkout) -> None:
+    def test_roll_back_goes_to_a_version_by_name_whatever_else_is_to_deploy(self, checkout: Checkout) -> None:
+        checkout.edit(SOURCE, GREETING, f"{GREETING}  # undeployed")
+        checkout.make("build")
         checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
+        checkout.edit(SOURCE, f"{GREETING}  # undeployed", GREETING)
+        checkout.make("build")
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
+        assert checkout.versions()["dev"] == BROKEN
 
     def test_a_roll_back_that_was_interrupted_goes_no_further_back(self, checkout: Checkout) -> None:
         begin(checkout, "live", "rollback", "1")

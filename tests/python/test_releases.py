@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
+import release
 import releases
 import stack
 import target
@@ -102,6 +103,20 @@ def test_shares_refuse_what_does_not_grow(text: str) -> None:
 def test_percents_are_read_back(hundredths: int) -> None:
     share = hundredths / 10000
     assert releases.share(releases.percents(share)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (99, "99 s"), (300, "5 min"), (3570, "1 h 0 min"), (5400, "1 h 30 min")]
+)
+def test_duration_is_as_people_say_it(seconds: float, said: str) -> None:
+    assert release.duration(seconds) == said
+
+
+def test_description_sets_figures_against_their_limits() -> None:
+    given = releases.Settings("live", "2", (0.1, 0.5), max_error_rate=0.01, max_p99_ms=500)
+    said = release.describe(given, 0.5, releases.Figures(200, 3, 12.4))
+    assert said == "step 2 of 2, 50 % to version 2: 200 calls, 3 failed (1.5 % of 1 % at most), p99 12 of 500 ms"
+    assert release.describe(given, 0.0, releases.Figures()).startswith("0 % to version 2: 0 calls")
 
 
 def test_settings_leave_the_defaults_to_the_machine() -> None:
