@@ -11,7 +11,7 @@ TEST_READY := $(VENV)/.test-ready
 
 # An endpoint of one's own is an emulator's, unless TARGET says otherwise.
 export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
-export CONFIRM STATE_BUCKET WORKSPACE
+export CONFIRM IGNORE_ALARMS STATE_BUCKET WORKSPACE
 
 .PHONY: help
 help: ## Print this help
@@ -20,8 +20,8 @@ help: ## Print this help
 	@echo "TARGET=local means embedded AWS, else the AWS account of the environment (AWS_PROFILE, AWS_REGION, ...)."
 
 .PHONY: local
-local: $(READY) build ## Run the whole path on embedded AWS: PORT=4566 PERSIST=1
-	@$(RUN) scripts/local.py start $(if $(PORT),--port $(PORT)) $(if $(PERSIST),--keep-state)
+local: $(READY) build ## Run the whole path on embedded AWS: PORT=4566 SPEED=10 PERSIST=1
+	@$(RUN) scripts/local.py start $(if $(PORT),--port $(PORT)) $(if $(SPEED),--speed $(SPEED)) $(if $(PERSIST),--keep-state)
 
 .PHONY: stop
 stop: ## Stop embedded AWS
@@ -70,6 +70,22 @@ deploy: $(READY) ## Apply Terraform: stages that follow the newest get it
 promote: $(READY) ## Make stage TO run what stage FROM runs: FROM=dev TO=test
 	@$(RUN) scripts/promote.py --from "$(or $(FROM),$(error name the stages, as in: make promote FROM=dev TO=test))" \
 		--to "$(or $(TO),$(error name the stages, as in: make promote FROM=dev TO=test))"
+
+.PHONY: release
+release: $(READY) ## Shift traffic step by step: STAGE=live VERSION=4 STEPS=10,50 BAKE=300 IGNORE_ALARMS=why ARGS=--help
+	@$(RUN) scripts/release.py --stage "$(or $(STAGE),$(error name the stage, as in: make release STAGE=live))" \
+		$(if $(VERSION),--version "$(VERSION)") $(if $(STEPS),--steps "$(STEPS)") $(if $(BAKE),--bake-seconds "$(BAKE)") \
+		$(if $(IGNORE_ALARMS),--ignore-alarms "$$IGNORE_ALARMS") $(ARGS)
+
+.PHONY: rollback
+rollback: $(READY) ## Bring a stage back to what it ran before, at once: STAGE=live VERSION=3
+	@$(RUN) scripts/rollback.py --stage "$(or $(STAGE),$(error name the stage, as in: make rollback STAGE=live))" \
+		$(if $(VERSION),--version "$(VERSION)")
+
+.PHONY: history
+history: $(READY) ## Show the releases of a stage, and how they ended: STAGE=live JSON=1 ARGS="--limit 0"
+	@$(RUN) scripts/history.py --stage "$(or $(STAGE),$(error name the stage, as in: make history STAGE=live))" \
+		$(if $(JSON),--json) $(ARGS)
 
 .PHONY: status
 status: $(READY) ## Show what every stage runs: JSON=1

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import botocore.exceptions
+
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ROOT / ".local"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -15,6 +17,20 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 class CommandError(Exception):
     """A command cannot do what was asked; the message says why, and what to do about it."""
+
+    status = 1
+
+
+class RefusedError(CommandError):
+    """Nothing was begun."""
+
+    status = 2
+
+
+class LostSightError(CommandError):
+    """What was begun goes on without the command."""
+
+    status = 3
 
 
 def run(
@@ -51,11 +67,14 @@ def run(
 
 
 def main(command: Callable[[], int]) -> None:
-    """Run a command's function and leave with its status; 1 where it fails, 130 where it is interrupted."""
+    """Run a command's function and leave with its status, that of its error, or 130 where it is interrupted."""
     try:
         sys.exit(command())
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
+        sys.exit(error.status)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        print(f"\nAWS does not answer as it should: {error}\nMend that, then run the same again", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)

@@ -7,6 +7,7 @@ import argparse
 import botocore.exceptions
 
 import pins
+import recording
 import smoke
 import stack
 import status
@@ -18,13 +19,15 @@ def deploy(here: stack.Stack) -> None:
     """Bring the stack up to date.
 
     Raises:
-        CommandError: there is no artifact, a pin names a version that does not exist, Terraform fails, or a stage
-            does not answer.
+        CommandError: there is no artifact, a pin names a version that does not exist, a release would be undone or
+            disturbed, Terraform fails, or a stage does not answer.
     """
     if not here.target.artifact.exists():
         raise CommandError("There is no artifact: run 'make build' first")
     _refuse_missing_versions(here)
+    recording.refuse_to_undo(here, here.stages)
     plan = here.plan()
+    recording.refuse_weights(here, plan)
     if plan.changes:
         here.apply(plan)
     pin(here)

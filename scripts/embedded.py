@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
 from command import LOCAL, ROOT, CommandError
 
@@ -23,6 +24,8 @@ LOCK = DIRECTORY / "lock"
 LOG = DIRECTORY / "log"
 STATE = DIRECTORY / "state"
 DEFAULT_PORT = 4566
+# A release of ten minutes takes one.
+DEFAULT_SPEED = 10.0
 START_SECONDS = 30
 STOP_SECONDS = 30
 
@@ -33,21 +36,40 @@ def url() -> str | None:
     return f"http://127.0.0.1:{running['port']}" if running else None
 
 
-def start(port: int | None, *, keep_state: bool) -> str:
+def speed(endpoint: str | None) -> float:
+    """Return how many of AWS's seconds pass in a real one there: 1 wherever it is not this checkout's own."""
+    running = _running()
+    return float(running["speed"]) if running and endpoint == f"http://127.0.0.1:{running['port']}" else 1.0
+
+
+def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
     """Start embedded AWS, unless it runs, and return its URL once it answers.
 
-    ``keep_state`` makes it remember everything over a restart.
+    ``speed`` is how many of AWS's seconds pass in a real one: waits, metric periods, alarms. ``keep_state`` makes it
+    remember everything over a restart.
 
     Raises:
-        CommandError: it runs already on another port, or cannot start; the message has its log.
+        CommandError: it runs already on another port or at another speed, or cannot start; the message has its log.
     """
     if running := _running():
         if port not in {None, running["port"]}:
             raise CommandError(f"Embedded AWS runs already, on port {running['port']}: stop it first with 'make stop'")
+        if speed not in {None, running["speed"]}:
+            raise CommandError(
+                f"Embedded AWS runs already, at speed {running['speed']:g}: stop it first with 'make stop'"
+            )
         return f"http://127.0.0.1:{running['port']}"
     port = port or DEFAULT_PORT
+    address = f"http://127.0.0.1:{port}"
+    # What answers there would be taken for what is started here.
+    if answers(address):
+        raise CommandError(
+            f"Port {port} of 127.0.0.1 cannot be used, something answers there already: stop that, or choose another "
+            "port with PORT=4567"
+        )
+    speed = speed or DEFAULT_SPEED
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "emulator", "--port", str(port)]
+    command = [sys.executable, "-m", "emulator", "--port", str(port), "--speed", f"{speed:g}"]
     with LOCK.open("a+") as lock, LOG.open("w") as log:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,8 +85,7 @@ def start(port: int | None, *, keep_state: bool) -> str:
             start_new_session=True,
         )
         lock.truncate(0)
-        lock.write(json.dumps({"pid": process.pid, "port": port}))
-    address = f"http://127.0.0.1:{port}"
+        lock.write(json.dumps({"pid": process.pid, "port": port, "speed": speed}))
     deadline = time.monotonic() + START_SECONDS
     while not answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
@@ -103,13 +124,13 @@ def answers(address: str) -> bool:
     return True
 
 
-def _running() -> dict[str, int] | None:
+def _running() -> dict[str, Any] | None:
     try:
         with LOCK.open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                content: dict[str, int] = json.loads(lock.read())
+                content: dict[str, Any] = json.loads(lock.read())
                 return content
     except FileNotFoundError:
         pass

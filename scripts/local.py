@@ -18,7 +18,7 @@ from command import CommandError, main
 CONSOLE = rich.console.Console(soft_wrap=True, highlight=False)
 
 
-def start(port: int | None, *, keep_state: bool) -> None:
+def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
     """Bring embedded AWS up, or the endpoint in AWS_ENDPOINT_URL, and deploy the artifact there."""
     began = time.monotonic()
     if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
@@ -26,12 +26,19 @@ def start(port: int | None, *, keep_state: bool) -> None:
             raise CommandError(f"Nothing answers at AWS_ENDPOINT_URL={endpoint}: start it, or unset the variable")
         _say(f"Using the AWS at {endpoint}")
     else:
-        _say(f"Embedded AWS answers on {embedded.start(port, keep_state=keep_state)}")
+        address = embedded.start(port, speed, keep_state=keep_state)
+        _say(f"Embedded AWS answers on {address}, {_pace(embedded.speed(address))}")
     here = stack.prepare(target.from_environment())
     _say("Terraform is ready")
     deploy.deploy(here)
     status.show(here)
     _say(f"All stages answer, after {time.monotonic() - began:.0f} s. Stop embedded AWS with 'make stop'.")
+
+
+def _pace(speed: float) -> str:
+    if speed == 1:
+        return "at AWS's own pace"
+    return f"where AWS's waits, metrics and alarms pass {speed:g} times faster (SPEED=1 is AWS's pace)"
 
 
 def stop() -> None:
@@ -43,18 +50,32 @@ def _say(text: str) -> None:
     CONSOLE.print(f"[bold]==>[/] {text}")
 
 
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 1 <= speed <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
+    return speed
+
+
 def command() -> int:
     """Return 0 where all stages answer, or embedded AWS is stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["start", "stop"])
     parser.add_argument("--port", type=int, help=f"port of embedded AWS ({embedded.DEFAULT_PORT})")
+    parser.add_argument(
+        "--speed",
+        type=_speed,
+        metavar="TIMES",
+        help="how much faster than on AWS waits, metric periods and alarms pass on embedded AWS "
+        f"({embedded.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
+    )
     parser.add_argument("--keep-state", action="store_true", help="remember everything over a restart")
     options = parser.parse_args()
     if options.action == "stop":
         stop()
     else:
         os.environ["TARGET"] = "local"
-        start(options.port, keep_state=options.keep_state)
+        start(options.port, options.speed, keep_state=options.keep_state)
     return 0
 
 

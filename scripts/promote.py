@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import time
 from dataclasses import dataclass
 from typing import Any
 
-import rich.console
-import rich.syntax
-
 import deploy
 import pins
+import recording
+import releases
 import smoke
 import stack
 import status
@@ -37,28 +35,46 @@ class Promotion:
 def promote(here: stack.Stack, source: str, destination: str) -> None:
     """Promote, and see that it is so.
 
-    config.tf is written before Terraform is asked, and put back where Terraform refuses or would change more than
-    the promotion does. Where Terraform fails half-way it stays written: the same command goes on from there.
+    config.tf is written before Terraform is asked, and put back where Terraform refuses, would change more than the
+    promotion does, or the version is refused. Once the alias is moved it stays written. Interrupted anywhere, the same
+    command goes on from there.
 
     Raises:
         CommandError: it cannot be done, or what the stage runs then is not what was promoted.
     """
-    promotion = _promotion(here, source, destination)
+    engine = releases.Engine(here)
+    promotion, moved = _promotion(here, engine, source, destination)
     before = here.config
-    after = _with(before, promotion)
-    after.write(here.target.config_file)
-    try:
-        plan = here.plan()
-        _refuse_more(plan, promotion)
-    except BaseException:
-        before.write(here.target.config_file)
-        raise
-    _show_difference(before, after)
+    pin = pins.Pin(promotion.version, promotion.gateway_deployment)
+    after = recording.with_pin(before, destination, pin)
+    only = (destination, promotion.gateway_deployment)
+    plan = recording.planned(here, after, only=only, alias=True)
+    recording.show_difference(before, after)
+    if not moved:
+        try:
+            _move(engine, promotion)
+        except BaseException:
+            before.write(here.target.config_file)
+            raise
+        plan = recording.planned(here, after, only=only)
     here.apply(plan)
-    _check(here, promotion)
+    _check(here, engine, promotion)
 
 
-def _promotion(here: stack.Stack, source: str, destination: str) -> Promotion:
+def _move(engine: releases.Engine, promotion: Promotion) -> None:
+    """Have the state machine move the alias: it calls the version first, and tells how it ends."""
+    stage = promotion.destination
+    running = engine.running(stage)
+    if running is None:
+        running = engine.start(releases.PROMOTE, releases.Settings(stage, promotion.version, steps=()))
+    print(f"{running.name}: version {promotion.version} is called, then gets the traffic of {stage} ...", flush=True)
+    ended = engine.wait(running)
+    if ended.outcome != releases.RELEASED:
+        raise CommandError(f"{stage} was not promoted ({ended.outcome}): {ended.reason}\nNothing was changed.")
+
+
+def _promotion(here: stack.Stack, engine: releases.Engine, source: str, destination: str) -> tuple[Promotion, bool]:
+    """Return what is to be promoted, and whether the alias has the version already."""
     if here.target.workspace != "default":
         raise CommandError(f"Workspace {here.target.workspace} follows the newest in every stage: nothing to promote")
     routes, pin = here.config.stage(source), here.config.stage(destination)
@@ -66,27 +82,35 @@ def _promotion(here: stack.Stack, source: str, destination: str) -> Promotion:
         raise CommandError(f"FROM and TO are both {source}: name two stages")
     if pins.NEWEST in {pin.function_version, pin.gateway_deployment}:
         raise CommandError(f"{destination} follows the newest: 'make deploy' is what changes it")
-    version = _settled_version(here, source)
-    _settled_version(here, destination)
-    return Promotion(
+    version = _settled_version(here, engine, source)
+    runs = _settled_version(here, engine, destination)
+    running = engine.running(destination)
+    if running and (running.kind, running.settings.version) != (releases.PROMOTE, version):
+        raise CommandError(
+            f"{running.name} is under way: wait for it to end, or end it with "
+            f"'make rollback STAGE={destination}{here.target.make_variables}'"
+        )
+    # A promotion that was interrupted before it was recorded goes on.
+    recording.refuse_to_undo(here, [stage for stage in here.stages if (stage, runs) != (destination, version)])
+    promotion = Promotion(
         source,
         destination,
         version,
         _code_sha256(here, version),
-        _gateway_deployment(here, routes.gateway_deployment),
+        recording.gateway_deployment(here, routes.gateway_deployment),
     )
+    return promotion, runs == version
 
 
-def _settled_version(here: stack.Stack, stage: str) -> str:
+def _settled_version(here: stack.Stack, engine: releases.Engine, stage: str) -> str:
     """Return the version that a stage runs; CommandError where it runs two, by weight."""
-    alias = here.target.client("lambda").get_alias(FunctionName=here.outputs["function_name"], Name=stage)
-    if weights := alias.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
+    runs = engine.alias(stage)
+    if runs.weights:
         raise CommandError(
-            f"{stage} is between versions ({alias['FunctionVersion']}, and {weights} beside it): wait for the release "
-            "to end, or end it"
+            f"{stage} is between versions ({runs.version}, and {runs.weights} beside it): wait for the release to end, "
+            f"or end it with 'make rollback STAGE={stage}{here.target.make_variables}'"
         )
-    version: str = alias["FunctionVersion"]
-    return version
+    return runs.version
 
 
 def _code_sha256(here: stack.Stack, qualifier: str) -> str:
@@ -97,63 +121,23 @@ def _code_sha256(here: stack.Stack, qualifier: str) -> str:
     return code_sha256
 
 
-def _gateway_deployment(here: stack.Stack, served: str) -> str:
-    """Return the name of the gateway deployment with the routes that are served; a new one where none has them."""
-    if served != pins.NEWEST:
-        return served
-    last = here.config.gateway_deployments[-1:]
-    if last and here.outputs["gateway_deployments"].get(last[0], {}).get("routes") == here.outputs["routes"]:
-        return last[0]
-    return here.config.next_gateway_deployment()
-
-
-def _with(config: pins.Pins, promotion: Promotion) -> pins.Pins:
-    names = config.gateway_deployments
-    if promotion.gateway_deployment not in names:
-        config = config.with_gateway_deployments([*names, promotion.gateway_deployment])
-    return config.with_pin(promotion.destination, pins.Pin(promotion.version, promotion.gateway_deployment))
-
-
-def _refuse_more(plan: stack.Plan, promotion: Promotion) -> None:
-    """Refuse a plan that would deploy something else by the way, such as an artifact that was built since."""
-    own = (
-        f'module.alias["{promotion.destination}"].',
-        f'module.stage["{promotion.destination}"].',
-        f'module.api.aws_apigatewayv2_deployment.this["{promotion.gateway_deployment}"]',
-        "output.",
-    )
-    others = [address for address in plan.changes if not address.startswith(own)]
-    if others:
-        raise CommandError(
-            f"There is more to deploy than the promotion: {', '.join(others)}. Run 'make deploy' first, or go back to "
-            "the commit that is deployed. Nothing was changed."
-        )
-
-
-def _show_difference(before: pins.Pins, after: pins.Pins) -> None:
-    lines = difflib.unified_diff(
-        before.text.splitlines(), after.text.splitlines(), "config.tf", "config.tf", lineterm=""
-    )
-    difference = "\n".join(lines)
-    if difference:
-        rich.console.Console(soft_wrap=True).print(rich.syntax.Syntax(difference, "diff", background_color="default"))
-
-
-def _check(here: stack.Stack, promotion: Promotion) -> None:
+def _check(here: stack.Stack, engine: releases.Engine, promotion: Promotion) -> None:
     """See that the stage runs what was promoted: at Lambda by its hash, through the API by its build info."""
     url = here.stage_url(promotion.destination)
     expected = smoke.build_info(here.stage_url(promotion.source))
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while wrong := _difference(here, promotion, url, expected):
+    while wrong := _difference(here, engine, promotion, url, expected):
         if time.monotonic() > deadline:
             raise CommandError(f"{promotion.destination} does not run what {promotion.source} runs: {wrong}")
         time.sleep(0.5)
     smoke.check(url)
 
 
-def _difference(here: stack.Stack, promotion: Promotion, url: str, expected: dict[str, Any] | None) -> str | None:
+def _difference(
+    here: stack.Stack, engine: releases.Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None
+) -> str | None:
     """Return what is not as promoted, if anything."""
-    version = _settled_version(here, promotion.destination)
+    version = _settled_version(here, engine, promotion.destination)
     code_sha256 = _code_sha256(here, promotion.destination)
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
         return f"its alias has version {version} with CodeSha256 {code_sha256}, not {promotion}"

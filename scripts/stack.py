@@ -85,6 +85,17 @@ class Stack:
         if plan.changes and self.show("apply", "-compact-warnings", str(plan.path)) != 0:
             raise CommandError("Terraform did not finish: mend what it says above, then run the same command again")
 
+    def refresh(self) -> None:
+        """Bring Terraform's state and the outputs up to date with what there is, and change nothing else.
+
+        https://developer.hashicorp.com/terraform/cli/commands/plan#planning-modes
+
+        Raises:
+            CommandError: Terraform failed.
+        """
+        self.__dict__.pop("deployed", None)
+        self._terraform("apply", "-refresh-only", "-auto-approve", "-no-color")
+
     def show(self, *arguments: str) -> int:
         """Run Terraform with its output in the terminal and return its exit status."""
         colour = [] if sys.stdout.isatty() else ["-no-color"]

@@ -10,6 +10,7 @@ import rich.box
 import rich.console
 import rich.table
 
+import releases
 import smoke
 import stack
 import target
@@ -20,13 +21,15 @@ ATTEMPTS = 20
 
 
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
-    """Return an object per stage: ``stage url function_version weights revision pinned_version alarms``.
+    """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
 
     ``weights`` is the share of traffic that another version gets, such as ``{"4": 0.1}``; ``revision`` the commit
-    that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire.
+    that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire;
+    ``release`` the name of the one under way, or None.
     """
     aliases = here.target.client("lambda")
     alarms = here.target.client("cloudwatch")
+    under_way = releases.Engine(here).under_way()
     name = here.outputs["function_name"]
     result = []
     for stage, pin in here.stages.items():
@@ -49,6 +52,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
                 "alarms": [
                     alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
                 ],
+                "release": under_way.get(stage),
             }
         )
     return result
@@ -68,7 +72,7 @@ def revision(url: str, version: str) -> str | None:
 def show(here: stack.Stack) -> None:
     """Print a table of the stages."""
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("stage", "version", "weights", "revision", "config.tf", "routes", "alarms", "URL"):
+    for heading in ("stage", "version", "weights", "revision", "config.tf", "routes", "alarms", "release", "URL"):
         table.add_column(heading, no_wrap=True)
     for row in stages(here):
         table.add_row(
@@ -79,6 +83,7 @@ def show(here: stack.Stack) -> None:
             row["pinned_version"] or "not pinned",
             row["gateway_deployment"],
             ", ".join(row["alarms"]) or "-",
+            row["release"] or "-",
             row["url"],
         )
     console = rich.console.Console()

@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT, SPEED, free_port
 
 
 class Checkout:
@@ -23,7 +23,7 @@ class Checkout:
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
         )
         for name in filter(None, listed.split("\0")):
-            if (ROOT / name).exists():
+            if (ROOT / name).is_file():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 # With its time: make sets up again where requirements-dev.txt is newer than what was installed.
                 shutil.copy2(ROOT / name, path / name)
@@ -40,14 +40,17 @@ class Checkout:
     @property
     def environment(self) -> dict[str, str]:
         """The developer's own, without settings that would lead elsewhere: make exports its own to these tests."""
-        settings = ("AWS_", "TF_", "GIT_", "MAKE", "TARGET", "CONFIRM", "STATE_BUCKET", "WORKSPACE", "MFLAGS")
+        settings = (
+            *("AWS_", "TF_", "GIT_", "MAKE", "MFLAGS", "TARGET", "CONFIRM", "STATE_BUCKET", "WORKSPACE"),
+            *("ARGS", "BAKE", "IGNORE_ALARMS", "STAGE", "STEPS", "VERSION"),
+        )
         kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
         mirror = os.environ.get("TF_PLUGIN_MIRROR")
         if kept.pop("COVERAGE_PROCESS_CONFIG", None):
             # Measured as the files that they are copies of: see [tool.coverage.paths].
             kept["COVERAGE_PROCESS_START"] = str(self.path / "pyproject.toml")
             kept["COVERAGE_FILE"] = str(ROOT / ".coverage")
-        return kept | {"PORT": self.port} | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
+        return kept | {"PORT": self.port, "SPEED": str(SPEED)} | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         self.ran.append(command)

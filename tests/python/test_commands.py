@@ -54,7 +54,11 @@ def test_command_has_help(script: Any) -> None:
     assert done.stdout.startswith(f"usage: {script.name}")
 
 
-@pytest.mark.parametrize("arguments", ["deploy", "plan", "status", "promote FROM=dev TO=test", "destroy CONFIRM=1"])
+STAGE_COMMANDS = ["release STAGE=live", "rollback STAGE=live", "history STAGE=live"]
+EVERY_DAY = ["deploy", "plan", "status", "promote FROM=dev TO=test", *STAGE_COMMANDS]
+
+
+@pytest.mark.parametrize("arguments", [*EVERY_DAY, "destroy CONFIRM=1"])
 def test_command_without_credentials_says_how_to_give_them(checkout: Checkout, arguments: str) -> None:
     said = refused(
         checkout,
@@ -68,7 +72,7 @@ def test_command_without_credentials_says_how_to_give_them(checkout: Checkout, a
     assert "TARGET=local" in said
 
 
-@pytest.mark.parametrize("arguments", ["deploy", "plan", "status", "promote FROM=dev TO=test"])
+@pytest.mark.parametrize("arguments", EVERY_DAY)
 def test_command_without_state_bucket_says_how_to_make_it(
     checkout: Checkout, aws: dict[str, str], client: Callable[[str], Any], arguments: str
 ) -> None:
@@ -99,8 +103,11 @@ class TestAccountWithoutStack:
     def test_nothing_is_deployed_without_an_artifact(self, checkout: Checkout, aws: dict[str, str]) -> None:
         assert "There is no artifact: run 'make build' first" in refused(checkout, "make deploy", **aws)
 
-    def test_status_says_that_nothing_is_deployed(self, checkout: Checkout, aws: dict[str, str]) -> None:
-        assert "Nothing is deployed: run 'make build deploy'" in refused(checkout, "make status", **aws)
+    @pytest.mark.parametrize("arguments", ["status", "promote FROM=dev TO=test", *STAGE_COMMANDS])
+    def test_command_says_that_nothing_is_deployed(
+        self, checkout: Checkout, aws: dict[str, str], arguments: str
+    ) -> None:
+        assert "Nothing is deployed: run 'make build deploy'" in refused(checkout, f"make {arguments}", **aws)
 
     def test_destroy_asks(self, checkout: Checkout, aws: dict[str, str]) -> None:
         assert "CONFIRM=" in refused(checkout, "make destroy", **aws)
@@ -113,6 +120,20 @@ def test_target_is_aws_or_local(checkout: Checkout) -> None:
 
 def test_promote_wants_two_stages(checkout: Checkout) -> None:
     assert "name the stages, as in: make promote FROM=dev TO=test" in refused(checkout, "make promote FROM=dev")
+
+
+@pytest.mark.parametrize("command", ["release", "rollback", "history"])
+def test_command_wants_a_stage(checkout: Checkout, command: str) -> None:
+    assert f"name the stage, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
+
+
+def test_local_wants_a_port_of_its_own(checkout: Checkout, endpoint: str) -> None:
+    port = endpoint.rpartition(":")[2]
+    assert f"Port {port} of 127.0.0.1 cannot be used" in refused(checkout, f"make local PORT={port}")
+
+
+def test_local_wants_a_speed_that_there_is(checkout: Checkout) -> None:
+    assert "0.5 is not from 1 to 1000" in refused(checkout, "make local SPEED=0.5")
 
 
 @pytest.mark.parametrize("command", ["make local", "make plan"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import Checkout
-from tests.conftest import ROOT, get
+from tests.conftest import ROOT, SPEED, get
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -69,6 +69,14 @@ def test_local_every_stage_greets_and_names_its_commit(checkout: Checkout, local
 def test_local_again_changes_nothing(checkout: Checkout, local: str) -> None:
     assert "No changes." in checkout.make("local")
     assert checkout.versions() == {"dev": "1", "test": "1", "live": "1"}
+
+
+@pytest.mark.endpoint
+def test_local_says_at_which_speed_it_runs_and_keeps_it(checkout: Checkout, local: str) -> None:
+    assert f"pass {SPEED} times faster (SPEED=1 is AWS's pace)" in local
+    done = checkout.run("make local SPEED=10")
+    assert done.returncode != 0
+    assert f"runs already, at speed {SPEED}: stop it first with 'make stop'" in done.stderr
 
 
 @pytest.mark.endpoint

@@ -1,0 +1,85 @@
+"""Show the releases, promotions and roll-backs of a stage, newest first, as far back as AWS remembers: 90 days."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+import release
+import releases
+import stack
+import target
+from command import main
+
+COLOURS = {releases.RELEASED: "green", releases.UNDER_WAY: "yellow"}
+
+
+def history(here: stack.Stack, stage: str, limit: int | None) -> list[releases.Past]:
+    """Return the releases of a stage, newest first, at most ``limit`` of them."""
+    here.config.stage(stage)
+    return list(itertools.islice(releases.Engine(here).past(stage), limit))
+
+
+def as_json(one: releases.Past) -> dict[str, Any]:
+    """Return ``name kind from to started ended seconds outcome reason``: times in ISO 8601, None if yet to come."""
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "from": one.from_version,
+        "to": one.to_version,
+        "started": one.started.isoformat(),
+        "ended": one.ended.isoformat() if one.ended else None,
+        "seconds": (one.ended - one.started).total_seconds() if one.ended else None,
+        "outcome": one.outcome,
+        "reason": one.reason,
+    }
+
+
+def show(past: list[releases.Past]) -> None:
+    """Print a table."""
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for heading in ("when", "what", "from", "to", "took", "outcome"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reason", overflow="fold", min_width=20)
+    for one in past:
+        table.add_row(
+            f"{one.started.astimezone():%Y-%m-%d %H:%M:%S}",
+            one.kind,
+            one.from_version or "-",
+            one.to_version,
+            release.duration((one.ended - one.started).total_seconds()) if one.ended else "-",
+            rich.text.Text(one.outcome, style=COLOURS.get(one.outcome, "red")),
+            rich.text.Text(one.reason),
+        )
+    console = rich.console.Console()
+    console.width = max(console.width, 120)
+    console.print(table)
+
+
+def command() -> int:
+    """Return 0 where the history could be read."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", required=True, help="whose history")
+    parser.add_argument("--limit", type=int, default=20, help="how many at most, 0 for all (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    options = parser.parse_args()
+    here = stack.prepare(target.from_environment())
+    past = history(here, options.stage, options.limit or None)
+    if options.json:
+        print(json.dumps([as_json(one) for one in past], indent=2))
+    elif past:
+        show(past)
+    else:
+        print(f"{options.stage} has had no release, promotion or roll-back: 'make release' makes one")
+    return 0
+
+
+if __name__ == "__main__":
+    main(command)
