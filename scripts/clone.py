@@ -24,7 +24,13 @@ NOT_PASSED_ON = (
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_MIRROR")
 # Where a plan is made in the middle of a release, what the release writes down at its end waits for it.
 LOCK = {"TF_CLI_ARGS_apply": "-lock-timeout=120s", "TF_CLI_ARGS_plan": "-lock-timeout=120s"}
-IDENTITY = {"user.name": "Demonstration", "user.email": "demo@example.com", "commit.gpgSign": "false"}
+# An identity of its own, without the user's hooks and signatures.
+SETTINGS = {
+    "user.name": "Demonstration",
+    "user.email": "demo@example.com",
+    "commit.gpgSign": "false",
+    "core.hooksPath": os.devnull,
+}
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,7 @@ class Change:
         path = root / self.file
         text = path.read_text()
         if text.count(self.old) != 1:
-            raise CommandError(
-                f"{self.file} has {self.old!r} not exactly once: change what changes it in scripts/demo.py"
-            )
+            raise CommandError(f"{self.file} has not exactly one {self.old!r}: bring scripts/demo.py up to date")
         path.write_text(text.replace(self.old, self.new))
 
 
@@ -141,7 +145,7 @@ class Clone:
 
 def git(*arguments: str, cwd: Path = ROOT) -> str:
     """Run git with an identity of its own, without the user's hooks."""
-    settings = [f"-c{name}={value}" for name, value in (IDENTITY | {"core.hooksPath": os.devnull}).items()]
+    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return run(["git", *settings, *arguments], cwd=cwd, env=kept, quiet=True).strip()
 

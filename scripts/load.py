@@ -37,7 +37,7 @@ class Load:
     @property
     def calls(self) -> list[Call]:
         """The calls that have ended, in the order in which they were due."""
-        return sorted(list(self._calls), key=lambda call: call.at)
+        return sorted(self._calls, key=lambda call: call.at)
 
     def stop(self) -> None:
         """Begin no more calls, and wait for those that are under way."""

@@ -95,7 +95,8 @@ def statement(found: Figures, version: str) -> str:
     """Return a sentence on how many calls failed for users, all of them of one version."""
     if not found.failed:
         return f"None of {found.calls} calls failed for users"
-    return f"{found.failed} of {found.calls} calls failed for users ({100 * found.error_rate:.2g} %): all of version {version}"
+    share = f"{100 * found.error_rate:.2g} %"
+    return f"{found.failed} of {found.calls} calls failed for users ({share}): all of version {version}"
 
 
 def as_csv(calls: Sequence[Call]) -> str:
