@@ -96,11 +96,6 @@ class Watch:
         self._thread.start()
 
     @property
-    def weight(self, version: str) -> float:
-        """Return the share of live's traffic that a version gets beside the old one."""
-        looks = self.looks()
-        return looks[-1].weights.get(version, 0.0) if looks else 0.0
-
     def looks(self) -> list[Look]:
         """What was seen so far."""
         return list(self._looks)
@@ -364,7 +359,7 @@ def _conclude(demo: Demonstration, first_failed: float, back: float) -> dict[str
     demo.tell(line, ", ".join(f"version {version} {outcome}" for version, outcome in OUTCOMES))
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))
     demo.tell(planned.line, "no changes, after all of it")
-    figures = {
+    return {
         "speed": demo.speed,
         "calls": found.calls,
         "failed": found.failed,
@@ -375,7 +370,6 @@ def _conclude(demo: Demonstration, first_failed: float, back: float) -> dict[str
         "weights": [[look.at, look.version, dict(look.weights)] for look in demo.looks()],
         "time_line": demo.told,
     }
-    return figures
 
 
 def lambda_errors(endpoint: str, version: str) -> int:
