@@ -12,11 +12,12 @@ import argparse
 import contextlib
 import fcntl
 import json
+import re
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ import rich.console
 import rich.markup
 
 import clone
+import picture
 import pins
 import releases
 import traffic
@@ -42,15 +44,15 @@ PICTURE = DIRECTORY / "demo.svg"
 FUNCTION, ALARM = "path-to-live", "path-to-live-live-unhealthy"
 # Slow enough for the alarm to fire still when the fix has been deployed and promoted.
 DEFAULT_SPEED = 3.0
-CALLS_PER_SECOND = 30.0
+CALLS_PER_SECOND = 40.0
 LOOK_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
 
 # A machine that is busy is no slow version.
 PATIENT = "--max-p99-ms 10000"
-GOOD = {"STEPS": "20,50", "BAKE": "18", "ARGS": PATIENT}
+GOOD = {"STEPS": "20,50", "BAKE": "12", "ARGS": PATIENT}
 # The alarm needs two bad minutes, the engine only one look: so many calls there are only at the second.
-BAD = {"VERSION": "3", "STEPS": "20,50", "BAKE": "120", "ARGS": f"--min-calls 170 {PATIENT}"}
+BAD = {"VERSION": "3", "STEPS": "20,50", "BAKE": "120", "ARGS": f"--min-calls 230 {PATIENT}"}
 WHY = "version 4 mends what they fire for"
 OUTCOMES = [("2", releases.RELEASED), ("3", releases.ROLLED_BACK), ("4", "refused"), ("4", releases.RELEASED)]
 
@@ -249,8 +251,8 @@ class Demonstration:
         self.clone.stop()
 
 
-def play(demo: Demonstration) -> dict[str, Any]:
-    """Play the whole story, and return its figures.
+def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
+    """Play the whole story, draw it, and return its figures.
 
     Raises:
         CommandError: something was not as it should be.
@@ -263,7 +265,7 @@ def play(demo: Demonstration) -> dict[str, Any]:
     _first(demo)
     _second(demo)
     first_failed, back = _third_and_fourth(demo)
-    return _conclude(demo, first_failed, back)
+    return _conclude(demo, first_failed, back, drawn)
 
 
 def _first(demo: Demonstration) -> None:
@@ -280,11 +282,10 @@ def _second(demo: Demonstration) -> None:
     demo.expect_versions(line, dev="2", test="1", live="1")
     demo.tell(line, f"dev runs version 2, commit {revision} '{SOUND.message}'")
     line = "make promote FROM=dev TO=test"
-    demo.make("promote", FROM="dev", TO="test")
+    said = demo.make("promote", FROM="dev", TO="test")
     demo.expect_versions(line, dev="2", test="2", live="1")
     demo.tell(line, "test runs version 2 too")
-    url = next(row["url"] for row in json.loads(demo.make("status", JSON="1")) if row["stage"] == "live")
-    demo.load, demo.watch = Load(url, CALLS_PER_SECOND, demo.began), Watch(demo.endpoint, demo.began)
+    demo.load, demo.watch = Load(live_url(said), CALLS_PER_SECOND, demo.began), Watch(demo.endpoint, demo.began)
     demo.tell("load on live", f"{CALLS_PER_SECOND:g} calls a second from here on")
     began = demo.now
     release = demo.clone.start("release", STAGE="live", **GOOD)
@@ -339,8 +340,9 @@ def _expect_released(demo: Demonstration, release: Running, began: float) -> Non
     demo.tell(release.line, f"{said[said.index('Released: ') :].splitlines()[0]} 0 of {found.calls} calls failed")
 
 
-def _conclude(demo: Demonstration, first_failed: float, back: float) -> dict[str, Any]:
+def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path) -> dict[str, Any]:
     planned = demo.clone.start("plan")
+    status = demo.clone.start("status", JSON="1")
     if demo.load and demo.watch:
         demo.load.stop()
         demo.watch.stop()
@@ -357,19 +359,60 @@ def _conclude(demo: Demonstration, first_failed: float, back: float) -> dict[str
     fired = [look.alarm for look in demo.looks() if look.at <= past[-1].began][-1:]
     demo.expect(line, "the alarm fires as the release of version 4 begins", [True], fired)
     demo.tell(line, ", ".join(f"version {version} {outcome}" for version, outcome in OUTCOMES))
+    shown = {row["stage"]: (row["function_version"], row["weights"]) for row in json.loads(demo.done(status))}
+    demo.expect(status.line, "versions and weights", dict.fromkeys(shown, ("4", {})), shown)
+    demo.tell(status.line, "dev, test and live run version 4")
+    mark = picture.Mark(back, "all traffic back on version 2")
+    picture.draw(drawn, calls, spans(past), mark, demo.speed)
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))
     demo.tell(planned.line, "no changes, after all of it")
     return {
+        "seconds": demo.now,
+        "picture": str(drawn),
         "speed": demo.speed,
         "calls": found.calls,
         "failed": found.failed,
         "first_failed": first_failed,
-        "back": back,
+        "all_traffic_back": back,
         "releases": [vars(one) for one in past],
-        "alarm": [look.at for look in demo.looks() if look.alarm],
-        "weights": [[look.at, look.version, dict(look.weights)] for look in demo.looks()],
+        "alarm_fired": next(look.at for look in demo.looks() if look.alarm),
         "time_line": demo.told,
     }
+
+
+def spans(past: Sequence[Ended]) -> list[picture.Span]:
+    """Return the releases as the picture shows them, without the one that was refused."""
+    labels = {
+        ("2", releases.RELEASED): "release of version 2",
+        ("3", releases.ROLLED_BACK): "release of version 3, rolled back",
+        ("4", releases.RELEASED): "version 4, alarms ignored",
+    }
+    return [
+        picture.Span(one.began, one.ended, label, bad=one.outcome != releases.RELEASED)
+        for one in past
+        if (label := labels.get((one.version, one.outcome)))
+    ]
+
+
+def summary(figures: Mapping[str, Any]) -> list[str]:
+    """Return what the demonstration has shown, in figures."""
+    found = traffic.Figures(figures["calls"], figures["failed"], figures["first_failed"])
+    took = figures["all_traffic_back"] - figures["first_failed"]
+    return [
+        traffic.statement(found, "3"),
+        f"From the first failed call to all traffic on version 2: {took:.1f} s, as {took * figures['speed']:.0f} s at "
+        "AWS's pace",
+        f"All of it took {figures['seconds']:.0f} s",
+        f"The picture is {figures['picture']}",
+    ]
+
+
+def live_url(table: str) -> str:
+    """Return where live answers, as the table of stages says."""
+    match = re.search(r"http://\S+/live/", table)
+    if match is None:
+        raise CommandError(f"No URL of live is in the table of stages:\n{table}")
+    return match[0]
 
 
 def lambda_errors(endpoint: str, version: str) -> int:
@@ -445,9 +488,11 @@ def command() -> int:
         demo = Demonstration(options.speed, console, port=free_port())
         try:
             with console.status("The demonstration takes about three minutes"):
-                figures = play(demo)
+                figures = play(demo, options.picture.resolve())
         finally:
             demo.stop()
+    for line in summary(figures):
+        console.print(f"[bold]==>[/] {rich.markup.escape(line)}")
     if options.json:
         print(json.dumps(figures, indent=2))
     return 0

@@ -54,12 +54,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Figures:
-    """How many calls there were, how many of them failed, and when the first and the last of those were due."""
+    """How many calls there were, how many of them failed, and when the first of those was due."""
 
     calls: int
     failed: int
     first_failed: float | None
-    last_failed: float | None
 
     @property
     def error_rate(self) -> float:
@@ -87,8 +86,8 @@ def bins(calls: Iterable[Call], width: float = 1.0) -> list[Bin]:
 def figures(calls: Iterable[Call], began: float = -math.inf, ended: float = math.inf) -> Figures:
     """Return the figures of the calls that were due from ``began`` on and before ``ended``."""
     within = [call for call in calls if began <= call.at < ended]
-    failed = sorted(call.at for call in within if call.failed)
-    return Figures(len(within), len(failed), failed[0] if failed else None, failed[-1] if failed else None)
+    failed = [call.at for call in within if call.failed]
+    return Figures(len(within), len(failed), min(failed, default=None))
 
 
 def statement(found: Figures, version: str) -> str:
