@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 import traffic
 
@@ -89,7 +90,10 @@ def _draw_errors(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
     axes.bar([each.start for each in bins], rates, width=1, align="edge", color=BAD, linewidth=0)
     axes.set_ylim(0, max(10.0, 1.15 * max(rates)))
     axes.set_ylabel("calls that failed")
+    axes.yaxis.set_major_locator(MultipleLocator(5))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    failed, calls = sum(each.failed for each in bins), sum(each.calls for each in bins)
+    axes.text(0.01, 0.86, f"{failed} of {calls} calls failed", transform=axes.transAxes, color=BAD, va="center")
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     _plain(axes)

@@ -69,7 +69,7 @@ class TestDemonstration:
     def test_every_step_is_in_the_time_line(self, figures: dict[str, Any]) -> None:
         told = [step["what"].split()[1] for step in figures["time_line"] if step["what"].startswith("make ")]
         assert " ".join(told) == (
-            "local build promote release plan build release build release promote release release history status plan"
+            "local build promote release plan build release build release release promote release history status plan"
         )
 
     def test_every_call_is_kept(self, figures: dict[str, Any], checkout: Checkout) -> None:
@@ -160,7 +160,7 @@ def test_the_summary_tells_the_time_at_the_pace_of_aws() -> None:
     }
     assert demo.summary(given) == [
         "5 of 200 calls failed for users (2.5 %): all of version 3",
-        "From the first failed call to all traffic on version 2: 20.5 s, as 62 s at AWS's pace",
+        "From the first failed call to all traffic on version 2: 20.5 s here, which is 62 s at AWS's pace",
         "All of it took 150 s",
         "The picture is demo.svg",
     ]
