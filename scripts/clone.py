@@ -104,7 +104,9 @@ class Clone:
         (self.path / ".local").mkdir()
         for pattern in SET_UP:
             for found in ROOT.glob(pattern):
-                (self.path / found.relative_to(ROOT)).symlink_to(found.resolve())
+                link = self.path / found.relative_to(ROOT)
+                if not link.is_symlink():
+                    link.symlink_to(found.resolve())
         # make sets up again where this is newer than what was installed.
         shutil.copystat(ROOT / "requirements-dev.txt", self.path / "requirements-dev.txt")
         return git("rev-parse", "--short", "HEAD", cwd=self.path)

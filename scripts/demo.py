@@ -258,10 +258,9 @@ def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
         CommandError: something was not as it should be.
     """
     revision = demo.clone.begin()
-    left_out = clone.not_committed()
-    demo.tell(
-        "git clone", f"commit {revision}{f'; {left_out} files that are not committed are left out' if left_out else ''}"
-    )
+    changes = clone.not_committed()
+    left_out = f"; changes that are not committed are left out: {changes}" if changes else ""
+    demo.tell("git clone", f"commit {revision}{left_out}")
     _first(demo)
     _second(demo)
     first_failed, back = _third_and_fourth(demo)
@@ -350,8 +349,11 @@ def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path
     (DIRECTORY / "calls.csv").write_text(traffic.as_csv(calls))
     found = traffic.figures(calls)
     errors = {version: lambda_errors(demo.endpoint, version) for version in "1234"}
-    all_of_version_3 = {"1": 0, "2": 0, "3": found.failed, "4": 0}
-    demo.expect("the whole story", "errors by version, as Lambda counts them", all_of_version_3, errors)
+    # 'make deploy' sees that every stage answers, so calls of its own may have failed too.
+    if any(errors[version] for version in "124") or errors["3"] < found.failed:
+        demo.fail(
+            "the whole story", f"as many errors as calls that failed, {found.failed}, all of version 3", str(errors)
+        )
     past = demo.history()
     line = "make history STAGE=live"
     demo.expect(line, "outcomes", OUTCOMES, [(one.version, one.outcome) for one in past])
@@ -362,8 +364,12 @@ def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path
     shown = {row["stage"]: (row["function_version"], row["weights"]) for row in json.loads(demo.done(status))}
     demo.expect(status.line, "versions and weights", dict.fromkeys(shown, ("4", {})), shown)
     demo.tell(status.line, "dev, test and live run version 4")
-    mark = picture.Mark(back, "all traffic back on version 2")
-    picture.draw(drawn, calls, spans(past), mark, demo.speed)
+    story = picture.Story(
+        spans(past),
+        picture.Mark(first_failed, f"{found.failed} of {found.calls} calls failed"),
+        picture.Mark(back, "all traffic back on version 2"),
+    )
+    picture.draw(drawn, calls, story, demo.speed)
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))
     demo.tell(planned.line, "no changes, after all of it")
     return {
@@ -461,7 +467,8 @@ def _alone() -> Iterator[None]:
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for told_to_end in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told_to_end, interrupt)
     with (DIRECTORY / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -50,15 +50,24 @@ class Mark:
     label: str
 
 
-def draw(path: Path, calls: Sequence[traffic.Call], spans: Sequence[Span], mark: Mark, speed: float) -> None:
-    """Draw shares of traffic by version and error rate over time, with the releases and a mark, as SVG."""
+@dataclass(frozen=True)
+class Story:
+    """What is marked: the releases, from when on calls failed, and when all traffic was back."""
+
+    spans: Sequence[Span]
+    failing: Mark
+    back: Mark
+
+
+def draw(path: Path, calls: Sequence[traffic.Call], story: Story, speed: float) -> None:
+    """Draw shares of traffic by version and error rate over time, as SVG."""
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(9.6, 5.4), facecolor="white", layout="constrained")
         shares, errors = figure.subplots(2, 1, sharex=True, height_ratios=[2.4, 1])
         bins = traffic.bins(calls)
         _draw_shares(shares, bins)
         _draw_errors(errors, bins)
-        _draw_spans(shares, errors, spans, mark)
+        _draw_story(shares, errors, story)
         errors.set_xlim(bins[0].start, bins[-1].start + 1)
         errors.set_xlabel(
             f"seconds since the beginning; waits, metrics and alarms pass {speed:g} times faster than on AWS"
@@ -92,15 +101,13 @@ def _draw_errors(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
     axes.set_ylabel("calls that failed")
     axes.yaxis.set_major_locator(MultipleLocator(5))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    failed, calls = sum(each.failed for each in bins), sum(each.calls for each in bins)
-    axes.text(0.01, 0.86, f"{failed} of {calls} calls failed", transform=axes.transAxes, color=BAD, va="center")
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     _plain(axes)
 
 
-def _draw_spans(shares: Axes, errors: Axes, spans: Sequence[Span], mark: Mark) -> None:
-    for span in spans:
+def _draw_story(shares: Axes, errors: Axes, story: Story) -> None:
+    for span in story.spans:
         colour = BAD if span.bad else INK
         errors.axvspan(span.began, span.ended, color=SPAN, zorder=0, linewidth=0)
         shares.plot(
@@ -110,16 +117,18 @@ def _draw_spans(shares: Axes, errors: Axes, spans: Sequence[Span], mark: Mark) -
         for edge in (span.began, span.ended):
             shares.axvline(edge, color="white", linewidth=0.8)
     for axes in (shares, errors):
-        axes.axvline(mark.at, color=BAD, linewidth=1.4, linestyle=(0, (4, 2)))
-    errors.annotate(
-        mark.label,
-        (mark.at, 0.86),
-        xycoords=("data", "axes fraction"),
-        xytext=(6, 0),
-        textcoords="offset points",
-        color=BAD,
-        va="center",
-    )
+        axes.axvline(story.back.at, color=BAD, linewidth=1.4, linestyle=(0, (4, 2)))
+    for mark, side in ((story.failing, "right"), (story.back, "left")):
+        errors.annotate(
+            mark.label,
+            (mark.at, 0.86),
+            xycoords=("data", "axes fraction"),
+            xytext=(6 if side == "left" else -6, 0),
+            textcoords="offset points",
+            color=BAD,
+            ha=side,
+            va="center",
+        )
 
 
 def _plain(axes: Axes) -> None:

@@ -83,7 +83,7 @@ class TestDemonstration:
 
     def test_its_embedded_aws_is_stopped(self, figures: dict[str, Any], checkout: Checkout) -> None:
         assert (checkout.path / ".local" / "demo" / "checkout" / ".local" / "embedded-aws" / "lock").exists()
-        done = checkout.run("python3 .local/demo/checkout/scripts/local.py stop")
+        done = checkout.run(".venv/bin/python .local/demo/checkout/scripts/local.py stop")
         assert "does not run" in done.stdout
 
     def test_the_checkout_itself_is_left_alone(self, figures: dict[str, Any], checkout: Checkout) -> None:
@@ -127,13 +127,16 @@ def test_a_change_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
 
 
 CALLS = [traffic.Call(second / 10, 0.01, 200, "1" if second < 50 else "2") for second in range(100)]
-SPANS = [picture.Span(2, 5, "release of version 2"), picture.Span(6, 9, "release of version 3", bad=True)]
-MARK = picture.Mark(8, "all traffic back")
+STORY = picture.Story(
+    [picture.Span(2, 5, "release of version 2"), picture.Span(6, 9, "release of version 3", bad=True)],
+    picture.Mark(6, "3 of 100 calls failed"),
+    picture.Mark(8, "all traffic back"),
+)
 
 
 def test_the_same_calls_make_the_same_picture(tmp_path: Path) -> None:
     for name in ("one.svg", "two.svg"):
-        picture.draw(tmp_path / name, CALLS, SPANS, MARK, 3)
+        picture.draw(tmp_path / name, CALLS, STORY, 3)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     assert "<dc:date>" not in (tmp_path / "one.svg").read_text()
 
