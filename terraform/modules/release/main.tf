@@ -104,7 +104,7 @@ resource "aws_iam_role_policy" "this" {
 resource "aws_sfn_state_machine" "this" {
   name     = "${var.name}-release"
   role_arn = aws_iam_role.this.arn
-  definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml", {
+  definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml.tftpl", {
     function_name    = local.function_name
     timeout_seconds  = var.timeout_seconds
     topic_arn        = var.topic_arn
