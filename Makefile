@@ -91,6 +91,10 @@ history: $(READY) ## Show the releases of a stage, and how they ended: STAGE=liv
 status: $(READY) ## Show what every stage runs: JSON=1
 	@$(RUN) scripts/status.py $(if $(JSON),--json)
 
+.PHONY: demo
+demo: $(READY) ## Show the whole path by itself, in about three minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
+	@$(RUN) scripts/demo.py $(if $(PICTURE),--picture "$(PICTURE)") $(if $(SPEED),--speed "$(SPEED)") $(if $(JSON),--json)
+
 .PHONY: bench
 bench: $(TEST_READY) ## Measure import and calls against a bare handler and Powertools
 	@$(RUN) scripts/bench.py

@@ -50,7 +50,8 @@ def _say(text: str) -> None:
     CONSOLE.print(f"[bold]==>[/] {text}")
 
 
-def _speed(text: str) -> float:
+def speed_argument(text: str) -> float:
+    """Return a speed as it is given on the command line."""
     speed = float(text)
     if not 1 <= speed <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
@@ -64,7 +65,7 @@ def command() -> int:
     parser.add_argument("--port", type=int, help=f"port of embedded AWS ({embedded.DEFAULT_PORT})")
     parser.add_argument(
         "--speed",
-        type=_speed,
+        type=speed_argument,
         metavar="TIMES",
         help="how much faster than on AWS waits, metric periods and alarms pass on embedded AWS "
         f"({embedded.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
