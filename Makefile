@@ -91,6 +91,11 @@ history: $(READY) ## Show the releases of a stage, and how they ended: STAGE=liv
 status: $(READY) ## Show what every stage runs: JSON=1
 	@$(RUN) scripts/status.py $(if $(JSON),--json)
 
+.PHONY: load
+load: $(READY) ## Send traffic to a stage until Ctrl-C ends it: STAGE=live RATE=20
+	@$(RUN) scripts/load.py --stage "$(or $(STAGE),$(error name the stage, as in: make load STAGE=live))" \
+		$(if $(RATE),--rate "$(RATE)")
+
 .PHONY: demo
 demo: $(READY) ## Show the whole path by itself, in about three minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
 	@$(RUN) scripts/demo.py $(if $(PICTURE),--picture "$(PICTURE)") $(if $(SPEED),--speed "$(SPEED)") $(if $(JSON),--json)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import http.client
 import itertools
 import json
 import threading
 import time
 import urllib.parse
+from collections import Counter
 
+import stack
+import target
+import traffic
+from command import main
 from traffic import OK, Call
 
 # So many may be under way at a time; a call that has to wait for one of them counts from when it was due.
 CALLERS = 24
 TIMEOUT_SECONDS = 10.0
+# How often the command says how it goes.
+LINE_SECONDS = 5.0
 
 
 class Load:
@@ -25,6 +34,7 @@ class Load:
     def __init__(self, url: str, per_second: float, began: float) -> None:
         parts = urllib.parse.urlsplit(f"{url}build-info")
         self._host, self._path = parts.netloc, parts.path
+        self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._per_second, self._began = per_second, began
         self._first = time.time()
         self._turns = itertools.count()
@@ -54,14 +64,57 @@ class Load:
             self._calls.append(Call(due - self._began, time.time() - due, status, version))
 
     def _call(self) -> tuple[int, str | None]:
-        """Return status and version of an answer; status 0 where there was none, or none that could be read."""
-        connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT_SECONDS)
+        """Return status and version of an answer; status 0 where there was none."""
+        connection = self._connection(self._host, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", self._path, headers={"Connection": "close"})
             answer = connection.getresponse()
-            body = answer.read()
-            return answer.status, json.loads(body)["function"]["version"] if answer.status == OK else None
-        except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+            return answer.status, _version(answer.read()) if answer.status == OK else None
+        except (OSError, http.client.HTTPException):
             return 0, None
         finally:
             connection.close()
+
+
+def _version(body: bytes) -> str | None:
+    """Return the version that answered, or None where the artifact carries no build info."""
+    try:
+        return str(json.loads(body)["function"]["version"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def describe(calls: list[Call]) -> str:
+    """Return a line on some calls: how many there were, how many failed, and which versions answered."""
+    found = traffic.figures(calls)
+    versions = Counter(call.version or "unknown" for call in calls if not call.failed)
+    shares = [f"version {version}: {count}" for version, count in sorted(versions.items())]
+    return ", ".join([f"{found.calls} calls", f"{found.failed} failed", *shares])
+
+
+def command() -> int:
+    """Return 0 once it is interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", required=True, help="which stage is called")
+    parser.add_argument("--rate", type=float, default=20.0, help="calls per second (%(default)g)")
+    options = parser.parse_args()
+    if not 0 < options.rate <= 1000:
+        parser.error(f"--rate {options.rate:g} is not from 0 to 1000 calls per second")
+    here = stack.prepare(target.from_environment())
+    here.config.stage(options.stage)
+    url = here.stage_url(options.stage)
+    print(f"{options.rate:g} calls per second to {url}build-info until Ctrl-C ends it", flush=True)
+    began = time.time()
+    load = Load(url, options.rate, began)
+    with contextlib.suppress(KeyboardInterrupt):
+        for line in itertools.count(1):
+            time.sleep(LINE_SECONDS)
+            last = [call for call in load.calls if call.at >= (line - 1) * LINE_SECONDS]
+            print(describe(last) if last else "no call has been answered", flush=True)
+    load.stop()
+    print(f"In all: {describe(load.calls)}" if load.calls else "No call was made")
+    return 0
+
+
+if __name__ == "__main__":
+    main(command)

@@ -34,6 +34,8 @@ from command import CommandError, LostSightError, RefusedError, main
 AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 # A connection may come back.
 PATIENCE_SECONDS = 20
+# How often lines say how it goes where no terminal shows it.
+LINE_SECONDS = 10
 
 
 def release(here: stack.Stack, given: releases.Settings, *, yes: bool) -> releases.Past:
@@ -203,13 +205,14 @@ def duration(seconds: float) -> str:
 
 @dataclass
 class View:
-    """Shows a release as it goes: one line that changes in a terminal, elsewhere a line for each change."""
+    """Shows a release as it goes: a line that changes in a terminal, elsewhere one for each step and now and then."""
 
     engine: releases.Engine
     settings: releases.Settings
     console: rich.console.Console
     live: rich.live.Live | None = None
-    shown: tuple[object, ...] = ()
+    weight: float | None = None
+    said: float = 0
     seen: float = field(default_factory=time.monotonic)
 
     def __call__(self, execution: releases.Execution) -> None:
@@ -221,9 +224,9 @@ class View:
         line = f"{describe(self.settings, weight, figures)}, {took}"
         if self.live:
             self.live.update(rich.text.Text(line), refresh=True)
-        elif self.shown != (weight, figures):
+        elif weight != self.weight or self.seen - self.said >= LINE_SECONDS:
             print(line, flush=True)
-        self.shown = (weight, figures)
+            self.weight, self.said = weight, self.seen
 
     def __enter__(self) -> View:
         """Take the terminal, where there is one."""
@@ -245,8 +248,8 @@ def describe(settings: releases.Settings, weight: float, figures: releases.Figur
     step = next((f"step {i} of {len(steps)}, " for i, share in enumerate(steps, 1) if abs(share - weight) < 1e-6), "")
     return (
         f"{step}{releases.percents(weight)} to version {settings.version}: {figures.calls} calls, {figures.errors} "
-        f"failed ({releases.percents(figures.error_rate)} of {releases.percents(settings.max_error_rate or 0)} at "
-        f"most), p99 {figures.p99_ms:.0f} of {settings.max_p99_ms:g} ms"
+        f"failed ({releases.percents(figures.error_rate)}, at most {releases.percents(settings.max_error_rate or 0)}), "
+        f"p99 {figures.p99_ms:.0f} ms (at most {settings.max_p99_ms:g} ms)"
     )
 
 

@@ -16,7 +16,7 @@ import stack
 import target
 from command import main
 
-# A stage with weights answers now with one version, now with the other.
+# A stage with weights answers now with one version, now with the other, and a bad version not always.
 ATTEMPTS = 20
 
 
@@ -62,9 +62,7 @@ def revision(url: str, version: str) -> str | None:
     """Return the commit that a version was built from, as the stage's ``/build-info`` tells."""
     for _ in range(ATTEMPTS):
         info = smoke.build_info(url)
-        if info is None:
-            return None
-        if info["function"]["version"] == version:
+        if info is not None and info["function"]["version"] == version:
             return f"{info['long']}{'-modified' if info['modified'] else ''}"
     return None
 

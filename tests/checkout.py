@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,24 @@ class Checkout:
             text=True,
             check=False,
         )
+
+    @contextlib.contextmanager
+    def running(self, command: str) -> Iterator[None]:
+        """Run a command all the while, as in a second terminal, and end it with Ctrl-C."""
+        self.ran.append(command)
+        process = subprocess.Popen(
+            command.split(),
+            cwd=self.path,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(timeout=30)
 
     def make(self, targets: str, **environment: str) -> str:
         done = self.run(f"make {targets}", **environment)

@@ -132,8 +132,10 @@ class TestDay:
         assert '+  gateway_deployments = ["1", "2"]' in said
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 404}
 
-    def test_it_reaches_live_from_test(self, checkout: Checkout) -> None:
-        checkout.make("promote FROM=test TO=live TARGET=local")
+    def test_it_is_released_to_live_with_its_routes(self, checkout: Checkout) -> None:
+        with checkout.running("make load STAGE=live TARGET=local"):
+            said = checkout.make("release STAGE=live TARGET=local")
+        assert "Released: All went well." in said
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 200}
         assert "No changes." in checkout.make("plan TARGET=local")
 
@@ -206,6 +208,12 @@ class TestDay:
         checkout.make("destroy TARGET=local", WORKSPACE="alice")
         assert checkout.versions()["live"] == "3"
 
+    def test_live_goes_back_to_what_it_ran_before(self, checkout: Checkout) -> None:
+        assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live TARGET=local")
+        assert checkout.versions()["live"] == "1"
+        history = checkout.make("history STAGE=live TARGET=local")
+        assert re.findall(r"(rollback|release) +(\d) +(\d)", history) == [("rollback", "3", "1"), ("release", "1", "3")]
+
     def test_destroy_leaves_nothing(self, checkout: Checkout) -> None:
         checkout.make("destroy TARGET=local")
         assert checkout.client("lambda").list_functions()["Functions"] == []
@@ -213,6 +221,16 @@ class TestDay:
         assert checkout.client("iam").list_roles()["Roles"] == []
         assert checkout.client("logs").describe_log_groups()["logGroups"] == []
         assert checkout.client("s3").list_buckets()["Buckets"] == []
+        alarms = checkout.client("cloudwatch").describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        assert (alarms["MetricAlarms"], alarms["CompositeAlarms"]) == ([], [])
+        assert checkout.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
+        assert checkout.client("events").list_rules()["Rules"] == []
+        assert checkout.client("sns").list_topics()["Topics"] == []
+        assert checkout.client("stepfunctions").list_state_machines()["stateMachines"] == []
+        kms = checkout.client("kms")
+        keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] for key in kms.list_keys()["Keys"]]
+        # A key can only be deleted after a time of waiting.
+        assert set(keys) <= {"PendingDeletion"}
 
     def test_stop_ends_it_and_may_be_said_twice(self, checkout: Checkout) -> None:
         assert "is stopped" in checkout.make("stop")

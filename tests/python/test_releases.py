@@ -115,7 +115,8 @@ def test_duration_is_as_people_say_it(seconds: float, said: str) -> None:
 def test_description_sets_figures_against_their_limits() -> None:
     given = releases.Settings("live", "2", (0.1, 0.5), max_error_rate=0.01, max_p99_ms=500)
     said = release.describe(given, 0.5, releases.Figures(200, 3, 12.4))
-    assert said == "step 2 of 2, 50 % to version 2: 200 calls, 3 failed (1.5 % of 1 % at most), p99 12 of 500 ms"
+    expected = "step 2 of 2, 50 % to version 2: 200 calls, 3 failed (1.5 %, at most 1 %), p99 12 ms (at most 500 ms)"
+    assert said == expected
     assert release.describe(given, 0.0, releases.Figures()).startswith("0 % to version 2: 0 calls")
 
 

@@ -200,10 +200,12 @@ def background(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def test_background_starts_once_and_stops_once(background: Any) -> None:
     port = free_port()
     assert background.url() is None
-    url = background.start(port, keep_state=False)
-    assert url == f"http://127.0.0.1:{port}" == background.url() == background.start(None, keep_state=False)
+    url = background.start(port, 1, keep_state=False)
+    assert url == f"http://127.0.0.1:{port}" == background.url() == background.start(None, None, keep_state=False)
     with pytest.raises(CommandError, match=f"runs already, on port {port}: stop it first with 'make stop'"):
-        background.start(port + 1, keep_state=False)
+        background.start(port + 1, 1, keep_state=False)
+    with pytest.raises(CommandError, match="runs already, at speed 1: stop it first with 'make stop'"):
+        background.start(port, 2, keep_state=False)
     assert background.stop() is True
     assert background.stop() is False
     assert not background.answers(url)
@@ -215,7 +217,7 @@ def test_background_says_why_it_did_not_start(background: Any) -> None:
         # What listens there speaks no HTTP.
         other.settimeout(0)
         with pytest.raises(CommandError, match=f"did not start:\nembedded AWS: port {port}"):
-            background.start(port, keep_state=False)
+            background.start(port, 1, keep_state=False)
     assert background.url() is None
 
 
@@ -228,8 +230,8 @@ def test_background_is_not_confused_by_a_lock_file_that_is_left(background: Any)
 
 def test_background_keeps_state_where_asked_to(background: Any) -> None:
     port = free_port()
-    s3 = client(background.start(port, keep_state=True), "s3")
+    s3 = client(background.start(port, 1, keep_state=True), "s3")
     s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
     background.stop()
-    background.start(port, keep_state=True)
+    background.start(port, 1, keep_state=True)
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["kept"]

@@ -12,6 +12,7 @@ from tests.terraform.support import SOURCE, document, references
 from tests.terraform.test_modules import FUNCTION_ARN, Modules, values
 
 STAGES = ("live", "test")
+VERSION_ARNS = {f"{FUNCTION_ARN}:{digit}*" for digit in range(1, 10)}
 TOPIC = "arn:aws:sns:eu-west-2:000000000000:greeter-alerts"
 MACHINE = "arn:aws:states:eu-west-2:000000000000:stateMachine:greeter-release"
 
@@ -69,10 +70,8 @@ def test_role_may_do_what_the_machine_does_and_nothing_else(plan: Any) -> None:
             {"lambda:GetAlias", "lambda:UpdateAlias"},
             {FUNCTION_ARN, *(f"{FUNCTION_ARN}:{stage}" for stage in STAGES)},
         ),
-        "CallVersionsAndSeeThatTheyExist": (
-            {"lambda:GetFunctionConfiguration", "lambda:InvokeFunction"},
-            {f"{FUNCTION_ARN}:{digit}*" for digit in range(1, 10)},
-        ),
+        "SeeThatVersionsExist": ({"lambda:GetFunctionConfiguration"}, {FUNCTION_ARN, *VERSION_ARNS}),
+        "CallVersions": ({"lambda:InvokeFunction"}, VERSION_ARNS),
         "ReadFiguresAndAlarms": ({"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"}, {"*"}),
         "TellHowItEnds": ({"sns:Publish"}, {TOPIC}),
     }

@@ -233,6 +233,10 @@ class TestStack:
             "apis": stack.client("apigatewayv2").get_apis()["Items"],
             "roles": stack.client("iam").list_roles()["Roles"],
             "log groups": stack.client("logs").describe_log_groups()["logGroups"],
+            "alarms": stack.client("cloudwatch").describe_alarms()["MetricAlarms"],
+            "topics": stack.client("sns").list_topics()["Topics"],
+            "rules": stack.client("events").list_rules()["Rules"],
+            "state machines": stack.client("stepfunctions").list_state_machines()["stateMachines"],
         }
         found = {kind: [item for item in items if stack.name in str(item)] for kind, items in left.items()}
-        assert found == {"functions": [], "apis": [], "roles": [], "log groups": []}
+        assert found == {kind: [] for kind in left}

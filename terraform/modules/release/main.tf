@@ -5,6 +5,9 @@ locals {
   function_name = trimprefix(local.function.resource, "function:")
   arn           = "arn:${local.function.partition}:states:${local.function.region}:${local.function.account_id}:stateMachine:${var.name}-release"
 
+  # IAM has no pattern for digits alone: numbers are what begins with one.
+  version_arns = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
+
   # How it ends in order. Any other failure is not the machine's own, and may have left weights behind.
   errors = [
     "AlarmFiring",
@@ -51,11 +54,16 @@ data "aws_iam_policy_document" "this" {
     resources = concat([var.function_arn], [for stage in local.stages : "${var.function_arn}:${stage}"])
   }
 
-  # Versions have numbers, aliases have not.
   statement {
-    sid       = "CallVersionsAndSeeThatTheyExist"
-    actions   = ["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"]
-    resources = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
+    sid       = "SeeThatVersionsExist"
+    actions   = ["lambda:GetFunctionConfiguration"]
+    resources = concat([var.function_arn], local.version_arns)
+  }
+
+  statement {
+    sid       = "CallVersions"
+    actions   = ["lambda:InvokeFunction"]
+    resources = local.version_arns
   }
 
   # These know no resources: DescribeAlarms shows composite alarms only to those who may see them all.
@@ -104,7 +112,7 @@ resource "aws_iam_role_policy" "this" {
 resource "aws_sfn_state_machine" "this" {
   name     = "${var.name}-release"
   role_arn = aws_iam_role.this.arn
-  definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml", {
+  definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml.tftpl", {
     function_name    = local.function_name
     timeout_seconds  = var.timeout_seconds
     topic_arn        = var.topic_arn
