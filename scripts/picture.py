@@ -78,7 +78,7 @@ def draw(path: Path, calls: Sequence[traffic.Call], story: Story, speed: float) 
 
 def _draw_shares(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
     """Stack the versions, the newest at the bottom: what it gets can be read there."""
-    versions = sorted({version for each in bins for version in each.answered}, key=int)
+    versions = sorted({version for each in bins for version in each.answered if version}, key=int)
     edges = [edge for each in bins for edge in (each.start, each.start + 1)]
     layers = [[100 * each.share(version) for each in bins for _ in range(2)] for version in reversed(versions)]
     labels = [f"version {version}" for version in reversed(versions)]

@@ -46,14 +46,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return Checkout(tmp_path_factory.mktemp("demo") / "checkout")
 
 
+@pytest.fixture(scope="module")
+def figures(checkout: Checkout) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(checkout.make("--silent demo JSON=1 PICTURE=docs/drawn.svg SPEED=3"))
+    return figures
+
+
+@pytest.mark.endpoint
 class TestDemonstration:
-    @pytest.fixture(scope="class")
-    def figures(self, checkout: Checkout) -> dict[str, Any]:
-        figures: dict[str, Any] = json.loads(checkout.make("--silent demo JSON=1 PICTURE=docs/drawn.svg SPEED=3"))
-        return figures
-
-    pytestmark = pytest.mark.endpoint
-
     def test_only_version_3_failed_and_only_for_its_share(self, figures: dict[str, Any]) -> None:
         assert figures["failed"] > 0
         assert figures["failed"] / figures["calls"] < RATE / 2
