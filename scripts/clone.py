@@ -24,6 +24,8 @@ NOT_PASSED_ON = (
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_MIRROR")
 # Where a plan is made in the middle of a release, what the release writes down at its end waits for it.
 LOCK = {"TF_CLI_ARGS_apply": "-lock-timeout=120s", "TF_CLI_ARGS_plan": "-lock-timeout=120s"}
+# A machine that is busy is no slow version.
+PATIENT = {"TF_VAR_alarms": "{duration_p99_milliseconds = 10000}"}
 # An identity of its own, without the user's hooks and signatures.
 SETTINGS = {
     "user.name": "Demonstration",
@@ -175,4 +177,4 @@ def _environment() -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if name in PASSED_ON or not name.startswith(NOT_PASSED_ON)
     }
-    return kept | LOCK | {"TARGET": "local"}
+    return kept | LOCK | PATIENT | {"TARGET": "local"}

@@ -48,7 +48,7 @@ CALLS_PER_SECOND = 40.0
 LOOK_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
 
-# A machine that is busy is no slow version.
+# As the alarm for durations, which clone.py sets.
 PATIENT = "--max-p99-ms 10000"
 GOOD = {"STEPS": "20,50", "BAKE": "12", "ARGS": PATIENT}
 # The alarm needs two bad minutes, the engine only one look: so many calls there are only at the second.
@@ -183,14 +183,14 @@ class Demonstration:
             f"Expected: {expected}\nSeen: {seen}\nWhat every command said is in {self.clone.logs}"
         )
 
-    def wait_until(
-        self, step: str, what: str, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS
-    ) -> None:
-        """Wait for something to come about."""
-        deadline = time.monotonic() + seconds
+    def wait_until(self, step: str, what: str, condition: Callable[[], bool], running: Running | None = None) -> None:
+        """Wait for something to come about, while a command runs that should bring it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
+            if running and running.process.poll() is not None:
+                self.fail(step, what, f"it ended:\n{running.said[-3000:]}")
             if time.monotonic() > deadline:
-                self.fail(step, f"{what} within {seconds:.0f} s", "it is not so")
+                self.fail(step, f"{what} within {PATIENCE_SECONDS:.0f} s", "none")
             time.sleep(0.1)
 
     def make(self, targets: str, **variables: str) -> str:
@@ -288,7 +288,7 @@ def _second(demo: Demonstration) -> None:
     demo.tell("load on live", f"{CALLS_PER_SECOND:g} calls a second from here on")
     began = demo.now
     release = demo.clone.start("release", STAGE="live", **GOOD)
-    demo.wait_until(release.line, "weights", lambda: demo.weight("2") > 0)
+    demo.wait_until(release.line, "weights", lambda: demo.weight("2") > 0, release)
     planned = demo.clone.start("plan")
     _expect_released(demo, release, began)
     demo.expect_versions(release.line, dev="2", test="2", live="2")
@@ -305,7 +305,7 @@ def _third_and_fourth(demo: Demonstration) -> tuple[float, float]:
     demo.tell(line, f"dev runs version 3, commit {revision} '{BROKEN.message}': one call in five fails")
     before = demo.pinned("live")
     release = demo.clone.start("release", STAGE="live", **BAD)
-    demo.wait_until(release.line, "a call that fails", lambda: traffic.figures(demo.calls()).failed > 0)
+    demo.wait_until(release.line, "a call that fails", lambda: traffic.figures(demo.calls()).failed > 0, release)
     first_failed = traffic.figures(demo.calls()).first_failed or 0.0
     demo.tell(release.line, f"the first call fails, at {100 * demo.weight('3'):.0f} % of the traffic")
     revision = demo.clone.commit(FIXED)
@@ -314,7 +314,8 @@ def _third_and_fourth(demo: Demonstration) -> tuple[float, float]:
     promotion = demo.clone.start("promote", FROM="dev", TO="test")
     said = demo.not_done(release, "Rolled back: ")
     demo.expect(release.line, "config.tf of live", before, demo.pinned("live"))
-    back = next(look.at for look in demo.looks() if look.at > first_failed and not look.weights)
+    demo.wait_until("roll-back", "all traffic on version 2", lambda: demo.weight("3") == 0)
+    back = taken_back(demo.looks(), "3")
     demo.tell(release.line, said[said.index("Rolled back: ") :].splitlines()[0])
     demo.tell("roll-back", f"all traffic on version 2, {back - first_failed:.1f} s after the first failed call")
     line = "make release STAGE=live VERSION=4"
@@ -411,6 +412,12 @@ def summary(figures: Mapping[str, Any]) -> list[str]:
         f"All of it took {figures['seconds']:.0f} s",
         f"The picture is {figures['picture']}",
     ]
+
+
+def taken_back(looks: Sequence[Look], version: str) -> float:
+    """Return when a version that had a share of the traffic was first seen without it for good."""
+    last = max(place for place, look in enumerate(looks) if version in look.weights)
+    return looks[last + 1].at
 
 
 def live_url(table: str) -> str:

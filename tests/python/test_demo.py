@@ -141,6 +141,19 @@ def test_the_same_calls_make_the_same_picture(tmp_path: Path) -> None:
     assert "<dc:date>" not in (tmp_path / "one.svg").read_text()
 
 
+def test_traffic_is_back_at_the_first_look_without_weights_for_good() -> None:
+    weights: list[dict[str, float]] = [{"2": 0.5}, {}, {"3": 0.2}, {"3": 0.2}, {}, {"4": 0.2}]
+    looks = [demo.Look(at, "2", each, alarm=False) for at, each in enumerate(weights)]
+    assert demo.taken_back(looks, "3") == 4
+
+
+def test_live_is_found_in_the_table_of_stages() -> None:
+    url = "http://127.0.0.1:1/_aws/execute-api/a/live/"
+    assert demo.live_url(f"  test  2  {url.replace('live', 'test')}  \n  live  1  {url}  ") == url
+    with pytest.raises(CommandError, match="No URL of live"):
+        demo.live_url("")
+
+
 def test_releases_are_shown_but_not_what_was_refused() -> None:
     past = [
         demo.Ended("2", "released", "", 1, 2),
