@@ -368,7 +368,7 @@ def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path
     story = picture.Story(
         spans(past),
         picture.Mark(first_failed, f"{found.failed} of {found.calls} calls failed"),
-        picture.Mark(back, "all traffic back on version 2"),
+        picture.Mark(back, "all traffic back"),
     )
     picture.draw(drawn, calls, story, demo.speed)
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))

@@ -97,7 +97,7 @@ def _draw_shares(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
 def _draw_errors(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
     rates = [100 * each.error_rate for each in bins]
     axes.bar([each.start for each in bins], rates, width=1, align="edge", color=BAD, linewidth=0)
-    axes.set_ylim(0, max(10.0, 1.15 * max(rates)))
+    axes.set_ylim(0, max(10.0, 1.35 * max(rates)))
     axes.set_ylabel("calls that failed")
     axes.yaxis.set_major_locator(MultipleLocator(5))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
