@@ -140,8 +140,8 @@ def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
     directory: Path = copy(tmp_path_factory.mktemp("release") / "terraform")
     pins = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
     configuration = Configuration(directory)
-    # Releases that hold until they time out do so within half a minute.
-    configuration.variables(name=name, release_timeout_seconds=1800)
+    # Releases that hold until they time out do so within half a minute. A slow machine makes few calls in a minute.
+    configuration.variables(name=name, release_timeout_seconds=1800, alarms={"min_calls": 5})
     for source, stages in ((GOOD, PINNED), (f"{GOOD}\n", PINNED | pins), (BAD, PINNED | pins), (SLOW, PINNED | pins)):
         write_artifact(directory, source=source)
         write_config(directory, stages)

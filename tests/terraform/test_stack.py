@@ -149,6 +149,67 @@ class TestStack:
         settings = made["DefaultRouteSettings"]
         assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (rate, burst)
 
+    def test_dashboard_shows_every_stage_all_alarms_and_the_last_errors(self, stack: Stack) -> None:
+        monitoring = stack.client("cloudwatch")
+        widgets = json.loads(monitoring.get_dashboard(DashboardName=stack.name)["DashboardBody"])["widgets"]
+        properties = {widget["properties"]["title"]: widget["properties"] for widget in widgets}
+        for stage in ("dev", "test", "live"):
+            (search,) = properties.pop(f"{stage}: calls by version")["metrics"]
+            assert f'Resource="{stack.name}:{stage}" MetricName="Invocations"' in search[0]["expression"]
+            shown = properties.pop(f"{stage}: errors and throttles")["metrics"]
+            dimensions = ["FunctionName", stack.name, "Resource", f"{stack.name}:{stage}"]
+            assert shown == [["AWS/Lambda", metric, *dimensions] for metric in ("Errors", "Throttles")]
+            latency = properties.pop(f"{stage}: duration (ms)")["metrics"]
+            assert [metric[-1]["stat"] for metric in latency] == ["p50", "p90", "p99"]
+            requests = properties.pop(f"{stage}: requests, 4xx and 5xx")["metrics"]
+            assert [metric[1] for metric in requests] == ["Count", "4xx", "5xx"]
+            assert all(metric[-2:] == ["Stage", stage] for metric in requests)
+        found = monitoring.describe_alarms(AlarmNamePrefix=stack.name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        alarms = {alarm["AlarmArn"] for alarm in [*found["MetricAlarms"], *found["CompositeAlarms"]]}
+        assert len(alarms) == 15
+        assert set(properties.pop("Alarms")["alarms"]) == alarms
+        assert f"SOURCE '/aws/lambda/{stack.name}'" in properties.pop("Last errors")["query"]
+        assert properties == {}
+
+    def test_topic_lets_alarms_and_releases_publish_and_nobody_else(self, stack: Stack) -> None:
+        topic = stack.configuration.outputs()["topic_arn"]
+        account = topic.split(":")[4]
+        role = f"arn:aws:iam::{account}:role/{stack.name}-release"
+        policy = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+        statements = {statement.pop("Sid"): statement for statement in json.loads(policy)["Statement"]}
+        assert statements == {
+            "AlarmsOfTheStagesPublish": {
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": topic,
+                "Condition": {
+                    "ArnEquals": {
+                        "aws:SourceArn": [
+                            f"arn:aws:cloudwatch:{REGION}:{account}:alarm:{stack.name}-{stage}-unhealthy"
+                            for stage in ("dev", "live", "test")
+                        ]
+                    }
+                },
+            },
+            "TheReleaseEnginePublishes": {
+                "Effect": "Allow",
+                "Principal": {"AWS": role},
+                "Action": "sns:Publish",
+                "Resource": topic,
+            },
+            "NobodyElsePublishes": {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sns:Publish",
+                "Resource": topic,
+                "Condition": {
+                    "ArnNotEquals": {"aws:PrincipalArn": role},
+                    "Bool": {"aws:PrincipalIsAWSService": "false"},
+                },
+            },
+        }
+
     def test_change_reaches_the_stages_that_follow_the_newest(self, stack: Stack) -> None:
         stack.pin(["1"], test=("1", "1"), live=("1", "1"))
         write_artifact(stack.directory, "Good day")

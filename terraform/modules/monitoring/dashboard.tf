@@ -1,5 +1,5 @@
 locals {
-  # A row of four for each stage, live last as on the way there: 24 columns, 6 high.
+  # A row of four widgets for each stage, on a grid of 24 columns.
   # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
   rows = sort(var.stages)
 
