@@ -123,10 +123,10 @@ def _code_sha256(here: stack.Stack, qualifier: str) -> str:
 
 def _check(here: stack.Stack, engine: releases.Engine, promotion: Promotion) -> None:
     """See that the stage runs what was promoted: at Lambda by its hash, through the API by its build info."""
-    url = here.stage_url(promotion.destination)
-    expected = smoke.build_info(here.stage_url(promotion.source))
+    source, url = here.stage_url(promotion.source), here.stage_url(promotion.destination)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while wrong := _difference(here, engine, promotion, url, expected):
+    # Both are asked anew each time: a version that fails now and then can be promoted, to look at it in another stage.
+    while wrong := _difference(here, engine, promotion, url, smoke.build_info(source)):
         if time.monotonic() > deadline:
             raise CommandError(f"{promotion.destination} does not run what {promotion.source} runs: {wrong}")
         time.sleep(0.5)
