@@ -123,12 +123,6 @@ def output_of(response: Response) -> dict[str, Any]:
     return content
 
 
-def with_times_as_text(operation: str, output: dict[str, Any]) -> dict[str, Any]:
-    """Return an output in JSON with its times in ISO 8601."""
-    shape = service().operation_model(operation).output_shape
-    return _with_text(shape, output) if shape else output
-
-
 def iso(moment: float) -> str:
     """Return a moment as CloudWatch writes it in the texts that it makes, such as 2019-10-02T17:04:40.989+0000."""
     return _utc(moment).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(moment * 1000) % 1000:03d}+0000"
@@ -198,22 +192,6 @@ def _output(shape: Shape, value: Any, *, cbor: bool) -> Any:
     return value if isinstance(shape, MapShape) else _scalar(shape, value)
 
 
-def _with_text(shape: Shape, value: Any) -> Any:
-    if isinstance(shape, StructureShape):
-        # Step Functions has names of its own for a few members, such as OkActions; none of them is a time.
-        return {
-            name: _with_text(shape.members[name], each) if name in shape.members else each
-            for name, each in value.items()
-        }
-    if isinstance(shape, ListShape):
-        return [_with_text(shape.member, each) for each in value]
-    return _time(value) if shape.type_name == "timestamp" else value
-
-
-def _time(value: Any) -> str:
-    return iso(_moment(value)).replace("+0000", "Z")
-
-
 def _xml(shape: Shape, value: Any) -> str:
     if isinstance(shape, StructureShape):
         return "".join(
@@ -229,7 +207,7 @@ def _xml(shape: Shape, value: Any) -> str:
             for key, each in value.items()
         )
     if shape.type_name == "timestamp":
-        return _time(value)
+        return iso(_moment(value)).replace("+0000", "Z")
     if shape.type_name == "boolean":
         return "true" if value else "false"
     return escape(str(_scalar(shape, value)))
