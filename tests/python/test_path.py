@@ -97,7 +97,7 @@ class TestDay:
     """A day's work, one step after the other; each rests on the one before."""
 
     def test_a_change_reaches_dev_alone(self, checkout: Checkout, local: str) -> None:
-        checkout.edit(SOURCE, '"Hello, World!"', '"Hello, World!" ""')
+        checkout.edit(SOURCE, '"Hello, World!"', '"Hello again, World!"')
         commit = checkout.commit("Change a line")
         checkout.make("build deploy TARGET=local")
         status = checkout.status()
@@ -108,6 +108,7 @@ class TestDay:
         }
         assert status["dev"]["revision"] == commit != status["test"]["revision"]
         assert json.loads(get(f"{status['dev']['url']}build-info")[1])["long"] == commit
+        assert get(status["dev"]["url"]) == (200, "Hello again, World!")
 
     def test_it_is_promoted_to_test(self, checkout: Checkout) -> None:
         said = checkout.make("promote FROM=dev TO=test TARGET=local")
@@ -140,7 +141,7 @@ class TestDay:
         assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_undeployed_work_does_not_ride_along(self, checkout: Checkout) -> None:
-        checkout.edit(SOURCE, '"Hello, World!" ""', '"Hello, World!"')
+        checkout.edit(SOURCE, '"Hello again, World!"', '"Hello, World!"')
         checkout.commit("Change it back")
         checkout.make("build deploy TARGET=local")
         before = (checkout.path / ".local/terraform/config.tf").read_text()

@@ -1,0 +1,72 @@
+"""What is asked of a stage after it was deployed."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import smoke
+from command import CommandError
+from tests.conftest import free_port
+
+Serve = Callable[[list[tuple[int, str]]], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Give a function that serves these answers, one after the other and the last one for ever, and returns the URL."""
+    servers: list[http.server.HTTPServer] = []
+
+    def start(answers: list[tuple[int, str]]) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: object) -> None:
+                """Keep the terminal quiet."""
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_check_takes_whatever_a_stage_says(serve: Serve) -> None:
+    smoke.check(serve([(200, "Good morning")]))
+
+
+def test_check_waits_for_a_stage_that_was_just_made(serve: Serve) -> None:
+    smoke.check(serve([(404, ""), (500, ""), (200, "Hello")]))
+
+
+def test_check_says_what_a_stage_answers_instead(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
+    with pytest.raises(CommandError, match=r"answers \(500, 'broken'\), not 200: see the logs of the function"):
+        smoke.check(serve([(500, "broken")]))
+
+
+def test_check_says_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
+    with pytest.raises(CommandError, match="Connection refused"):
+        smoke.check(f"http://127.0.0.1:{free_port()}/")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [((200, '{"long": "1"}'), {"long": "1"}), ((200, "No build info available"), None), ((500, "{}"), None)],
+)
+def test_build_info_is_what_a_stage_says_in_json(
+    serve: Serve, answer: tuple[int, str], expected: dict[str, str] | None
+) -> None:
+    assert smoke.build_info(serve([answer])) == expected
