@@ -29,7 +29,8 @@ stop: ## Stop embedded AWS
 
 .PHONY: test
 test: $(TEST_READY) check ## Run every test, with coverage
-	@$(RUN) -m pytest --numprocesses 2 --dist loadscope --cov --cov-report term $(ARGS)
+	@$(RUN) -m pytest --numprocesses 2 --dist loadscope --cov $(if $(ARGS),--cov-report term $(ARGS),--cov-report= -m "not alone")
+	@$(if $(ARGS),,$(RUN) -m pytest --cov --cov-append --cov-report term -m alone)
 	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
 
 .PHONY: test-local

@@ -53,6 +53,7 @@ def figures(checkout: Checkout) -> dict[str, Any]:
 
 
 @pytest.mark.endpoint
+@pytest.mark.alone
 class TestDemonstration:
     def test_only_version_3_failed_and_only_for_its_share(self, figures: dict[str, Any]) -> None:
         assert figures["failed"] > 0
