@@ -92,6 +92,9 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
             process.kill()
             raise CommandError(f"Embedded AWS did not start:\n{LOG.read_text().strip()}")
         time.sleep(0.05)
+    # It may be another that answers, which took the port in the meantime.
+    if process.poll() is not None:
+        raise CommandError(f"Embedded AWS did not start:\n{LOG.read_text().strip()}")
     return address
 
 
