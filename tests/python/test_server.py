@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,17 @@ def test_background_keeps_state_where_asked_to(background: Any) -> None:
     background.stop()
     background.start(port, 1, keep_state=True)
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["kept"]
+
+
+def test_background_is_not_taken_in_by_another_that_answers(background: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another server takes the port after it was found free, and answers in the place of what was started."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        looks = iter([False, False])
+
+        def answers(_address: str) -> bool:
+            return next(looks, True)
+
+        monkeypatch.setattr(background, "answers", answers)
+        monkeypatch.setattr(background.time, "sleep", lambda _: threading.Event().wait(3))
+        with pytest.raises(CommandError, match="Embedded AWS did not start"):
+            background.start(other.getsockname()[1], 1, keep_state=False)
