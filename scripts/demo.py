@@ -33,6 +33,7 @@ import clone
 import picture
 import pins
 import releases
+import target
 import traffic
 from clone import Change, Clone, Running
 from command import LOCAL, CommandError, main
@@ -497,6 +498,7 @@ def command() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, and the time line to stderr")
     options = parser.parse_args()
+    target.ignore_aws_settings()
     console = rich.console.Console(stderr=options.json, soft_wrap=True, highlight=False)
     with _alone():
         demo = Demonstration(options.speed, console, port=free_port())

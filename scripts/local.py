@@ -76,6 +76,7 @@ def command() -> int:
         stop()
     else:
         os.environ["TARGET"] = "local"
+        target.ignore_aws_settings()
         start(options.port, options.speed, keep_state=options.keep_state)
     return 0
 

@@ -19,6 +19,18 @@ from command import LOCAL, ROOT, CommandError
 
 DEFAULT_REGION = "eu-west-2"
 SOURCE = ROOT / "terraform"
+# What a user may set for the endpoint that AWS_ENDPOINT_URL names; local AWS needs none of it.
+ENDPOINT_VARIABLES = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CA_BUNDLE",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_MAX_ATTEMPTS",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+}
+LOOPBACK = "127.0.0.1,localhost,::1"
 
 
 @dataclass(frozen=True)
@@ -70,11 +82,9 @@ class Target:
             "TF_WORKSPACE": self.workspace,
         }
         if self.endpoint:
-            variables |= {"AWS_ENDPOINT_URL": self.endpoint, "AWS_EC2_METADATA_DISABLED": "true"}
-            if "AWS_ENDPOINT_URL" not in os.environ or "AWS_ACCESS_KEY_ID" not in os.environ:
+            variables["AWS_ENDPOINT_URL"] = self.endpoint
+            if "AWS_ACCESS_KEY_ID" not in variables:
                 variables |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-                for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-                    variables.pop(name, None)
         return variables
 
     def client(self, service: str) -> Any:
@@ -98,14 +108,14 @@ class Target:
         """
         try:
             account: str = self.client("sts").get_caller_identity()["Account"]
-        except botocore.exceptions.EndpointConnectionError as error:
-            raise CommandError(f"{error}: start embedded AWS with 'make local'") from error
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-            raise CommandError(
-                f"No AWS account can be reached: {error}\n"
-                "Give credentials in the usual way (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login'), "
-                "or use embedded AWS with TARGET=local"
-            ) from error
+            remedy = (
+                "Start it, or unset AWS_ENDPOINT_URL and run: make local"
+                if self.endpoint
+                else "Give credentials in the usual way (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login'), "
+                "or use local AWS with TARGET=local"
+            )
+            raise CommandError(f"{self.endpoint or 'AWS'} cannot be reached: {error}\n{remedy}") from error
         return account
 
     def stage_url(self, api_id: str, stage: str, url: str) -> str:
@@ -128,18 +138,44 @@ def from_environment() -> Target:
     """Return the target that TARGET and AWS's own variables name.
 
     Raises:
-        CommandError: TARGET is neither ``aws`` nor ``local``, or embedded AWS does not run.
+        CommandError: TARGET is neither ``aws`` nor ``local``, or local AWS is not running.
     """
     given = os.environ.get("AWS_ENDPOINT_URL")
     name = os.environ.get("TARGET") or ("local" if given else "aws")
     if name == "aws":
         return Target(None, _region())
     if name != "local":
-        raise CommandError(f"TARGET={name} is unknown: use TARGET=local for embedded AWS, or TARGET=aws")
+        raise CommandError(f"TARGET={name} is unknown: use TARGET=local for local AWS, or TARGET=aws")
+    ignore_aws_settings()
     endpoint = given or embedded.url()
     if endpoint is None:
-        raise CommandError("Embedded AWS does not run: start it with 'make local'")
-    return Target(endpoint.rstrip("/"), _region())
+        raise CommandError("Local AWS is not running. Start it with: make local")
+    return Target(
+        endpoint.rstrip("/"), os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    )
+
+
+def ignore_aws_settings() -> None:
+    """Remove the user's AWS settings from this process, and keep loopback addresses away from proxies.
+
+    boto3, Terraform, urllib and local AWS itself each read the environment and the files in ``~/.aws``. A region, a
+    profile or a proxy that is meant for AWS must not change what TARGET=local does. Only what belongs to the endpoint
+    that AWS_ENDPOINT_URL names stays.
+    https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
+    """
+    kept = ENDPOINT_VARIABLES if os.environ.get("AWS_ENDPOINT_URL") else set()
+    for name in [name for name in os.environ if name.startswith("AWS_") and name not in kept]:
+        del os.environ[name]
+    os.environ |= {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
+    # Programs differ in which of the two they read.
+    excluded = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    if excluded != "*":
+        excluded = ",".join(dict.fromkeys([*filter(None, (excluded or "").split(",")), *LOOPBACK.split(",")]))
+    os.environ |= {"NO_PROXY": excluded, "no_proxy": excluded}
 
 
 def _region() -> str:
