@@ -15,9 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import localstack_client.config
 import localstack_client.session
 import pytest
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
