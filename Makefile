@@ -60,12 +60,16 @@ build: ## Build the artifact, dist/lambda.zip
 	@$(PYTHON) scripts/build.py
 
 .PHONY: plan
-plan: $(READY) ## Show what deploy would change
-	@$(RUN) scripts/plan.py
+plan: $(READY) ## Show what deploy would change: STAGE=live
+	@$(RUN) scripts/plan.py $(if $(STAGE),--stage "$(STAGE)")
 
 .PHONY: deploy
-deploy: $(READY) ## Apply Terraform: stages that follow the newest get it
-	@$(RUN) scripts/deploy.py $(if $(STAGE),--stage $(STAGE))
+deploy: $(READY) ## Publish the artifact; move stages that follow "newest", and STAGE=live to its pin
+	@$(RUN) scripts/deploy.py $(if $(STAGE),--stage "$(STAGE)")
+
+.PHONY: record
+record: $(READY) ## Record in config.tf what a stage runs: STAGE=live
+	@$(RUN) scripts/record.py --stage "$(or $(STAGE),$(error name the stage, as in: make record STAGE=live))"
 
 .PHONY: promote
 promote: $(READY) ## Make stage TO run what stage FROM runs: FROM=dev TO=test

@@ -1,8 +1,12 @@
-"""Apply Terraform, pin the stages that are not pinned yet, and see that every stage answers."""
+"""Publish the artifact, move the stages that follow the newest version, and verify that every stage answers.
+
+A stage that is pinned stays on the version that it runs, whatever config.tf says, unless --stage names it.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Mapping
 
 import botocore.exceptions
 
@@ -10,73 +14,92 @@ import pins
 import recording
 import smoke
 import stack
+import stages
 import status
 import target
+import versions
 from command import CommandError, main
 
 
-def deploy(here: stack.Stack) -> None:
-    """Bring the stack up to date.
+def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
+    """Bring the stack up to date; the stages in ``moved`` get what config.tf pins.
 
     Raises:
-        CommandError: there is no artifact, a pin names a version that does not exist, a release would be undone or
-            disturbed, Terraform fails, or a stage does not answer.
+        CommandError: there is no artifact, a pin names a version that does not exist, a release would be disturbed,
+            Terraform fails, the artifact is not published, or a stage does not answer.
     """
     if not here.target.artifact.exists():
         raise CommandError("There is no artifact: run 'make build' first")
-    _refuse_missing_versions(here)
-    recording.refuse_to_undo(here, here.stages)
-    plan = here.plan()
-    recording.refuse_weights(here, plan)
-    if plan.changes:
-        here.apply(plan)
-    pin(here)
+    found = stages.active(here)
+    _refuse_missing_versions(here, [stage for stage in here.stages if stage in moved or stage not in found])
+    _apply(here, found, moved)
+    if missing := versions.unpublished(here):
+        print(f"\nAn earlier deploy was interrupted: {missing}.", flush=True)
+        print(f"Published version {versions.publish(here)}", flush=True)
+        _apply(here, found, moved)
+    pin(here, found)
     for stage in here.stages:
         smoke.check(here.stage_url(stage))
 
 
-def pin(here: stack.Stack) -> None:
-    """Pin each stage that is not pinned to the version that it runs; of a workspace, config.tf does not speak."""
+def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collection[str]) -> None:
+    plan = here.plan(stages.kept(here, found, moved=moved))
+    recording.refuse_weights(here, plan, found)
+    here.apply(plan)
+
+
+def pin(here: stack.Stack, found: Mapping[str, stages.Active] | None = None) -> None:
+    """Pin each stage that config.tf does not pin to what it runs and serves; of a workspace, config.tf does not speak.
+
+    ``found`` is what was deployed before, if this command has deployed since.
+    """
     if here.target.workspace != "default":
         return
     before = after = here.config
-    for stage, unpinned in before.stages.items():
-        if unpinned.function_version is None:
-            version = here.outputs["stages"][stage]["function_version"]
-            after = after.with_pin(stage, pins.Pin(version, unpinned.gateway_deployment))
-            print(f"Pinned {stage} to version {version} in {here.target.config_file}")
+    now = stages.active(here)
+    for stage, configured in before.stages.items():
+        if configured.function_version is None and stage in now:
+            after = recording.with_pin(after, stage, stages.recordable(configured, now[stage]))
+            print(f"Pinned {stage} to version {now[stage].version} in {here.target.config_file}")
+            if found is None or stage in found:
+                print(
+                    f"{stages.since(here, stage, now[stage].version)} To change that, edit its pin, then run: "
+                    f"make deploy STAGE={stage}{here.target.make_variables}"
+                )
     if after != before:
         after.write(here.target.config_file)
 
 
-def _refuse_missing_versions(here: stack.Stack) -> None:
-    """Find a pin to a version that does not exist, even where newer ones do, before anything is changed."""
-    for stage, pin in here.stages.items():
-        if pin.function_version in {None, pins.NEWEST}:
+def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None:
+    """Find a pin to a version that does not exist, even if newer ones do, before anything is changed."""
+    for stage in moving:
+        version = here.stages[stage].function_version
+        if version in {None, pins.NEWEST}:
             continue
         try:
             here.target.client("lambda").get_function(
-                FunctionName=here.deployed.get("function_name", stack.NAME), Qualifier=pin.function_version
+                FunctionName=here.deployed.get("function_name", stack.NAME), Qualifier=version
             )
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise CommandError(f"Lambda does not say whether the pins exist: {error}") from error
             raise CommandError(
-                f"Stage {stage} is pinned to version {pin.function_version}, which does not exist: pin it to one that "
+                f"Stage {stage} is pinned to version {version}, which does not exist: pin it to one that "
                 f"does in {here.target.config_file}, or remove its function_version to start at the newest"
             ) from error
 
 
 def command() -> int:
-    """Return 0 where everything is deployed and answers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", help="refuse to start unless config.tf has this stage")
+    """Return 0 if everything is deployed and answers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stage", help="also give this stage what config.tf pins")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     if options.stage:
         here.config.stage(options.stage)
-    deploy(here)
+    deploy(here, {options.stage} - {None})
     status.show(here)
+    stages.report(here, stages.active(here))
     return 0
 
 

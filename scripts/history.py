@@ -70,7 +70,7 @@ def command() -> int:
     parser.add_argument("--limit", type=int, default=20, help="how many at most, 0 for all (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     options = parser.parse_args()
-    here = stack.prepare(target.from_environment())
+    here = stack.inspect(target.from_environment())
     past = history(here, options.stage, options.limit or None)
     if options.json:
         print(json.dumps([as_json(one) for one in past], indent=2))

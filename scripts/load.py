@@ -100,7 +100,7 @@ def command() -> int:
     options = parser.parse_args()
     if not 0 < options.rate <= 1000:
         parser.error(f"--rate {options.rate:g} is not from 0 to 1000 calls per second")
-    here = stack.prepare(target.from_environment())
+    here = stack.inspect(target.from_environment())
     here.config.stage(options.stage)
     url = here.stage_url(options.stage)
     print(f"{options.rate:g} calls per second to {url}build-info until Ctrl-C ends it", flush=True)

@@ -6,20 +6,29 @@ import argparse
 
 import recording
 import stack
+import stages
 import target
+import versions
 from command import CommandError, main
 
 
 def command() -> int:
-    """Return 0 where a plan could be made, with changes or without."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    here = stack.prepare(target.from_environment())
-    plan = here.plan()
+    """Return 0 if there is a plan, with changes or without."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", help="also what 'make deploy STAGE=' would change")
+    options = parser.parse_args()
+    here = stack.prepare_plan(target.from_environment())
+    if options.stage:
+        here.config.stage(options.stage)
+    found = stages.active(here)
+    plan = here.plan(stages.kept(here, found, moved={options.stage} - {None}))
     try:
-        recording.refuse_to_undo(here, here.stages)
-        recording.refuse_weights(here, plan)
+        recording.refuse_weights(here, plan, found)
     except CommandError as error:
         print(f"\n'make deploy' would refuse this: {error}")
+    if not plan.changes and here.deployed and (missing := versions.unpublished(here)):
+        print(f"\nAn earlier deploy was interrupted: {missing}. 'make deploy' publishes the artifact.")
+    stages.report(here, found)
     return 0
 
 

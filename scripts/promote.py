@@ -13,6 +13,7 @@ import recording
 import releases
 import smoke
 import stack
+import stages
 import status
 import target
 from command import CommandError, main
@@ -77,7 +78,8 @@ def _promotion(here: stack.Stack, engine: releases.Engine, source: str, destinat
     """Return what is to be promoted, and whether the alias has the version already."""
     if here.target.workspace != "default":
         raise CommandError(f"Workspace {here.target.workspace} follows the newest in every stage: nothing to promote")
-    routes, pin = here.config.stage(source), here.config.stage(destination)
+    here.config.stage(source)
+    pin = here.config.stage(destination)
     if source == destination:
         raise CommandError(f"FROM and TO are both {source}: name two stages")
     if pins.NEWEST in {pin.function_version, pin.gateway_deployment}:
@@ -90,14 +92,12 @@ def _promotion(here: stack.Stack, engine: releases.Engine, source: str, destinat
             f"{running.name} is under way: wait for it to end, or end it with "
             f"'make rollback STAGE={destination}{here.target.make_variables}'"
         )
-    # A promotion that was interrupted before it was recorded goes on.
-    recording.refuse_to_undo(here, [stage for stage in here.stages if (stage, runs) != (destination, version)])
     promotion = Promotion(
         source,
         destination,
         version,
         _code_sha256(here, version),
-        recording.gateway_deployment(here, routes.gateway_deployment),
+        recording.gateway_deployment(here, stages.active(here)[source].gateway_deployment),
     )
     return promotion, runs == version
 

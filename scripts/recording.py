@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import rich.console
 import rich.syntax
 
 import pins
-import releases
 import stack
+import stages
 from command import CommandError
 
 
@@ -24,10 +24,11 @@ def record(here: stack.Stack, stage: str, pin: pins.Pin) -> None:
     """
     before = here.config
     after = with_pin(before, stage, pin)
-    if pin.gateway_deployment == before.stage(stage).gateway_deployment:
+    found = stages.active(here)
+    if stage in found and pin.gateway_deployment == found[stage].gateway_deployment:
         after.write(here.target.config_file)
         try:
-            here.refresh()
+            here.refresh(stages.kept(here, found))
         except CommandError:
             before.write(here.target.config_file)
             raise
@@ -43,10 +44,10 @@ def planned(here: stack.Stack, after: pins.Pins, *, only: tuple[str, str], alias
         CommandError: Terraform refuses it, or it changes more, such as the stage's alias unless ``alias`` allows it;
             config.tf is as it was then.
     """
-    before = here.config
+    before, (stage, _) = here.config, only
     after.write(here.target.config_file)
     try:
-        plan = here.plan()
+        plan = here.plan(stages.kept(here, stages.active(here), moved={stage}))
         _refuse_more(plan, *only, alias=alias)
     except BaseException:
         before.write(here.target.config_file)
@@ -63,13 +64,15 @@ def with_pin(config: pins.Pins, stage: str, pin: pins.Pin) -> pins.Pins:
 
 
 def gateway_deployment(here: stack.Stack, served: str) -> str:
-    """Return the name of the gateway deployment with the routes that are served; a new one where none has them."""
+    """Return the name of the gateway deployment with the routes that are served; a new one if none has them."""
     if served != pins.NEWEST:
         return served
-    last = here.config.gateway_deployments[-1:]
-    if last and here.outputs["gateway_deployments"].get(last[0], {}).get("routes") == here.outputs["routes"]:
-        return last[0]
-    return here.config.next_gateway_deployment()
+    deployed: dict[str, dict[str, str]] = here.outputs["gateway_deployments"]
+    same = [name for name, deployment in deployed.items() if deployment["routes"] == here.outputs["routes"]]
+    if same:
+        return same[-1]
+    # An older config.tf does not name every gateway deployment, and each name stands for one set of routes.
+    return here.config.with_gateway_deployments([*here.config.gateway_deployments, *deployed]).next_gateway_deployment()
 
 
 def _refuse_more(plan: stack.Plan, stage: str, gateway_deployment: str, *, alias: bool) -> None:
@@ -99,37 +102,12 @@ def show_difference(before: pins.Pins, after: pins.Pins) -> None:
         rich.console.Console(soft_wrap=True).print(rich.syntax.Syntax(difference, "diff", background_color="default"))
 
 
-def refuse_to_undo(here: stack.Stack, stages: Iterable[str]) -> None:
-    """Refuse to go on where the alias of one of these stages was moved by a release that nobody recorded.
-
-    Raises:
-        CommandError: Terraform would take it back; the message says how to record it.
-    """
-    if "release_state_machine_arn" not in here.deployed:
-        return
-    engine = releases.Engine(here)
-    for stage in stages:
-        if found := engine.unrecorded(stage):
-            raise CommandError(
-                f"{stage} runs version {found.to_version} since {found.name}, which config.tf does not say: run "
-                f"'make release STAGE={stage}{here.target.make_variables}' to record it. Nothing was changed."
-            )
-
-
-def refuse_weights(here: stack.Stack, plan: stack.Plan) -> None:
+def refuse_weights(here: stack.Stack, plan: stack.Plan, found: Mapping[str, stages.Active]) -> None:
     """Refuse a plan that would change the alias of a stage whose traffic is being shifted.
 
     Raises:
-        CommandError: there is such a stage.
+        RefusedError: there is such a stage.
     """
-    engine = releases.Engine(here)
-    deployed = here.deployed.get("stages", {})
-    for stage in here.stages:
-        if stage not in deployed or f'module.alias["{stage}"].aws_lambda_alias.this' not in plan.changes:
-            continue
-        if weights := engine.alias(stage).weights:
-            raise CommandError(
-                f"{stage} is between versions ({weights} beside the old one), and this would change its alias: wait "
-                f"for the release to end, or end it with 'make rollback STAGE={stage}{here.target.make_variables}'. "
-                "Nothing was changed."
-            )
+    for stage, running in found.items():
+        if f'module.alias["{stage}"].aws_lambda_alias.this' in plan.changes:
+            stages.refuse_weights(here, stage, running)

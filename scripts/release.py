@@ -27,6 +27,7 @@ import pins
 import recording
 import releases
 import stack
+import stages
 import status
 import target
 from command import CommandError, LostSightError, RefusedError, main
@@ -94,7 +95,7 @@ def _begin(engine: releases.Engine, given: releases.Settings, *, yes: bool) -> r
         )
     given = releases.settings(given.input | {"version": version})
     _announce(engine, runs, engine.complete(given), gateway_deployment)
-    if gateway_deployment != here.config.stage(stage).gateway_deployment:
+    if gateway_deployment != stages.active(here)[stage].gateway_deployment:
         _see_that_routes_can_be_brought(here, stage, pins.Pin(version, gateway_deployment))
     if not yes and here.target.endpoint is None and sys.stdin.isatty() and not _answers("Begin? (y/N) ", "y"):
         raise RefusedError("Nothing was begun")
@@ -156,10 +157,10 @@ def _version_before(engine: releases.Engine, stage: str) -> str:
 def _routes(engine: releases.Engine, stage: str, version: str, *, named: bool) -> str:
     """Return the gateway deployment that goes with a version: that of the stage before, where that one runs it."""
     here = engine.here
-    before = _before(here, stage)
-    if named or before is None or engine.alias(before).version != version:
-        return here.config.stage(stage).gateway_deployment
-    return recording.gateway_deployment(here, here.config.stage(before).gateway_deployment)
+    before, found = _before(here, stage), stages.active(here)
+    if named or before is None or found[before].version != version:
+        return found[stage].gateway_deployment
+    return recording.gateway_deployment(here, found[before].gateway_deployment)
 
 
 def _see_that_routes_can_be_brought(here: stack.Stack, stage: str, pin: pins.Pin) -> None:
@@ -187,9 +188,9 @@ def _announce(engine: releases.Engine, runs: str, given: releases.Settings, gate
         "judged": f"from {given.min_calls} calls on; where {more} times longer brings no more, {after}",
         "alarms": f"ignored: {given.ignore_alarms}" if given.ignore_alarms else "one that fires rolls it back",
     }
-    pinned = engine.here.config.stage(given.stage).gateway_deployment
-    if pinned != gateway_deployment:
-        lines["routes"] = f"{gateway_deployment} instead of {pinned}, once it is released"
+    served = stages.active(engine.here)[given.stage].gateway_deployment
+    if served != gateway_deployment:
+        lines["routes"] = f"{gateway_deployment} instead of {served}, once it is released"
     print(f"Release of {given.stage}: from version {runs} to version {given.version}")
     for name, line in lines.items():
         print(f"  {name:<9}{line}")
@@ -301,8 +302,8 @@ def _answers(question: str, wanted: str) -> bool:
 def _record(engine: releases.Engine, stage: str, ended: releases.Past, again: str, *, named: bool) -> None:
     """Record a release that went well, with the routes of the stage before where there is nothing against them."""
     here = engine.here
-    stays = here.config.stage(stage).gateway_deployment
     try:
+        stays = stages.active(here)[stage].gateway_deployment
         routes = _routes(engine, stage, ended.to_version, named=named or ended.kind == releases.ROLLBACK)
         try:
             recording.record(here, stage, pins.Pin(ended.to_version, routes))

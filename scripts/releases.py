@@ -409,16 +409,19 @@ class Engine:
             weighted / sum(timed) if sum(timed) else 0.0,
         )
 
+    def last(self, stage: str) -> Past | None:
+        """Return the last release, promotion or rollback of a stage that succeeded, or None if none is known."""
+        return next((past for past in self.past(stage) if past.outcome == RELEASED), None)
+
     def unrecorded(self, stage: str) -> Past | None:
-        """Return the release that put a stage's alias where neither Terraform's state nor config.tf knows of it."""
-        deployed = self.here.outputs["stages"].get(stage)
+        """Return the release that moved a stage's alias to a version that config.tf does not pin."""
         pin = self.here.stages[stage].function_version
-        if deployed is None or pin in {None, pins.NEWEST}:
+        if stage not in self.here.outputs["stages"] or pin in {None, pins.NEWEST}:
             return None
         runs = self.alias(stage)
-        if runs.weights or runs.version in {deployed["function_version"], pin}:
+        if runs.weights or runs.version == pin:
             return None
-        last = next((past for past in self.past(stage) if past.outcome == RELEASED), None)
+        last = self.last(stage)
         return last if last and last.to_version == runs.version else None
 
 

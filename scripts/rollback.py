@@ -10,6 +10,7 @@ import recording
 import release
 import releases
 import stack
+import stages
 import status
 import target
 from command import CommandError, RefusedError, main
@@ -71,8 +72,8 @@ def _start(engine: releases.Engine, stage: str, version: str | None) -> releases
 
 
 def _record(here: stack.Stack, stage: str, version: str) -> str:
-    """Write it down; the routes stay."""
-    recording.record(here, stage, pins.Pin(version, here.config.stage(stage).gateway_deployment))
+    """Record it; the routes stay."""
+    recording.record(here, stage, pins.Pin(version, stages.active(here)[stage].gateway_deployment))
     return version
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -23,18 +24,20 @@ from target import SOURCE, Target
 # What Terraform makes in its directory, and what speaks of the target's own account.
 NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars"}
 NAME = "path-to-live"
+# As in terraform/terraform.tf.
+STATE_KEY = "path-to-live.tfstate"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The root module, initialised for a target by ``prepare``."""
+    """The root module for a target: initialised by ``prepare``, or only looked at by ``inspect``."""
 
     target: Target
 
     @property
     def config(self) -> pins.Pins:
         """What the target's config.tf says."""
-        return pins.read(self.target.config_file)
+        return pins.read(self.target.config_file) if self.target.config_file.exists() else _config(self.target)
 
     @property
     def stages(self) -> Mapping[str, pins.Pin]:
@@ -45,8 +48,18 @@ class Stack:
 
     @functools.cached_property
     def deployed(self) -> Mapping[str, Any]:
-        """The root module's outputs; none where nothing is deployed."""
-        return {name: output["value"] for name, output in json.loads(self._terraform("output", "-json")).items()}
+        """The root module's outputs as Terraform's state in the bucket has them; none if nothing is deployed.
+
+        https://developer.hashicorp.com/terraform/language/backend/s3
+        """
+        workspace = self.target.workspace
+        key = STATE_KEY if workspace == "default" else f"env:/{workspace}/{STATE_KEY}"
+        s3 = self.target.client("s3")
+        try:
+            state = s3.get_object(Bucket=bucket_name(self.target), Key=key)["Body"].read()
+        except s3.exceptions.NoSuchKey:
+            return {}
+        return {name: output["value"] for name, output in json.loads(state)["outputs"].items()}
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -63,14 +76,15 @@ class Stack:
         """Return where a stage answers, ending in a slash."""
         return self.target.stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
 
-    def plan(self, *arguments: str) -> Plan:
-        """Make a plan and show it.
+    def plan(self, kept: Mapping[str, pins.Pin]) -> Plan:
+        """Make a plan and show it; ``kept`` are pins that Terraform applies instead of those in config.tf.
 
         Raises:
             CommandError: Terraform refuses it; the reason is in the terminal.
         """
         path = self.target.directory / ".terraform" / "next.tfplan"
-        status = self.show("plan", "-compact-warnings", "-detailed-exitcode", f"-out={path}", *arguments)
+        arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
+        status = self.show("plan", *arguments)
         if status not in {0, 2}:
             raise CommandError("Terraform made no plan: mend what it says above. Nothing was changed.")
         return Plan(path, json.loads(self._terraform("show", "-json", str(path))))
@@ -85,8 +99,10 @@ class Stack:
         if plan.changes and self.show("apply", "-compact-warnings", str(plan.path)) != 0:
             raise CommandError("Terraform did not finish: mend what it says above, then run the same command again")
 
-    def refresh(self) -> None:
+    def refresh(self, kept: Mapping[str, pins.Pin]) -> None:
         """Bring Terraform's state and the outputs up to date with what there is, and change nothing else.
+
+        ``kept`` are pins that Terraform applies instead of those in config.tf.
 
         https://developer.hashicorp.com/terraform/cli/commands/plan#planning-modes
 
@@ -94,7 +110,7 @@ class Stack:
             CommandError: Terraform failed.
         """
         self.__dict__.pop("deployed", None)
-        self._terraform("apply", "-refresh-only", "-auto-approve", "-no-color")
+        self._terraform("apply", "-refresh-only", "-auto-approve", "-no-color", *_variables(kept))
 
     def show(self, *arguments: str) -> int:
         """Run Terraform with its output in the terminal and return its exit status."""
@@ -138,32 +154,61 @@ class Plan:
 
 
 def prepare(target: Target) -> Stack:
-    """Return the target's stack, ready for plans: credentials, state bucket and providers are there.
+    """Return the target's stack, ready to be changed; an emulator's state bucket is created if it is missing.
 
     Raises:
-        CommandError: one of them is missing. Nothing was changed then.
+        CommandError: credentials, the state bucket or Terraform's providers are missing. Nothing was changed then.
     """
-    bucket = _state_bucket(target)
-    if target.endpoint:
-        _copy(target)
-    _init(target, bucket)
+    if not _has_state_bucket(target):
+        _begin(target)
+    return _initialised(target)
+
+
+def prepare_plan(target: Target) -> Stack:
+    """Return the target's stack, ready for a plan: only Terraform's own working files are written.
+
+    Raises:
+        CommandError: as ``prepare``, or nothing is deployed on an emulator.
+    """
+    inspect(target)
+    return _initialised(target)
+
+
+def inspect(target: Target) -> Stack:
+    """Return the target's stack to look at; nothing is written, neither on AWS nor on this machine.
+
+    Raises:
+        CommandError: credentials or the state bucket are missing.
+    """
+    if not _has_state_bucket(target):
+        raise CommandError(f"Nothing is deployed: run 'make build deploy{target.make_variables}'")
     return Stack(target)
 
 
-def _state_bucket(target: Target) -> str:
+def _has_state_bucket(target: Target) -> bool:
+    """Return whether there is a state bucket.
+
+    Raises:
+        CommandError: there is none on AWS, or it is somebody else's, which is no place for a state.
+    """
     bucket = bucket_name(target)
-    s3 = target.client("s3")
     try:
-        # Somebody else's bucket of that name is no place for a state.
-        s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=target.account)
+        target.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=target.account)
     except botocore.exceptions.ClientError as error:
         if not target.endpoint:
             raise CommandError(
                 f"Account {target.account} has no bucket {bucket} for Terraform's state ({error}): "
                 "make it with 'make bootstrap', or name another in STATE_BUCKET"
             ) from error
-        _begin(target, bucket)
-    return bucket
+        return False
+    return True
+
+
+def _initialised(target: Target) -> Stack:
+    if target.endpoint:
+        _copy(target)
+    _init(target, bucket_name(target))
+    return Stack(target)
 
 
 def bucket_name(target: Target) -> str:
@@ -171,24 +216,35 @@ def bucket_name(target: Target) -> str:
     return os.environ.get("STATE_BUCKET") or f"{NAME}-state-{target.account}-{target.region}"
 
 
-def _begin(target: Target, bucket: str) -> None:
-    """Make the state bucket of an emulator, and begin with what config.tf says, without versions."""
-    s3 = target.client("s3")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": target.region})
+def _begin(target: Target) -> None:
+    """Create the state bucket of an emulator, and forget the versions that were pinned in an earlier one."""
+    bucket, s3 = bucket_name(target), target.client("s3")
+    # S3 refuses us-east-1 as a location constraint.
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
+    location = {} if target.region == "us-east-1" else {"LocationConstraint": target.region}
+    s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": location} if location else {}))
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     shutil.rmtree(target.directory, ignore_errors=True)
 
 
-def _copy(target: Target) -> None:
-    """Bring an emulator's copy of terraform/ up to date; its pins stay its own."""
-    _mirror(SOURCE, target.directory)
-    source = pins.read(SOURCE / "config.tf").without_versions()
+def _config(target: Target) -> pins.Pins:
+    """Return what config.tf says for a target: an emulator's stages are those of the repository, its pins its own."""
+    source = pins.read(SOURCE / "config.tf")
+    if not target.endpoint:
+        return source
+    source = source.without_versions()
     if target.config_file.exists():
         own = pins.read(target.config_file)
         source = source.with_gateway_deployments(own.gateway_deployments)
         for stage in source.stages.keys() & own.stages.keys():
             source = source.with_pin(stage, own.stages[stage])
-    source.write(target.config_file)
+    return source
+
+
+def _copy(target: Target) -> None:
+    """Bring an emulator's copy of terraform/ up to date."""
+    _mirror(SOURCE, target.directory)
+    _config(target).write(target.config_file)
     built = ROOT / "dist" / "lambda.zip"
     if built.exists():
         target.artifact.parent.mkdir(exist_ok=True)
@@ -225,6 +281,12 @@ def _init(target: Target, bucket: str) -> None:
     if target.workspace != "default":
         _terraform(target, "workspace", "select", "-or-create", target.workspace, workspace=False)
     stamp.write_text(digest.hexdigest())
+
+
+def _variables(kept: Mapping[str, pins.Pin]) -> list[str]:
+    """Return Terraform's arguments for the variable ``pins``."""
+    given = {stage: dataclasses.asdict(pin) for stage, pin in kept.items()}
+    return [f"-var=pins={json.dumps(given)}"] if given else []
 
 
 def _terraform(target: Target, *arguments: str, workspace: bool = True) -> str:

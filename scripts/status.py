@@ -100,7 +100,7 @@ def command() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     options = parser.parse_args()
-    here = stack.prepare(target.from_environment())
+    here = stack.inspect(target.from_environment())
     if options.json:
         print(json.dumps(stages(here), indent=2))
     else:

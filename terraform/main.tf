@@ -6,13 +6,20 @@ locals {
   # ANY lets the service itself answer HEAD, and 405 with Allow to what it does not take.
   routes = toset(["ANY /", "ANY /build-info"])
 
+  # config.tf, and what takes its place in this run.
+  configured = {
+    for stage, pin in local.stages : stage => merge(pin, { for name, value in try(var.pins[stage], {}) : name => value if value != null })
+  }
+
   pins = {
-    for stage, pin in local.stages : stage => {
+    for stage, pin in local.configured : stage => {
       function_version   = local.default_workspace ? try(tostring(pin.function_version), null) : "newest"
       gateway_deployment = local.default_workspace ? tostring(pin.gateway_deployment) : "newest"
     }
   }
-  unpinned_stages = [for stage, pin in local.pins : stage if pin.function_version == null]
+  # A gateway deployment that a stage serves stays, even if config.tf no longer names it.
+  served_deployments = [for pin in values(var.pins) : pin.gateway_deployment if pin.gateway_deployment != null && pin.gateway_deployment != "newest"]
+  unpinned_stages    = [for stage, pin in local.pins : stage if pin.function_version == null]
 }
 
 check "every_stage_is_pinned" {
@@ -36,7 +43,7 @@ module "function" {
 module "api" {
   source = "./modules/api"
 
-  deployments         = local.gateway_deployments
+  deployments         = distinct(concat(local.gateway_deployments, local.served_deployments))
   function_arn        = module.function.arn
   function_invoke_arn = module.function.invoke_arn
   name                = local.name

@@ -86,6 +86,16 @@ variable "name" {
   }
 }
 
+variable "pins" {
+  type = map(object({
+    function_version   = optional(string)
+    gateway_deployment = optional(string)
+  }))
+  description = "Pins that apply instead of those in config.tf, by stage. `make` passes what each stage runs, so that only the stages that are meant to move do."
+  default     = {}
+  nullable    = false
+}
+
 variable "region" {
   type        = string
   description = "AWS region of everything."

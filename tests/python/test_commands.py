@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -54,7 +55,7 @@ def test_command_has_help(script: Any) -> None:
     assert done.stdout.startswith(f"usage: {script.name}")
 
 
-STAGE_COMMANDS = ["release STAGE=live", "rollback STAGE=live", "history STAGE=live"]
+STAGE_COMMANDS = ["release STAGE=live", "rollback STAGE=live", "history STAGE=live", "record STAGE=live"]
 EVERY_DAY = ["deploy", "plan", "status", "promote FROM=dev TO=test", *STAGE_COMMANDS]
 
 
@@ -67,7 +68,7 @@ def test_command_without_credentials_says_how_to_give_them(checkout: Checkout, a
         AWS_SHARED_CREDENTIALS_FILE="/nowhere",
         AWS_CONFIG_FILE="/nowhere",
     )
-    assert "No AWS account can be reached" in said
+    assert "AWS cannot be reached" in said
     assert "Give credentials in the usual way (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login')" in said
     assert "TARGET=local" in said
 
@@ -80,6 +81,16 @@ def test_command_without_state_bucket_says_how_to_make_it(
     assert f"Account 000000000000 has no bucket {BUCKET}" in said
     assert "make it with 'make bootstrap', or name another in STATE_BUCKET" in said
     assert client("s3").list_buckets()["Buckets"] == []
+
+
+@pytest.mark.parametrize("arguments", ["status", "plan", "history STAGE=live"])
+def test_command_that_reads_writes_nothing_where_nothing_is_deployed(
+    checkout: Checkout, endpoint: str, client: Callable[[str], Any], arguments: str
+) -> None:
+    said = refused(checkout, f"make {arguments}", TARGET="local", AWS_ENDPOINT_URL=endpoint)
+    assert "Nothing is deployed: run 'make build deploy TARGET=local'" in said
+    assert client("s3").list_buckets()["Buckets"] == []
+    assert not (checkout.path / ".local" / "terraform").exists()
 
 
 def test_command_looks_for_the_bucket_that_is_named(checkout: Checkout, aws: dict[str, str]) -> None:
@@ -101,6 +112,7 @@ class TestAccountWithoutStack:
         assert "has no stage 'prod', but dev, test, live" in refused(checkout, "make deploy STAGE=prod", **aws)
 
     def test_nothing_is_deployed_without_an_artifact(self, checkout: Checkout, aws: dict[str, str]) -> None:
+        shutil.rmtree(checkout.path / "dist", ignore_errors=True)
         assert "There is no artifact: run 'make build' first" in refused(checkout, "make deploy", **aws)
 
     @pytest.mark.parametrize("arguments", ["status", "promote FROM=dev TO=test", *STAGE_COMMANDS])
@@ -115,14 +127,14 @@ class TestAccountWithoutStack:
 
 def test_target_is_aws_or_local(checkout: Checkout) -> None:
     said = refused(checkout, "make plan TARGET=cloud")
-    assert "TARGET=cloud is unknown: use TARGET=local for embedded AWS, or TARGET=aws" in said
+    assert "TARGET=cloud is unknown: use TARGET=local for local AWS, or TARGET=aws" in said
 
 
 def test_promote_wants_two_stages(checkout: Checkout) -> None:
     assert "name the stages, as in: make promote FROM=dev TO=test" in refused(checkout, "make promote FROM=dev")
 
 
-@pytest.mark.parametrize("command", ["release", "rollback", "history"])
+@pytest.mark.parametrize("command", ["release", "rollback", "history", "record"])
 def test_command_wants_a_stage(checkout: Checkout, command: str) -> None:
     assert f"name the stage, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
 

@@ -187,15 +187,19 @@ class TestDay:
         assert done.returncode != 0
         assert "dev follows the newest" in done.stderr
 
-    def test_a_pin_to_a_version_that_does_not_exist_is_refused(self, checkout: Checkout) -> None:
+    def test_a_pin_to_a_version_that_does_not_exist_is_refused_and_moves_nothing(self, checkout: Checkout) -> None:
         config = checkout.path / ".local/terraform/config.tf"
         before = config.read_text()
         config.write_text(re.sub(r'(live = \{ function_version = )"\d+"', r'\1"99"', before))
-        deployed, planned = checkout.run("make deploy TARGET=local"), checkout.run("make plan TARGET=local")
+        deployed = checkout.run("make deploy STAGE=live TARGET=local")
+        planned = checkout.run("make plan STAGE=live TARGET=local")
+        stayed = checkout.make("plan TARGET=local")
         config.write_text(before)
         assert "Stage live is pinned to version 99, which does not exist" in deployed.stderr
         assert "Stage live is pinned to version 99" in planned.stderr.replace("\n", " ")
         assert deployed.returncode != 0 != planned.returncode
+        assert "No changes." in stayed
+        assert "live does not run what config.tf pins, and stays as it is" in stayed
 
     def test_a_private_copy_lives_beside_it(self, checkout: Checkout) -> None:
         checkout.make("deploy TARGET=local", WORKSPACE="alice")
@@ -242,7 +246,7 @@ class TestDay:
     def test_commands_say_how_to_start_it(self, checkout: Checkout) -> None:
         done = checkout.run("make status TARGET=local")
         assert done.returncode != 0
-        assert "start it with 'make local'" in done.stderr
+        assert "Local AWS is not running. Start it with: make local" in done.stderr
 
     def test_it_was_the_readmes_day(self, checkout: Checkout) -> None:
         """Every command of the README has run above as it stands there, but for the one that runs these tests."""

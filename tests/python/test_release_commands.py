@@ -262,7 +262,10 @@ class TestReleases:
 
     def test_a_promotion_that_was_interrupted_goes_on(self, checkout: Checkout) -> None:
         begin(checkout, "test", "promote", BAD)
-        assert "'make release STAGE=test TARGET=local' to record it" in checkout.run("make deploy TARGET=local").stderr
+        said = checkout.make("deploy TARGET=local")
+        assert "make record STAGE=test TARGET=local" in said
+        assert re.search(rf"test runs version {BAD} since .* \(test-promote-{BAD}-", said)
+        assert alias(checkout, "test") == (BAD, {})
         checkout.make("promote FROM=dev TO=test TARGET=local")
         assert checkout.status()["test"]["pinned_version"] == BAD
         assert [made["to"] for made in history(checkout, "test")] == [BAD, "2"]
@@ -331,12 +334,11 @@ class TestReleases:
     def test_it_is_not_undone_while_nobody_has_recorded_it(self, checkout: Checkout) -> None:
         until(lambda: alias(checkout) == ("2", {}))
         assert pinned(checkout) == "1"
-        for command in ("deploy", "promote FROM=dev TO=test"):
-            done = checkout.run(f"make {command} TARGET=local")
-            assert done.returncode != 0
-            assert "run 'make release STAGE=live TARGET=local' to record it" in done.stderr
-        assert "'make deploy' would refuse this" in checkout.make("plan TARGET=local")
-        assert alias(checkout) == ("2", {})
+        for command in ("deploy", "plan"):
+            said = checkout.make(f"{command} TARGET=local")
+            assert "live does not run what config.tf pins, and stays as it is" in said
+            assert re.search(r"live runs version 2 since .* \(live-release-2-", said)
+        assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
 
     def test_run_again_it_is_recorded(self, checkout: Checkout) -> None:
         done = release(checkout)
@@ -385,11 +387,11 @@ class TestReleases:
         functions = checkout.client("lambda")
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {"1": 0.1}})
         checkout.edit(CONFIG, 'live = { function_version = "2"', 'live = { function_version = "1"')
-        done = checkout.run("make deploy TARGET=local")
+        done = checkout.run("make deploy STAGE=live TARGET=local")
         checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {}})
         assert done.returncode != 0
-        assert "live is between versions" in done.stderr
+        assert "A release of live is in progress: version 1 has 10 % of the traffic" in done.stderr
         assert alias(checkout) == ("2", {})
 
     def test_lost_sight_of_it_says_how_to_pick_it_up(self, checkout: Checkout) -> None:

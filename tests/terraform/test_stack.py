@@ -260,6 +260,20 @@ class TestStack:
         assert held["gateway_deployments"]["1"]["routes"] != held["routes"]
         assert stack.configuration.detailed_exit_code() == 0
 
+    def test_pins_of_a_run_win_over_an_older_config(self, stack: Stack) -> None:
+        stack.pin(["1"], test=("1", "1"), live=(None, "1"))
+        stack.configuration.variables(
+            name=stack.name,
+            pins={
+                "test": {"function_version": "2", "gateway_deployment": "2"},
+                "live": {"function_version": "1"},
+            },
+        )
+        kept = stack.configuration.changes()
+        stack.configuration.variables(name=stack.name)
+        assert kept == []
+        assert 'module.alias["test"].aws_lambda_alias.this' in stack.configuration.changes()
+
     def test_deployment_in_use_cannot_be_removed(self, stack: Stack) -> None:
         stack.pin(["2"], test=("2", "2"), live=("1", "1"))
         assert 'Stage live is pinned to the gateway deployment "1"' in stack.configuration.refusal()

@@ -1,0 +1,129 @@
+"""What each stage runs and serves on AWS, and what Terraform must therefore leave as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import botocore.exceptions
+
+import pins
+import releases
+import stack
+from command import RefusedError
+
+
+@dataclass(frozen=True)
+class Active:
+    """The version that a stage's alias points to, its weights, and the gateway deployment that the stage serves.
+
+    ``gateway_deployment`` is a name of config.tf, or "newest" if the stage deploys automatically.
+    """
+
+    version: str
+    weights: Mapping[str, float]
+    gateway_deployment: str
+
+
+def active(here: stack.Stack) -> dict[str, Active]:
+    """Return what each deployed stage of config.tf runs and serves, read from Lambda and API Gateway.
+
+    A stage without an alias is left out. Terraform's state is not asked: it may be older than a release.
+    """
+    deployed = here.deployed.get("stages", {})
+    if here.target.workspace != "default" or not deployed:
+        return {}
+    engine = releases.Engine(here)
+    served = _served(here)
+    found = {}
+    for stage in here.config.stages:
+        if stage not in deployed:
+            continue
+        try:
+            alias = engine.alias(stage)
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
+            continue
+        found[stage] = Active(
+            alias.version, alias.weights, served.get(stage, deployed[stage].get("gateway_deployment", pins.NEWEST))
+        )
+    return found
+
+
+def _served(here: stack.Stack) -> dict[str, str]:
+    """Return the name of the gateway deployment that each stage serves, if it has one."""
+    names = {deployment["id"]: name for name, deployment in here.outputs["gateway_deployments"].items()}
+    served = {}
+    pages = here.target.client("apigatewayv2").get_paginator("get_stages").paginate(ApiId=here.outputs["api_id"])
+    for stage in (stage for page in pages for stage in page["Items"]):
+        if stage.get("AutoDeploy"):
+            served[stage["StageName"]] = pins.NEWEST
+        elif stage.get("DeploymentId") in names:
+            served[stage["StageName"]] = names[stage["DeploymentId"]]
+    return served
+
+
+def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[str] = ()) -> dict[str, pins.Pin]:
+    """Return the pins that Terraform must apply instead of those in config.tf, so that no other stage moves.
+
+    A stage that follows "newest" moves. So does a stage in ``moved``, unless config.tf does not pin it: a stage that
+    is deployed keeps its version until a pin says otherwise.
+    """
+    result = {}
+    for stage, running in found.items():
+        configured = here.config.stage(stage)
+        version = None if configured.function_version == pins.NEWEST else running.version
+        deployment = configured.gateway_deployment
+        if stage in moved:
+            version = None if configured.function_version else version
+        elif deployment != pins.NEWEST:
+            deployment = running.gateway_deployment
+        result[stage] = pins.Pin(version, deployment)
+    return result
+
+
+def recordable(configured: pins.Pin, running: Active) -> pins.Pin:
+    """Return the pin that records what a stage runs and serves; what follows "newest" goes on following it."""
+    return pins.Pin(
+        pins.NEWEST if configured.function_version == pins.NEWEST else running.version,
+        pins.NEWEST if configured.gateway_deployment == pins.NEWEST else running.gateway_deployment,
+    )
+
+
+def refuse_weights(here: stack.Stack, stage: str, running: Active) -> None:
+    """Raise RefusedError if a stage's alias has weights: then a release of it is in progress."""
+    if running.weights:
+        shares = ", ".join(
+            f"version {version} has {releases.percents(weight)} of the traffic"
+            for version, weight in running.weights.items()
+        )
+        raise RefusedError(
+            f"A release of {stage} is in progress: {shares}. Wait for it to end, or end it with: "
+            f"make rollback STAGE={stage}{here.target.make_variables}"
+        )
+
+
+def report(here: stack.Stack, found: Mapping[str, Active]) -> None:
+    """Print each stage that does not run or serve what config.tf pins, since when, and both ways to change that."""
+    for stage, running in found.items():
+        configured = here.config.stage(stage)
+        if configured.function_version is None or recordable(configured, running) == configured:
+            continue
+        variables = f"STAGE={stage}{here.target.make_variables}"
+        print(
+            f"\n{stage} does not run what config.tf pins, and stays as it is:\n"
+            f"  it runs   version {running.version}, gateway deployment {running.gateway_deployment}\n"
+            f"  its pin   version {configured.function_version}, gateway deployment {configured.gateway_deployment}\n"
+            f"{since(here, stage, running.version)}\n"
+            f"To record what {stage} runs in config.tf:  make record {variables}\n"
+            f"To move {stage} to its pin in config.tf:   make deploy {variables}"
+        )
+
+
+def since(here: stack.Stack, stage: str, version: str) -> str:
+    """Return a sentence that names the release which moved a stage to the version that it runs, and when."""
+    last = releases.Engine(here).last(stage)
+    if last is None or last.to_version != version or last.ended is None:
+        return f"No release, promotion, or rollback in the history of {stage} moved it to version {version}."
+    return f"{stage} runs version {version} since {last.ended.astimezone():%Y-%m-%d %H:%M:%S} ({last.name})."

@@ -1,0 +1,196 @@
+"""Deploys move the stages that they are meant to move, whatever config.tf says, and publish what they are given."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkout import Checkout
+from tests.conftest import REGION, get
+
+SOURCE = Path("lambda/service/routes.py")
+LOCAL = Path(".local/terraform")
+CONFIG = LOCAL / "config.tf"
+BUCKET, STATE = f"path-to-live-state-000000000000-{REGION}", "path-to-live.tfstate"
+# Settings that are meant for AWS, not for local AWS.
+OTHERS_SETTINGS = {
+    "AWS_PROFILE": "nobody",
+    "AWS_REGION": "us-east-1",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "http_proxy": "http://127.0.0.1:9",
+}
+OLDER = {"live": '{ function_version = "1", gateway_deployment = "1" }', "test": '{ gateway_deployment = "1" }'}
+
+pytestmark = pytest.mark.endpoint
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Give a checkout in which every stage runs version 2, which has a route more than version 1."""
+    checkout = Checkout(tmp_path_factory.mktemp("deploys") / "checkout")
+    try:
+        checkout.make("local", **OTHERS_SETTINGS)
+        checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
+        checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
+        change(checkout, "Hello, World!", "Hello 2")
+        checkout.make("build deploy TARGET=local")
+        checkout.make("promote FROM=dev TO=test TARGET=local")
+        checkout.make("promote FROM=test TO=live TARGET=local")
+        yield checkout
+    finally:
+        checkout.run("make stop")
+
+
+@pytest.fixture
+def recorded(checkout: Checkout) -> Iterator[str]:
+    """Give what config.tf says when all is recorded, and put it back."""
+    text = (checkout.path / CONFIG).read_text()
+    yield text
+    (checkout.path / CONFIG).write_text(text)
+
+
+def change(checkout: Checkout, old: str, new: str) -> None:
+    checkout.edit(SOURCE, f'"{old}"', f'"{new}"')
+    checkout.commit(f"Say {new}")
+
+
+def put_older_config(checkout: Checkout) -> None:
+    """Put back a config.tf from before the promotions: live pinned to what it ran, test not pinned."""
+    text = (checkout.path / CONFIG).read_text()
+    for stage, pin in OLDER.items():
+        text = re.sub(rf"{stage} = .*", f"{stage} = {pin}", text)
+    text = re.sub(r"gateway_deployments = .*", 'gateway_deployments = ["1"]', text)
+    (checkout.path / CONFIG).write_text(text)
+
+
+def interrupt(checkout: Checkout, **attributes: Any) -> None:
+    """Make Terraform's state say that the function was changed, as a deploy leaves it that was interrupted."""
+    s3 = checkout.client("s3")
+    state = json.loads(s3.get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
+    (function,) = (resource for resource in state["resources"] if resource["type"] == "aws_lambda_function")
+    function["instances"][0]["attributes"] |= attributes
+    s3.put_object(Bucket=BUCKET, Key=STATE, Body=json.dumps(state))
+
+
+def artifact(checkout: Checkout) -> tuple[bytes, str]:
+    """Return the artifact and its hash, as Lambda gives it."""
+    content = (checkout.path / "dist" / "lambda.zip").read_bytes()
+    return content, base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def alias(checkout: Checkout, stage: str) -> str:
+    version: str = checkout.client("lambda").get_alias(FunctionName="path-to-live", Name=stage)["FunctionVersion"]
+    return version
+
+
+def answers(checkout: Checkout, path: str = "") -> dict[str, Any]:
+    return {stage: get(f"{row['url']}{path}")[1] for stage, row in checkout.status().items()}
+
+
+def everything(checkout: Checkout) -> dict[str, Any]:
+    """Return what a command that only reads could write: files of this target, buckets, objects, aliases."""
+    directory, s3 = checkout.path / ".local", checkout.client("s3")
+    files = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if "embedded-aws" not in path.parts}
+    buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+    objects = {item["Key"]: item["ETag"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
+    return {"files": files, "buckets": buckets, "objects": objects, "live": alias(checkout, "live")}
+
+
+READ = ["status", "history STAGE=live"]
+
+
+class TestStagesStay:
+    """One after the other: run the whole class."""
+
+    def test_settings_for_aws_do_not_reach_local_aws(self, checkout: Checkout) -> None:
+        assert [bucket["Name"] for bucket in checkout.client("s3").list_buckets()["Buckets"]] == [BUCKET]
+        assert answers(checkout, "ping") == dict.fromkeys(("dev", "test", "live"), "Hello 2")
+
+    @pytest.mark.parametrize("command", READ)
+    def test_commands_that_read_write_nothing(self, checkout: Checkout, command: str) -> None:
+        before = everything(checkout)
+        same = checkout.make(f"{command} TARGET=local")
+        for settings in (OTHERS_SETTINGS, {"AWS_REGION": "eu-west-1"}):
+            assert checkout.make(f"{command} TARGET=local", **settings) == same
+        assert everything(checkout) == before
+
+    def test_older_config_moves_no_stage(self, checkout: Checkout, recorded: str) -> None:
+        put_older_config(checkout)
+        older = (checkout.path / CONFIG).read_text()
+        change(checkout, "Hello 2", "Hello 3")
+        planned = checkout.make("build plan TARGET=local", **OTHERS_SETTINGS)
+        assert (checkout.path / CONFIG).read_text() == older
+        deployed = checkout.make("deploy TARGET=local", **OTHERS_SETTINGS)
+        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "2", "2"]
+        assert answers(checkout, "ping") == {"dev": "Hello 3", "test": "Hello 2", "live": "Hello 2"}
+        for said in (planned, deployed):
+            assert "live does not run what config.tf pins, and stays as it is" in said
+            assert re.search(r"live runs version 2 since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(live-promote-2-", said)
+            assert "make record STAGE=live TARGET=local" in said
+            assert "make deploy STAGE=live TARGET=local" in said
+        assert re.search(r"Pinned test to version 2 .*\n.*test runs version 2 since .* \(test-promote-2-", deployed)
+
+    def test_a_promotion_of_another_stage_moves_none_either(self, checkout: Checkout, recorded: str) -> None:
+        put_older_config(checkout)
+        checkout.make("promote FROM=dev TO=test TARGET=local")
+        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "2"]
+        assert answers(checkout, "ping")["live"] == "Hello 2"
+
+    def test_what_runs_can_be_recorded(self, checkout: Checkout) -> None:
+        put_older_config(checkout)
+        assert "live runs version 2" in checkout.make("record STAGE=live TARGET=local")
+        text = (checkout.path / CONFIG).read_text()
+        assert 'live = { function_version = "2", gateway_deployment = "2" }' in text
+        assert "already records what live runs" in checkout.make("record STAGE=live TARGET=local")
+        assert (checkout.path / CONFIG).read_text() == text
+
+    def test_a_stage_that_is_named_moves_to_its_pin(self, checkout: Checkout) -> None:
+        put_older_config(checkout)
+        said = checkout.make("deploy STAGE=live TARGET=local")
+        assert "does not run what config.tf pins" not in said
+        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "1"]
+        assert json.loads(answers(checkout, "ping")["live"]) == {"message": "Not Found"}
+
+    def test_a_working_copy_that_was_deleted_moves_no_stage(self, checkout: Checkout) -> None:
+        shutil.rmtree(checkout.path / LOCAL)
+        before = everything(checkout)
+        said = checkout.make("status TARGET=local", **OTHERS_SETTINGS)
+        assert re.findall(r"^ +(\w+) +(\d) ", said, re.MULTILINE) == [("dev", "3"), ("test", "3"), ("live", "1")]
+        assert everything(checkout) == before
+        assert "Pinned live to version 1" in checkout.make("deploy TARGET=local")
+        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "1"]
+
+    def test_code_that_an_interrupted_deploy_did_not_update_is_published(self, checkout: Checkout) -> None:
+        change(checkout, "Hello 3", "Hello 4")
+        checkout.make("build")
+        interrupt(checkout, source_code_hash=artifact(checkout)[1])
+        assert "version 3, the newest, does not have the code of the artifact" in checkout.make("plan TARGET=local")
+        assert "Published version 4" in checkout.make("deploy TARGET=local")
+        assert answers(checkout)["dev"] == "Hello 4"
+        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["4", "3", "1"]
+
+    def test_what_an_interrupted_deploy_did_not_publish_is_published(self, checkout: Checkout) -> None:
+        functions = checkout.client("lambda")
+        functions.update_function_configuration(FunctionName="path-to-live", MemorySize=256)
+        interrupt(checkout, memory_size=256)
+        checkout.edit("terraform/variables.tf", "optional(number, 128)", "optional(number, 256)")
+        assert "differs from the function in MemorySize" in checkout.make("plan TARGET=local")
+        change(checkout, "Hello 4", "Hello 5")
+        checkout.make("build")
+        content, sha256 = artifact(checkout)
+        functions.update_function_code(FunctionName="path-to-live", ZipFile=content)
+        interrupt(checkout, source_code_hash=sha256)
+        assert "Published version 5" in checkout.make("deploy TARGET=local")
+        assert answers(checkout)["dev"] == "Hello 5"
+        newest = functions.get_function_configuration(FunctionName="path-to-live", Qualifier="5")
+        assert (newest["CodeSha256"], newest["MemorySize"]) == (sha256, 256)
+        assert "No changes." in checkout.make("deploy TARGET=local")
+        assert alias(checkout, "dev") == "5"
