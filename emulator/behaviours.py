@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator import cloudwatch
 from emulator.aws_lambda import aliases, invocations, permissions, versions
 from emulator.eventbridge import targets
-from emulator.http_api import deployments, requests
+from emulator.http_api import addresses, deployments, requests
 from emulator.sns import subscriptions
 from emulator.step_functions import definitions, executions, integrations, state_machines, states, tasks
 
@@ -21,6 +21,7 @@ def install() -> None:
         invocations,
         permissions,
         versions,
+        addresses,
         deployments,
         requests,
         cloudwatch,

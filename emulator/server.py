@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from emulator import clock
+from emulator import clock, fence
 
 if TYPE_CHECKING:
     from emulator.asgi import App
@@ -48,8 +48,8 @@ def load(port: int, state: Path | None, speed: float = 1) -> App:
     os.environ.update(_settings(port, state, speed))
     ministack = importlib.import_module("ministack.app")
     importlib.import_module("emulator.behaviours").install()
-    app: App = ministack.app
-    return app
+    addresses = importlib.import_module("emulator.http_api.addresses")
+    return fence.around(ministack.app, port, addresses.is_stage)
 
 
 def serve(port: int, state: Path | None, speed: float = 1) -> None:
@@ -98,6 +98,8 @@ def _settings(port: int, state: Path | None, speed: float) -> dict[str, Any]:
         clock.VARIABLE: str(speed),
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
+        # The names of stages, buckets and the like end in it; the fence admits no other.
+        "MINISTACK_HOST": "localhost",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
         "SFN_WAIT_SCALE": str(1 / speed),

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +20,7 @@ from ministack.services import apigateway, cloudwatch
 
 from emulator import hooks
 from emulator.aws_lambda import invocations, permissions
-from emulator.http_api import access_log, deployments, events, throttle
+from emulator.http_api import access_log, cors, deployments, events, throttle
 
 PRINCIPAL = "apigateway.amazonaws.com"
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
@@ -78,15 +78,27 @@ async def _handle(
     raw_query: str | None = None,
 ) -> tuple[int, dict[str, Any], bytes]:
     api, stage = apigateway._apis.get(api_id), apigateway._stages.get(api_id, {}).get(stage_name)
-    if api is None or stage is None or _left_to_ministack(api_id, api, stage, method, path):
-        found: tuple[int, dict[str, Any], bytes] = await original(
+    if api is None or stage is None:
+        not_found: tuple[int, dict[str, Any], bytes] = apigateway._http_api_not_found()
+        return not_found
+    configuration = api.get("corsConfiguration")
+    received = {name.lower(): value for name, value in headers.items()}
+    if _left_to_ministack(api_id, stage, method, path):
+        status, answered, content = await original(
             api_id, stage_name, path, method, headers, body, query, account, region, raw_query
         )
-        return found if stage is not None else apigateway._http_api_not_found()
+        if configuration:
+            answered = cors.replaced(answered, configuration, method, received)
+        return status, answered, content
     began = time.perf_counter()
-    request = _request(api_id, stage, path, method, headers, body, query or {}, raw_query, account, region)
+    request = _request(api_id, stage, path, method, received, body, query or {}, raw_query, account, region)
     trace = Trace()
     response = await _response(request, stage, region, trace)
+    if configuration:
+        if method == "OPTIONS" and not trace.route_key and deployments.served(api_id, stage):
+            # API Gateway answers a preflight itself if no route matches it.
+            response, trace.error = events.Response(204, {}, b""), ""
+        response = replace(response, headers=cors.replaced(response.headers, configuration, method, received))
     milliseconds = (time.perf_counter() - began) * 1000
     access_log.write(stage, _log_values(request, response, trace, milliseconds))
     _put_metrics(request, response, trace, milliseconds)
@@ -94,10 +106,8 @@ async def _handle(
     return response.status, dict(response.headers), response.body
 
 
-def _left_to_ministack(api_id: str, api: Mapping[str, Any], stage: Mapping[str, Any], method: str, path: str) -> bool:
-    """Return whether a request is for what this project does not use: CORS, authorizers, integrations by HTTP."""
-    if api.get("corsConfiguration"):
-        return True
+def _left_to_ministack(api_id: str, stage: Mapping[str, Any], method: str, path: str) -> bool:
+    """Return whether a request is for what this project does not use: authorizers, integrations by HTTP."""
     snapshot = deployments.served(api_id, stage)
     route, _ = _route(snapshot, method, path) if snapshot else (None, {})
     if snapshot is None or route is None:
@@ -118,7 +128,7 @@ def _request(
     account: str,
     region: str,
 ) -> events.Request:
-    received = {name.lower(): value for name, value in headers.items()}
+    received = dict(headers)
     domain = f"{api_id}.execute-api.{region}.amazonaws.com"
     now = time.time()
     # API Gateway sets these whatever the client sent.
