@@ -18,7 +18,7 @@ locals {
     }
   }
   # A gateway deployment that a stage serves stays, even if config.tf no longer names it.
-  served_deployments = [for pin in values(var.pins) : pin.gateway_deployment if pin.gateway_deployment != null && pin.gateway_deployment != "newest"]
+  served_deployments = tolist(setsubtract(compact([for pin in values(var.pins) : pin.gateway_deployment]), concat(local.gateway_deployments, ["newest"])))
   unpinned_stages    = [for stage, pin in local.pins : stage if pin.function_version == null]
 }
 
@@ -43,7 +43,7 @@ module "function" {
 module "api" {
   source = "./modules/api"
 
-  deployments         = distinct(concat(local.gateway_deployments, local.served_deployments))
+  deployments         = concat(local.gateway_deployments, local.served_deployments)
   function_arn        = module.function.arn
   function_invoke_arn = module.function.invoke_arn
   name                = local.name

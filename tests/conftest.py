@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +21,10 @@ import hypothesis
 import localstack_client.config
 import localstack_client.session
 import pytest
+
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
 hypothesis.settings.register_profile("steady", deadline=None)

@@ -105,7 +105,7 @@ def test_root_wires_the_modules(planned_root: Any) -> None:
     }
     assert {"module.function.arn"} <= wired["api"]["function_arn"]
     assert {"module.function.invoke_arn"} <= wired["api"]["function_invoke_arn"]
-    assert wired["api"]["deployments"] == {"local.gateway_deployments"}
+    assert wired["api"]["deployments"] == {"local.gateway_deployments", "local.served_deployments"}
     assert wired["api"]["routes"] == {"local.routes"}
     assert {"module.api.execution_arn"} <= wired["alias"]["api_execution_arn"]
     assert {"module.function.version"} <= wired["alias"]["newest_version"]
