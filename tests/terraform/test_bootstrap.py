@@ -156,39 +156,6 @@ class TestCommand:
             }
         }
 
-    def test_role_reaches_the_service_alone(self, first: Done, client: Client) -> None:
-        answer = client("iam").get_role_policy(RoleName="path-to-live-deploy", PolicyName="deploy")
-        document = statements(json.dumps(answer["PolicyDocument"]))
-        everything = [sid for sid, statement in document.items() if statement["Resource"] == "*"]
-        assert sorted(everything) == ["FindWhatCannotBeNamedAndDeliverLogs", "MakeTheTopicsKey"]
-        assert document["MakeTheTopicsKey"]["Condition"] == {
-            "StringEquals": {"aws:RequestTag/Service": "path-to-live"},
-        }
-        for service, role in (("lambda", ""), ("states", "-release"), ("events", "-release-roll-back")):
-            sid = f"GiveItsRoleTo{service.title()}"
-            assert document[sid] == {
-                "Sid": sid,
-                "Effect": "Allow",
-                "Action": "iam:PassRole",
-                "Resource": f"arn:aws:iam::{ACCOUNT}:role/path-to-live{role}",
-                "Condition": {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
-            }
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-        assert len(json.dumps(answer["PolicyDocument"], separators=(",", ":"))) <= 10_240
-        function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:path-to-live"
-        assert set(document["PublishVersionsAndPointAliasesAtThem"]["Resource"]) == {function, f"{function}:*"}
-        actions = json.dumps([statement["Action"] for statement in document.values()])
-        assert "*" not in actions
-        for refused in (
-            "iam:AttachRolePolicy",
-            "iam:DeleteRole",
-            "kms:Decrypt",
-            "lambda:DeleteFunction",
-            "lambda:InvokeFunction",
-            "states:DeleteStateMachine",
-        ):
-            assert f'"{refused}"' not in actions
-
     def test_again_changes_nothing_and_keeps_the_repository(self, first: Done, command: Command) -> None:
         again = command()
         assert again.returncode == 0, again.stderr
