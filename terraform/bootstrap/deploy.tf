@@ -44,12 +44,13 @@ resource "aws_iam_openid_connect_provider" "github" {
   client_id_list = ["sts.amazonaws.com"]
 }
 
-# https://docs.github.com/en/actions/security-for-github-actions/security-hardening-your-deployments/configuring-openid-connect-in-amazon-web-services
+# Claims: https://docs.github.com/en/actions/reference/security/oidc
+# Condition keys: https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims/
 data "aws_iam_policy_document" "deploy_trust" {
   count = local.deploys
 
   statement {
-    sid     = "JobsInTheEnvironmentsOfTheStages"
+    sid     = "GitHubActions"
     actions = ["sts:AssumeRoleWithWebIdentity"]
 
     principals {
@@ -63,10 +64,33 @@ data "aws_iam_policy_document" "deploy_trust" {
       values   = ["sts.amazonaws.com"]
     }
 
+    # Repositories created, renamed or transferred since 15 July 2026 have the form with the ids.
+    # https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
     condition {
       test     = "StringEquals"
       variable = "${local.github}:sub"
-      values   = [for stage in sort(var.stages) : "repo:${var.github_repository}:environment:${stage}"]
+      values = flatten([
+        for stage in sort(var.stages) : [
+          for subject in [
+            "${var.github_repository.owner}/${var.github_repository.name}",
+            "${var.github_repository.owner}@${var.github_repository.owner_id}/${var.github_repository.name}@${var.github_repository.id}",
+          ] : "repo:${subject}:environment:${stage}"
+        ]
+      ])
+    }
+
+    # The form without ids would also be that of a repository that takes over an abandoned name.
+    condition {
+      test     = "StringEquals"
+      variable = "${local.github}:repository_id"
+      values   = [var.github_repository.id]
+    }
+
+    # The subject names the environment, not the branch.
+    condition {
+      test     = "StringEquals"
+      variable = "${local.github}:ref"
+      values   = ["refs/heads/main"]
     }
   }
 }
@@ -356,7 +380,7 @@ resource "aws_iam_role" "deploy" {
   count = local.deploys
 
   name               = "${var.name}-deploy"
-  description        = "What GitHub Actions of ${var.github_repository} deploys ${var.name} with"
+  description        = "What GitHub Actions of ${var.github_repository.owner}/${var.github_repository.name} deploys ${var.name} with"
   assume_role_policy = data.aws_iam_policy_document.deploy_trust[0].json
 }
 

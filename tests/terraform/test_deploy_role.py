@@ -1,4 +1,4 @@
-"""What the deploy role of GitHub Actions may do: the planned policy, evaluated as IAM does."""
+"""What the deploy role of GitHub Actions may do, and who may assume it: the planned policies, evaluated as IAM does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.terraform.support import SOURCE, Configuration, copy
 
 ACCOUNT = "000000000000"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
-REPOSITORY = "octocat/hello"
+REPOSITORY = {"owner": "octocat", "owner_id": "583231", "name": "hello", "id": "1296269"}
 
 BUCKET = f"arn:aws:s3:::path-to-live-state-{ACCOUNT}-{REGION}"
 FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:path-to-live"
@@ -261,6 +261,7 @@ def role(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     plan = Configuration(directory).variables(github_repository=REPOSITORY, github_oidc_provider_arn=PROVIDER).plan()
     values: dict[str, Any] = {
         "policy": plan.resources["aws_iam_role_policy.deploy[0]"]["values"]["policy"],
+        "trust": plan.resources["aws_iam_role.deploy[0]"]["values"]["assume_role_policy"],
     }
     return values
 
@@ -297,3 +298,114 @@ def test_role_reaches_every_resource_by_few_statements(role: dict[str, Any]) -> 
 def test_policy_is_short_enough(role: dict[str, Any]) -> None:
     # White space does not count: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     assert len(json.dumps(json.loads(role["policy"]), separators=(",", ":"))) <= 10_240
+
+
+def token(*, immutable: bool, **claims: str) -> dict[str, str]:
+    """Return the claims of a job's token: by default, one of the repository's main branch, in the environment live.
+
+    Claims, and how ``sub`` is made of them: https://docs.github.com/en/actions/reference/security/oidc
+    Example: https://docs.github.com/en/actions/concepts/security/openid-connect
+    """
+    found = {
+        "actor": "octocat",
+        "actor_id": "583231",
+        "aud": "sts.amazonaws.com",
+        "base_ref": "",
+        "environment": "live",
+        "event_name": "push",
+        "head_ref": "",
+        "iss": "https://token.actions.githubusercontent.com",
+        "ref": "refs/heads/main",
+        "ref_type": "branch",
+        "repository": "octocat/hello",
+        "repository_id": REPOSITORY["id"],
+        "repository_owner": "octocat",
+        "repository_owner_id": REPOSITORY["owner_id"],
+        "repository_visibility": "private",
+        "run_attempt": "1",
+        "run_id": "9876543210",
+        "run_number": "12",
+        "runner_environment": "github-hosted",
+        "workflow": "Deploy",
+    } | claims
+    found["job_workflow_ref"] = f"{found['repository']}/.github/workflows/deploy.yml@{found['ref']}"
+    owner, name = found["repository"].split("/")
+    if immutable:
+        owner, name = f"{owner}@{found['repository_owner_id']}", f"{name}@{found['repository_id']}"
+    if found["environment"]:
+        job = f"environment:{found['environment']}"
+    else:
+        del found["environment"]
+        job = "pull_request" if found["event_name"] == "pull_request" else f"ref:{found['ref']}"
+    return {"sub": f"repo:{owner}/{name}:{job}"} | found
+
+
+def may_assume(role: dict[str, Any], claims: dict[str, str], provider: str = PROVIDER) -> bool:
+    context = {f"token.actions.githubusercontent.com:{claim}": value for claim, value in claims.items()}
+    return iam.allows(role["trust"], "sts:AssumeRoleWithWebIdentity", principal=provider, context=context)
+
+
+FORMS = pytest.mark.parametrize("immutable", [False, True], ids=["names", "names and ids"])
+PULL_REQUEST = {"event_name": "pull_request", "ref": "refs/pull/7/merge", "head_ref": "feature", "base_ref": "main"}
+
+
+@FORMS
+@pytest.mark.parametrize("environment", ["dev", "test", "live"])
+@pytest.mark.parametrize("event", ["push", "workflow_dispatch"])
+def test_job_on_main_in_the_environment_of_a_stage_may_assume_the_role(
+    role: dict[str, Any], immutable: bool, environment: str, event: str
+) -> None:
+    assert may_assume(role, token(immutable=immutable, environment=environment, event_name=event))
+
+
+@FORMS
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"ref": "refs/heads/feature"}, id="another branch"),
+        pytest.param({"ref": "refs/heads/main2"}, id="a branch whose name begins with main"),
+        pytest.param({"ref": "refs/tags/main", "ref_type": "tag"}, id="a tag called main"),
+        pytest.param({"environment": "prod"}, id="another environment"),
+        pytest.param({"environment": "LIVE"}, id="an environment in capitals"),
+        pytest.param({"environment": ""}, id="no environment"),
+        pytest.param({"environment": "", **PULL_REQUEST}, id="pull request"),
+        pytest.param(PULL_REQUEST, id="pull request in the environment of a stage"),
+        pytest.param({"aud": "https://github.com/octocat"}, id="the default audience"),
+        pytest.param({"repository": "octocat/other", "repository_id": "2"}, id="another repository"),
+        pytest.param({"repository": "octocat/other"}, id="the repository under another name"),
+        pytest.param({"repository": "octocat/hello.git"}, id="the name with .git"),
+        pytest.param({"repository": "Octocat/Hello"}, id="the name in other case"),
+        pytest.param(
+            {
+                "repository": "mallory/hello",
+                "repository_owner": "mallory",
+                "repository_owner_id": "3",
+                "repository_id": "4",
+            },
+            id="a fork",
+        ),
+        pytest.param({"repository_id": "5"}, id="a new repository under the name of one that was renamed"),
+        pytest.param({"repository_owner_id": "6", "repository_id": "7"}, id="a new owner under an abandoned name"),
+    ],
+)
+def test_any_other_job_may_not_assume_the_role(role: dict[str, Any], immutable: bool, claims: dict[str, str]) -> None:
+    assert not may_assume(role, token(immutable=immutable, **claims))
+
+
+@pytest.mark.parametrize("claim", ["aud", "ref", "repository_id", "sub"])
+def test_token_without_a_claim_may_not_assume_the_role(role: dict[str, Any], claim: str) -> None:
+    claims = token(immutable=True)
+    del claims[claim]
+    assert not may_assume(role, claims)
+
+
+def test_token_of_another_identity_provider_may_not_assume_the_role(role: dict[str, Any]) -> None:
+    assert not may_assume(role, token(immutable=True), f"arn:aws:iam::{ACCOUNT}:oidc-provider/example.com")
+
+
+@pytest.mark.parametrize("operator", ["StringLike", "StringEqualsIgnoreCase", "ForAllValues:StringEquals"])
+def test_evaluator_fails_on_an_operator_that_it_does_not_know(role: dict[str, Any], operator: str) -> None:
+    trust = json.loads(role["trust"])
+    trust["Statement"][0]["Condition"] = {operator: {"token.actions.githubusercontent.com:sub": "*"}}
+    with pytest.raises(AssertionError, match=f"{operator} is unknown"):
+        may_assume({"trust": trust}, token(immutable=True))
