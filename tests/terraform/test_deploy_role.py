@@ -409,3 +409,13 @@ def test_evaluator_fails_on_an_operator_that_it_does_not_know(role: dict[str, An
     trust["Statement"][0]["Condition"] = {operator: {"token.actions.githubusercontent.com:sub": "*"}}
     with pytest.raises(AssertionError, match=f"{operator} is unknown"):
         may_assume({"trust": trust}, token(immutable=True))
+
+
+def test_trust_policy_is_short_enough_for_the_longest_names(role: dict[str, Any]) -> None:
+    trust = json.dumps(json.loads(role["trust"]), separators=(",", ":"))
+    for short, longest in (("octocat", "o" * 39), ("hello", "n" * 100), ("583231", "1" * 10), ("1296269", "2" * 10)):
+        assert short in trust
+        trust = trust.replace(short, longest)
+    # The quota that every account begins with:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    assert len(trust) <= 2048
