@@ -12,6 +12,8 @@ TEST_READY := $(VENV)/.test-ready
 # An endpoint of one's own is an emulator's, unless TARGET says otherwise.
 export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
 export CONFIRM IGNORE_ALARMS STATE_BUCKET WORKSPACE
+# GitHub's own names: a workflow run and a codespace have them.
+export GITHUB_REPOSITORY GITHUB_REPOSITORY_ID GITHUB_REPOSITORY_OWNER_ID
 
 .PHONY: help
 help: ## Print this help
@@ -111,7 +113,7 @@ bench: $(TEST_READY) ## Measure import and calls against a bare handler and Powe
 
 .PHONY: bootstrap
 bootstrap: $(READY) ## Once per AWS account, the state bucket and a deploy role: GITHUB_REPOSITORY=owner/name
-	@$(RUN) scripts/bootstrap.py $(if $(GITHUB_REPOSITORY),--github-repository $(GITHUB_REPOSITORY))
+	@$(RUN) scripts/bootstrap.py
 
 .PHONY: destroy
 destroy: $(READY) ## Delete everything that deploy made

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,89 @@ from command import LOCAL, CommandError, main, run
 SOURCE = target.SOURCE / "bootstrap"
 BUCKET = "aws_s3_bucket.state"
 LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
+# The ids as in a token's subject: https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
+REPOSITORY = re.compile(
+    r"(?P<owner>[A-Za-z0-9_-]+)(@(?P<owner_id>[0-9]+))?/(?P<name>(?![.]{1,2}(@|$))[A-Za-z0-9._-]+)(@(?P<id>[0-9]+))?"
+)
 
 
-def bootstrap(to: target.Target, github_repository: str | None) -> None:
+@dataclass(frozen=True)
+class Repository:
+    """A repository on GitHub, as the variable ``github_repository`` of terraform/bootstrap has it."""
+
+    id: str
+    name: str
+    owner: str
+    owner_id: str
+
+    def __str__(self) -> str:
+        return f"{self.owner}@{self.owner_id}/{self.name}@{self.id}"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user says of the repository; None where the user says nothing."""
+
+    repository: str | None = None
+    owner_id: str | None = None
+    id: str | None = None
+
+    def identified(self, repository: str) -> Repository:
+        """Return a repository with its ids: those in its name, those that are given, or those that GitHub has.
+
+        Raises:
+            CommandError: it is no repository, the ids contradict each other, or GitHub cannot be asked.
+        """
+        match = REPOSITORY.fullmatch(repository)
+        if match is None:
+            raise CommandError(
+                f"{repository} is not a GitHub repository. Use GITHUB_REPOSITORY=owner/name, "
+                "or GITHUB_REPOSITORY=owner@123/name@456 with the ids of owner and repository"
+            )
+        owner_id = _same("GITHUB_REPOSITORY_OWNER_ID", self.owner_id, repository, match["owner_id"])
+        repository_id = _same("GITHUB_REPOSITORY_ID", self.id, repository, match["id"])
+        if owner_id and repository_id:
+            return Repository(id=repository_id, name=match["name"], owner=match["owner"], owner_id=owner_id)
+        asked = _ask_github(match["owner"], match["name"])
+        _same("GITHUB_REPOSITORY_OWNER_ID", owner_id, "GitHub", asked.owner_id)
+        _same("GITHUB_REPOSITORY_ID", repository_id, "GitHub", asked.id)
+        return asked
+
+
+def _same(variable: str, given: str | None, source: str, found: str | None) -> str | None:
+    if given and found and given != found:
+        raise CommandError(f"{variable} is {given}, but {source} has the id {found}. Remove the wrong one")
+    return given or found
+
+
+def _ask_github(owner: str, name: str) -> Repository:
+    """Return what GitHub knows of a repository: https://docs.github.com/en/rest/repos/repos#get-a-repository."""
+    path = f"repos/{owner}/{name}"
+    remedies = (
+        "Install gh (https://cli.github.com), log in with 'gh auth login', and run the command again. "
+        "Or give the ids:\n"
+        f"  make bootstrap GITHUB_REPOSITORY={owner}/{name} GITHUB_REPOSITORY_OWNER_ID=... GITHUB_REPOSITORY_ID=...\n"
+        "They are owner.id and id in the answer of:\n"
+        f"  curl https://api.github.com/{path}"
+    )
+    if shutil.which("gh") is None:
+        raise CommandError(f"The GitHub ids of {owner}/{name} are unknown, and gh is not installed.\n{remedies}")
+    query = ".owner.login, .owner.id, .name, .id"
+    try:
+        answer = run(["gh", "api", "--hostname", "github.com", path, "--jq", query], quiet=True).split()
+    except CommandError as error:
+        raise CommandError(f"The GitHub ids of {owner}/{name} are unknown: {error}\n{remedies}") from error
+    asked = Repository(owner=answer[0], owner_id=answer[1], name=answer[2], id=answer[3])
+    # GitHub answers for the old name of a repository, too. The subject of a token has the new one, in GitHub's case.
+    if f"{asked.owner}/{asked.name}".lower() != f"{owner}/{name}".lower():
+        raise CommandError(
+            f"{owner}/{name} is now {asked.owner}/{asked.name}. If that is the repository you mean, run: "
+            f"make bootstrap GITHUB_REPOSITORY={asked.owner}/{asked.name}"
+        )
+    return asked
+
+
+def bootstrap(to: target.Target, given: Given) -> None:
     """Make or update bucket and role; the state of this lies in the bucket itself.
 
     The bucket comes to be with a state on this machine, which then moves into it. Interrupted before that, the next
@@ -29,19 +111,22 @@ def bootstrap(to: target.Target, github_repository: str | None) -> None:
     is named.
 
     Raises:
-        CommandError: Terraform failed; run again once its reason is mended.
+        CommandError: Terraform failed; run again once its reason is mended. Or the repository's ids are unknown.
     """
+    bucket = stack.bucket_name(to)
+    # Flushed, as Terraform writes to the same terminal.
+    print(f"Account {to.account}, region {to.region}: preparing the state bucket {bucket}", flush=True)
+    repository = given.identified(given.repository) if given.repository else None
     directory = LOCAL / "bootstrap" / f"{to.account}-{to.region}"
     directory.mkdir(parents=True, exist_ok=True)
     for path in SOURCE.iterdir():
         if path.is_file() and (path.suffix == ".tf" or path.name == ".terraform.lock.hcl"):
             shutil.copyfile(path, directory / path.name)
     override, moved = directory / "backend_override.tf", directory / "terraform.tfstate"
-    bucket = stack.bucket_name(to)
     if not _exists(to, bucket) or moved.exists():
         override.write_text(LOCAL_BACKEND)
         _terraform(to, directory, "init", "-reconfigure", "-lockfile=readonly", show=False)
-        _apply(to, directory, github_repository)
+        _apply(to, directory, given, repository)
         override.unlink()
         _init(to, directory, bucket, "-migrate-state", "-force-copy")
         moved.unlink()
@@ -51,7 +136,7 @@ def bootstrap(to: target.Target, github_repository: str | None) -> None:
         _init(to, directory, bucket, "-reconfigure")
         if BUCKET not in _resources(to, directory):
             _terraform(to, directory, "import", BUCKET, bucket, show=False)
-        _apply(to, directory, github_repository)
+        _apply(to, directory, given, repository)
     outputs = _outputs(to, directory)
     print(f"Terraform's state goes to the bucket {outputs['state_bucket']}")
     if role := outputs.get("deploy_role_arn"):
@@ -74,10 +159,20 @@ def _init(to: target.Target, directory: Path, bucket: str, *arguments: str) -> N
     _terraform(to, directory, "init", "-lockfile=readonly", *arguments, *given, show=False)
 
 
-def _apply(to: target.Target, directory: Path, github_repository: str | None) -> None:
-    repository = github_repository or _outputs(to, directory).get("github_repository")
-    given = [f"-var=github_repository={repository}"] if repository else []
-    _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *given, show=True)
+def _apply(to: target.Target, directory: Path, given: Given, repository: Repository | None) -> None:
+    repository = repository or _kept(_outputs(to, directory).get("github_repository"), given)
+    variables = []
+    if repository:
+        print(f"GitHub repository {repository}: preparing its deploy role", flush=True)
+        variables = [f"-var=github_repository={json.dumps(asdict(repository))}"]
+    _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *variables, show=True)
+
+
+def _kept(output: Any, given: Given) -> Repository | None:
+    """Return the repository of the state, with its ids; older states have no ids."""
+    if not output:
+        return None
+    return given.identified(output if isinstance(output, str) else str(Repository(**output)))
 
 
 def _resources(to: target.Target, directory: Path) -> set[str]:
@@ -99,12 +194,34 @@ def _terraform(to: target.Target, directory: Path, *arguments: str, show: bool) 
 
 def command() -> int:
     """Return 0 where everything is there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--github-repository", metavar="OWNER/NAME", help="make a role for its workflows")
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="Each option defaults to the environment variable of its name, such as GITHUB_REPOSITORY.",
+    )
+    parser.add_argument(
+        "--github-repository",
+        metavar="OWNER/NAME",
+        default=os.environ.get("GITHUB_REPOSITORY"),
+        help="create a deploy role for its workflows; OWNER@ID/NAME@ID gives both ids, too "
+        "(default: the repository of the last run)",
+    )
+    parser.add_argument(
+        "--github-repository-owner-id",
+        metavar="ID",
+        default=os.environ.get("GITHUB_REPOSITORY_OWNER_ID"),
+        help="the owner's number at GitHub (default: ask gh)",
+    )
+    parser.add_argument(
+        "--github-repository-id",
+        metavar="ID",
+        default=os.environ.get("GITHUB_REPOSITORY_ID"),
+        help="the repository's number at GitHub (default: ask gh)",
+    )
     options = parser.parse_args()
     if os.environ.get("STATE_BUCKET"):
         raise CommandError("STATE_BUCKET names a bucket of your own, which this would not make: unset it")
-    bootstrap(target.from_environment(), options.github_repository)
+    given = Given(options.github_repository, options.github_repository_owner_id, options.github_repository_id)
+    bootstrap(target.from_environment(), given)
     return 0
 
 

@@ -44,7 +44,7 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """The developer's own, without settings that would lead elsewhere: make exports its own to these tests."""
         settings = (
-            *("AWS_", "TF_", "GIT_", "MAKE", "MFLAGS", "TARGET", "CONFIRM", "STATE_BUCKET", "WORKSPACE"),
+            *("AWS_", "TF_", "GIT_", "GITHUB_", "MAKE", "MFLAGS", "TARGET", "CONFIRM", "STATE_BUCKET", "WORKSPACE"),
             *("ARGS", "BAKE", "IGNORE_ALARMS", "STAGE", "STEPS", "VERSION"),
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}

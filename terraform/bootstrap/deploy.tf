@@ -18,9 +18,23 @@ locals {
     states = "${local.role_arn}-release"
     events = "${local.role_arn}-release-roll-back"
   }
-  apis_arn  = "${local.arn}:apigateway:${var.region}::/apis"
-  logs_arn  = "${local.arn}:logs:${var.region}:${local.account}:log-group:"
-  state_arn = "${aws_s3_bucket.state.arn}/path-to-live.tfstate"
+  api_service = "ops.apigateway.amazonaws.com"
+  apis_arn    = "${local.arn}:apigateway:${var.region}::/apis"
+  # Built from the bucket's name, so that a plan shows the whole policy.
+  bucket_arn = "${local.arn}:s3:::${aws_s3_bucket.state.bucket}"
+  state_arn  = "${local.bucket_arn}/path-to-live.tfstate"
+
+  # Both forms of each ARN: the tag actions are authorized against the first, the others against the second, which
+  # the service authorization reference does not say. A resource without ":*" is why CreateLogGroup is denied in
+  # https://github.com/elastic/apm-aws-lambda/issues/526.
+  # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
+  log_group_arns = {
+    for owner, name in {
+      function = "/aws/lambda/${var.name}"
+      release  = "/aws/vendedlogs/states/${local.machine}"
+      stages   = "/aws/apigateway/${var.name}/*"
+    } : owner => [for suffix in ["", ":*"] : "${local.arn}:logs:${var.region}:${local.account}:log-group:${name}${suffix}"]
+  }
 }
 
 resource "aws_iam_openid_connect_provider" "github" {
@@ -30,12 +44,13 @@ resource "aws_iam_openid_connect_provider" "github" {
   client_id_list = ["sts.amazonaws.com"]
 }
 
-# https://docs.github.com/en/actions/security-for-github-actions/security-hardening-your-deployments/configuring-openid-connect-in-amazon-web-services
+# Claims: https://docs.github.com/en/actions/reference/security/oidc
+# Condition keys: https://aws.amazon.com/about-aws/whats-new/2026/01/aws-sts-supports-validation-identity-provider-claims/
 data "aws_iam_policy_document" "deploy_trust" {
   count = local.deploys
 
   statement {
-    sid     = "JobsInTheEnvironmentsOfTheStages"
+    sid     = "GitHubActions"
     actions = ["sts:AssumeRoleWithWebIdentity"]
 
     principals {
@@ -49,10 +64,33 @@ data "aws_iam_policy_document" "deploy_trust" {
       values   = ["sts.amazonaws.com"]
     }
 
+    # Repositories created, renamed or transferred since 15 July 2026 have the form with the ids.
+    # https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
     condition {
       test     = "StringEquals"
       variable = "${local.github}:sub"
-      values   = [for stage in sort(var.stages) : "repo:${var.github_repository}:environment:${stage}"]
+      values = flatten([
+        for stage in sort(var.stages) : [
+          for subject in [
+            "${var.github_repository.owner}/${var.github_repository.name}",
+            "${var.github_repository.owner}@${var.github_repository.owner_id}/${var.github_repository.name}@${var.github_repository.id}",
+          ] : "repo:${subject}:environment:${stage}"
+        ]
+      ])
+    }
+
+    # The form without ids would also be that of a repository that takes over an abandoned name.
+    condition {
+      test     = "StringEquals"
+      variable = "${local.github}:repository_id"
+      values   = [var.github_repository.id]
+    }
+
+    # The subject names the environment, not the branch.
+    condition {
+      test     = "StringEquals"
+      variable = "${local.github}:ref"
+      values   = ["refs/heads/main"]
     }
   }
 }
@@ -61,7 +99,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "FindTheState"
     actions   = ["s3:ListBucket"]
-    resources = [aws_s3_bucket.state.arn]
+    resources = [local.bucket_arn]
   }
 
   statement {
@@ -77,7 +115,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "PublishVersionsAndPointAliasesAtThem"
+    sid = "ManageFunction"
     actions = [
       "lambda:AddPermission",
       "lambda:CreateAlias",
@@ -88,7 +126,8 @@ data "aws_iam_policy_document" "deploy" {
       "lambda:GetFunctionCodeSigningConfig",
       "lambda:GetFunctionConfiguration",
       "lambda:GetPolicy",
-      "lambda:ListAliases",
+      # GetFunction returns the tags only to callers who may list them; Terraform would set them again at every deploy.
+      # https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
       "lambda:ListTags",
       "lambda:ListVersionsByFunction",
       "lambda:PublishVersion",
@@ -102,11 +141,33 @@ data "aws_iam_policy_document" "deploy" {
     resources = [local.function_arn, "${local.function_arn}:*"]
   }
 
-  # The id of the API is AWS's choice.
+  # API Gateway chooses the id of the API. CreateStage with tags requires TagResource on /apis/ID/stages, which the
+  # service authorization reference does not list: https://github.com/hashicorp/terraform-provider-aws/issues/20634
   statement {
-    sid       = "ReadAndChangeTheApi"
-    actions   = ["apigateway:GET", "apigateway:PATCH", "apigateway:POST", "apigateway:PUT"]
+    sid = "ManageApi"
+    actions = [
+      "apigateway:GET",
+      "apigateway:PATCH",
+      "apigateway:POST",
+      "apigateway:PUT",
+      "apigateway:TagResource",
+      "apigateway:UntagResource",
+    ]
     resources = [local.apis_arn, "${local.apis_arn}/*", "${local.arn}:apigateway:${var.region}::/tags/*"]
+  }
+
+  # The first API of an account makes API Gateway create its service-linked role on behalf of the caller.
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html
+  statement {
+    sid       = "CreateApiServiceRole"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/${local.api_service}/AWSServiceRoleForAPIGateway"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:AWSServiceName"
+      values   = [local.api_service]
+    }
   }
 
   statement {
@@ -170,8 +231,8 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid       = "FollowAndAbortReleases"
-    actions   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
+    sid       = "ManageExecutions"
+    actions   = ["states:DescribeExecution", "states:StopExecution"]
     resources = ["${local.arn}:states:${var.region}:${local.account}:execution:${local.machine}:*"]
   }
 
@@ -191,16 +252,23 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "KeepTheAlarms"
+    sid = "ManageAlarms"
     actions = [
       "cloudwatch:DeleteAlarms",
       "cloudwatch:ListTagsForResource",
-      "cloudwatch:PutCompositeAlarm",
       "cloudwatch:PutMetricAlarm",
       "cloudwatch:TagResource",
       "cloudwatch:UntagResource",
     ]
     resources = ["${local.arn}:cloudwatch:${var.region}:${local.account}:alarm:${var.name}-*"]
+  }
+
+  # CloudWatch denies this action under any narrower resource.
+  # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
+  statement {
+    sid       = "ManageCompositeAlarms"
+    actions   = ["cloudwatch:PutCompositeAlarm"]
+    resources = ["*"]
   }
 
   statement {
@@ -267,25 +335,24 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "KeepTheLogGroups"
+    sid = "ManageLogGroups"
     actions = [
       "logs:CreateLogGroup",
-      "logs:DeleteRetentionPolicy",
       "logs:ListTagsForResource",
       "logs:PutRetentionPolicy",
       "logs:TagResource",
       "logs:UntagResource",
     ]
-    resources = [for group in ["/aws/lambda/${var.name}", "/aws/apigateway/${var.name}/*", "/aws/vendedlogs/states/${local.machine}"] : "${local.logs_arn}${group}"]
+    resources = flatten(values(local.log_group_arns))
   }
 
   statement {
-    sid       = "DeleteTheLogOfAStageThatIsGone"
+    sid       = "DeleteStageLogGroups"
     actions   = ["logs:DeleteLogGroup"]
-    resources = ["${local.logs_arn}/aws/apigateway/${var.name}/*"]
+    resources = local.log_group_arns.stages
   }
 
-  # These know no resources.
+  # None of these supports resources, except those of SNS: a subscription's ARN ends in an id that SNS chooses.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
   statement {
     sid = "FindWhatCannotBeNamedAndDeliverLogs"
@@ -313,7 +380,7 @@ resource "aws_iam_role" "deploy" {
   count = local.deploys
 
   name               = "${var.name}-deploy"
-  description        = "What GitHub Actions of ${var.github_repository} deploys ${var.name} with"
+  description        = "What GitHub Actions of ${var.github_repository.owner}/${var.github_repository.name} deploys ${var.name} with"
   assume_role_policy = data.aws_iam_policy_document.deploy_trust[0].json
 }
 

@@ -4,7 +4,7 @@ output "deploy_role_arn" {
 }
 
 output "github_repository" {
-  description = "The repository that the deploy role trusts; null without one."
+  description = "The repository that the deploy role trusts, with its numbers; null without one."
   value       = var.github_repository
 }
 

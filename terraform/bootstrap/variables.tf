@@ -5,13 +5,38 @@ variable "github_oidc_provider_arn" {
 }
 
 variable "github_repository" {
-  type        = string
-  description = "The repository that deploys from GitHub Actions, as owner/name. Null makes no deploy role."
+  type = object({
+    id       = string
+    name     = string
+    owner    = string
+    owner_id = string
+  })
+  description = "The repository that deploys from GitHub Actions, and the numbers that GitHub gave it and its owner. Null creates no deploy role."
   default     = null
 
   validation {
-    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}$", var.github_repository))
-    error_message = "github_repository must be owner/name, as in octocat/hello-world."
+    condition     = var.github_repository == null || can(regex("^[0-9]+$", var.github_repository.id))
+    error_message = "github_repository.id must be the number of the repository, as in 1296269."
+  }
+
+  validation {
+    condition = var.github_repository == null || (
+      can(regex("^[A-Za-z0-9._-]{1,100}$", var.github_repository.name)) &&
+      !can(regex("^[.]{1,2}$|[.]git$", var.github_repository.name))
+    )
+    error_message = "github_repository.name must be 1 to 100 letters, digits, dots, hyphens and underscores, other than . and .. and without .git at the end."
+  }
+
+  # The underscore is that of Enterprise Managed Users.
+  # https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication
+  validation {
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9][A-Za-z0-9_-]{0,38}$", var.github_repository.owner))
+    error_message = "github_repository.owner must be 1 to 39 letters, digits, hyphens and underscores, starting with a letter or digit."
+  }
+
+  validation {
+    condition     = var.github_repository == null || can(regex("^[0-9]+$", var.github_repository.owner_id))
+    error_message = "github_repository.owner_id must be the number of the owner, as in 583231."
   }
 }
 

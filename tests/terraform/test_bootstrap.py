@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bootstrap import Given, Repository
+from command import CommandError
 from tests.checkout import Checkout
 from tests.conftest import REGION
 from tests.terraform.support import SOURCE, Configuration, copy
@@ -19,6 +23,7 @@ Client = Callable[[str], Any]
 ACCOUNT = "000000000000"
 Done = subprocess.CompletedProcess[str]
 Command = Callable[..., Done]
+REPOSITORY = {"id": "1296269", "name": "hello", "owner": "octocat", "owner_id": "583231"}
 BUCKET = f"path-to-live-state-{ACCOUNT}-{REGION}"
 
 
@@ -34,7 +39,7 @@ def alone(bootstrap: Configuration) -> Any:
 
 @pytest.fixture(scope="module")
 def with_repository(bootstrap: Configuration) -> Any:
-    return bootstrap.variables(github_repository="octocat/hello", stages=["dev", "live"]).plan()
+    return bootstrap.variables(github_repository=REPOSITORY, stages=["dev", "live"]).plan()
 
 
 def managed(plan: Any) -> set[str]:
@@ -76,7 +81,7 @@ def test_bootstrap_bucket_cannot_be_destroyed() -> None:
     assert "prevent_destroy = true" in (SOURCE / "bootstrap" / "main.tf").read_text()
 
 
-def test_bootstrap_role_trusts_the_environments_of_the_repository_alone(with_repository: Any) -> None:
+def test_bootstrap_with_repository_makes_identity_provider_and_role(with_repository: Any) -> None:
     (trust,) = (
         resource["expressions"]["assume_role_policy"]["references"]
         for resource in with_repository.configuration["root_module"]["resources"]
@@ -88,27 +93,8 @@ def test_bootstrap_role_trusts_the_environments_of_the_repository_alone(with_rep
 
 def test_bootstrap_takes_the_accounts_identity_provider(bootstrap: Configuration) -> None:
     arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
-    plan = bootstrap.variables(github_repository="octocat/hello", github_oidc_provider_arn=arn).plan()
+    plan = bootstrap.variables(github_repository=REPOSITORY, github_oidc_provider_arn=arn).plan()
     assert "aws_iam_openid_connect_provider.github[0]" not in managed(plan)
-    trust = statements(plan.resources["aws_iam_role.deploy[0]"]["values"]["assume_role_policy"])
-    assert trust == {
-        "JobsInTheEnvironmentsOfTheStages": {
-            "Sid": "JobsInTheEnvironmentsOfTheStages",
-            "Effect": "Allow",
-            "Action": "sts:AssumeRoleWithWebIdentity",
-            "Principal": {"Federated": arn},
-            "Condition": {
-                "StringEquals": {
-                    "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-                    "token.actions.githubusercontent.com:sub": [
-                        "repo:octocat/hello:environment:dev",
-                        "repo:octocat/hello:environment:live",
-                        "repo:octocat/hello:environment:test",
-                    ],
-                }
-            },
-        }
-    }
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +116,33 @@ class TestCommand:
     @pytest.fixture(scope="class")
     @staticmethod
     def first(command: Command) -> Done:
-        return command("GITHUB_REPOSITORY=octocat/hello")
+        # Buffered, as for a user: what the command says could come after what Terraform says.
+        return command("GITHUB_REPOSITORY=octocat@583231/hello@1296269", PYTHONUNBUFFERED="")
+
+    def test_says_first_what_it_acts_on(self, first: Done) -> None:
+        lines = first.stdout.splitlines()
+        assert lines[0] == f"Account {ACCOUNT}, region {REGION}: preparing the state bucket {BUCKET}"
+        assert lines[1] == "GitHub repository octocat@583231/hello@1296269: preparing its deploy role"
 
     def test_makes_bucket_and_role(self, first: Done, client: Client) -> None:
         assert first.returncode == 0, first.stderr
         assert f"Terraform's state goes to the bucket {BUCKET}" in first.stdout
         role = client("iam").get_role(RoleName="path-to-live-deploy")["Role"]
         assert f"GitHub Actions deploys with {role['Arn']}" in first.stdout
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        claims = {key.split(":")[1]: value for key, value in trust["Condition"]["StringEquals"].items()}
+        assert claims == {
+            "aud": "sts.amazonaws.com",
+            "ref": "refs/heads/main",
+            "repository_id": "1296269",
+            "sub": [
+                f"repo:{repository}:environment:{stage}"
+                for stage in ("dev", "live", "test")
+                for repository in ("octocat/hello", "octocat@583231/hello@1296269")
+            ],
+        }
+        policy = client("iam").get_role_policy(RoleName="path-to-live-deploy", PolicyName="deploy")["PolicyDocument"]
+        assert policy["Statement"]
 
     def test_keeps_its_state_in_the_bucket(self, first: Done, client: Client, checkout: Checkout) -> None:
         items = client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
@@ -156,44 +162,29 @@ class TestCommand:
             }
         }
 
-    def test_role_reaches_the_service_alone(self, first: Done, client: Client) -> None:
-        answer = client("iam").get_role_policy(RoleName="path-to-live-deploy", PolicyName="deploy")
-        document = statements(json.dumps(answer["PolicyDocument"]))
-        everything = [sid for sid, statement in document.items() if statement["Resource"] == "*"]
-        assert sorted(everything) == ["FindWhatCannotBeNamedAndDeliverLogs", "MakeTheTopicsKey"]
-        assert document["MakeTheTopicsKey"]["Condition"] == {
-            "StringEquals": {"aws:RequestTag/Service": "path-to-live"},
-        }
-        for service, role in (("lambda", ""), ("states", "-release"), ("events", "-release-roll-back")):
-            sid = f"GiveItsRoleTo{service.title()}"
-            assert document[sid] == {
-                "Sid": sid,
-                "Effect": "Allow",
-                "Action": "iam:PassRole",
-                "Resource": f"arn:aws:iam::{ACCOUNT}:role/path-to-live{role}",
-                "Condition": {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}},
-            }
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-        assert len(json.dumps(answer["PolicyDocument"], separators=(",", ":"))) <= 10_240
-        function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:path-to-live"
-        assert set(document["PublishVersionsAndPointAliasesAtThem"]["Resource"]) == {function, f"{function}:*"}
-        actions = json.dumps([statement["Action"] for statement in document.values()])
-        assert "*" not in actions
-        for refused in (
-            "iam:AttachRolePolicy",
-            "iam:DeleteRole",
-            "kms:Decrypt",
-            "lambda:DeleteFunction",
-            "lambda:InvokeFunction",
-            "states:DeleteStateMachine",
-        ):
-            assert f'"{refused}"' not in actions
-
     def test_again_changes_nothing_and_keeps_the_repository(self, first: Done, command: Command) -> None:
         again = command()
         assert again.returncode == 0, again.stderr
         assert "No changes." in again.stdout
-        assert "path-to-live-deploy" in again.stdout
+        assert "GitHub repository octocat@583231/hello@1296269: preparing its deploy role" in again.stdout
+
+    def test_asks_for_the_ids_that_an_older_state_has_not(
+        self, first: Done, command: Command, client: Client, tmp_path: Path
+    ) -> None:
+        s3 = client("s3")
+        state = json.loads(s3.get_object(Bucket=BUCKET, Key="bootstrap.tfstate")["Body"].read())
+        state["outputs"]["github_repository"] = {"value": "octocat/hello", "type": "string"}
+        s3.put_object(Bucket=BUCKET, Key="bootstrap.tfstate", Body=json.dumps(state).encode())
+        write_gh(tmp_path, "echo 'run: gh auth login' >&2; exit 4")
+        refused = command(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        assert refused.returncode != 0
+        assert "The GitHub ids of octocat/hello are unknown" in refused.stderr
+        write_gh(tmp_path, "printf '%s\\n' octocat 583231 hello 1296269")
+        asked = command(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        assert asked.returncode == 0, asked.stderr
+        assert "0 added, 0 changed, 0 destroyed" in asked.stdout
+        state = json.loads(s3.get_object(Bucket=BUCKET, Key="bootstrap.tfstate")["Body"].read())
+        assert state["outputs"]["github_repository"]["value"] == REPOSITORY
 
     def test_takes_over_a_bucket_that_is_there(
         self, first: Done, client: Client, command: Command, checkout: Checkout
@@ -218,4 +209,123 @@ def test_bootstrap_refuses_a_bucket_of_ones_own(command: Command) -> None:
 def test_bootstrap_refuses_what_is_no_repository(command: Command) -> None:
     refused = command("GITHUB_REPOSITORY=octocat")
     assert refused.returncode != 0
-    assert "github_repository must be owner/name" in " ".join(refused.stderr.split())
+    assert "octocat is not a GitHub repository. Use GITHUB_REPOSITORY=owner/name" in refused.stderr
+
+
+def test_bootstrap_gives_no_value_to_a_shell(command: Command, checkout: Checkout) -> None:
+    refused = command(GITHUB_REPOSITORY="octocat/hello;>owned")
+    assert "octocat/hello;>owned is not a GitHub repository" in refused.stderr
+    assert not (checkout.path / "owned").exists()
+
+
+def write_gh(directory: Path, script: str) -> None:
+    """Write a program that stands for GitHub's CLI and notes how it is called."""
+    path = directory / "gh"
+    path.write_text(f'#!/bin/sh\necho "$@" >> "{directory}/calls"\n{script}\n')
+    path.chmod(0o755)
+
+
+class TestGitHubRepository:
+    """Where the ids of owner and repository come from."""
+
+    @pytest.fixture(autouse=True)
+    @staticmethod
+    def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Have no programs but those that a test writes."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("given", "name"),
+        [
+            (Given(), "octocat@583231/hello@1296269"),
+            (Given(owner_id="583231", id="1296269"), "octocat/hello"),
+            (Given(owner_id="583231"), "octocat/hello@1296269"),
+            (Given(id="1296269"), "octocat@583231/hello"),
+            (Given(owner_id="583231", id="1296269"), "octocat@583231/hello@1296269"),
+        ],
+    )
+    def test_takes_the_ids_that_are_given(self, path: Path, given: Given, name: str) -> None:
+        write_gh(path, "exit 1")
+        assert given.identified(name) == Repository(**REPOSITORY)
+        assert not (path / "calls").exists()
+
+    @pytest.mark.parametrize(
+        "given", [Given(), Given(owner_id="583231"), Given(id="1296269"), Given(owner_id="", id="")]
+    )
+    @pytest.mark.parametrize("name", ["octocat/hello", "Octocat/HELLO"])
+    def test_asks_gh_for_the_others(self, path: Path, given: Given, name: str) -> None:
+        write_gh(path, "printf '%s\\n' octocat 583231 hello 1296269")
+        assert given.identified(name) == Repository(**REPOSITORY)
+        called = f"api --hostname github.com repos/{name} --jq .owner.login, .owner.id, .name, .id\n"
+        assert (path / "calls").read_text() == called
+
+    @pytest.mark.parametrize(
+        ("gh", "reason"),
+        [
+            (None, "and gh is not installed."),
+            (
+                "echo 'To get started with GitHub CLI, please run:  gh auth login' >&2; exit 4",
+                "please run:  gh auth login",
+            ),
+            ("echo 'gh: Not Found (HTTP 404)' >&2; exit 1", "gh: Not Found (HTTP 404)"),
+        ],
+    )
+    def test_says_both_remedies_where_gh_cannot_be_asked(self, path: Path, gh: str | None, reason: str) -> None:
+        if gh:
+            write_gh(path, gh)
+        with pytest.raises(CommandError) as error:
+            Given().identified("octocat/hello")
+        said = str(error.value)
+        assert said.startswith("The GitHub ids of octocat/hello are unknown")
+        assert reason in said
+        assert "Install gh (https://cli.github.com), log in with 'gh auth login'" in said
+        assert "GITHUB_REPOSITORY=octocat/hello GITHUB_REPOSITORY_OWNER_ID=... GITHUB_REPOSITORY_ID=..." in said
+        assert "curl https://api.github.com/repos/octocat/hello" in said
+
+    def test_refuses_the_old_name_of_a_repository(self, path: Path) -> None:
+        write_gh(path, "printf '%s\\n' hubot 2 goodbye 1296269")
+        with pytest.raises(CommandError, match="octocat/hello is now hubot/goodbye") as error:
+            Given().identified("octocat/hello")
+        assert "make bootstrap GITHUB_REPOSITORY=hubot/goodbye" in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("given", "name", "message"),
+        [
+            (
+                Given(owner_id="1"),
+                "octocat@2/hello@3",
+                "GITHUB_REPOSITORY_OWNER_ID is 1, but octocat@2/hello@3 has the id 2",
+            ),
+            (Given(id="1"), "octocat@2/hello@3", "GITHUB_REPOSITORY_ID is 1, but octocat@2/hello@3 has the id 3"),
+            (Given(owner_id="1"), "octocat/hello", "GITHUB_REPOSITORY_OWNER_ID is 1, but GitHub has the id 583231"),
+            (Given(id="1"), "octocat/hello", "GITHUB_REPOSITORY_ID is 1, but GitHub has the id 1296269"),
+        ],
+    )
+    def test_refuses_ids_that_contradict(self, path: Path, given: Given, name: str, message: str) -> None:
+        write_gh(path, "printf '%s\\n' octocat 583231 hello 1296269")
+        with pytest.raises(CommandError, match=message):
+            given.identified(name)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "octocat",
+            "octocat/",
+            "/hello",
+            "octocat/hello/world",
+            "octocat/..",
+            "octocat/.",
+            "octocat/..@1",
+            "octocat@x/hello@1",
+            "octocat@/hello@",
+            "octocat/*",
+            "octocat/hello?x",
+            "octocat/hello\n",
+        ],
+    )
+    def test_refuses_what_is_no_repository_before_it_asks(self, path: Path, name: str) -> None:
+        write_gh(path, "exit 1")
+        with pytest.raises(CommandError, match="is not a GitHub repository"):
+            Given().identified(name)
+        assert not (path / "calls").exists()

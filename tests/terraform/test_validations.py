@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.terraform.support import PINNED, SOURCE, Configuration, copy, write_config
+from tests.terraform.support import PINNED, SOURCE, Configuration, write_config
 
 RATES = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be from 0 to less than 100"
 LEAST = "alarms.duration_p99_milliseconds, alarms.min_calls and alarms.throttles must be at least 1."
@@ -186,15 +187,61 @@ def test_alias_refuses_a_version_that_is_not_yet(module: Callable[[str], Configu
 
 
 @pytest.fixture(scope="module")
-def bootstrap(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Configuration:
-    return Configuration(copy(tmp_path_factory.mktemp("bootstrap") / "bootstrap", SOURCE / "bootstrap"))
+def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
+    """Give the variables of terraform/bootstrap alone: without a provider, a plan takes a moment."""
+    directory = tmp_path_factory.mktemp("bootstrap") / "bootstrap"
+    directory.mkdir()
+    shutil.copy(SOURCE / "bootstrap" / "variables.tf", directory)
+    (directory / "terraform.tf").touch()
+    return Configuration(directory)
+
+
+REPOSITORY: dict[str, Any] = {"id": "1296269", "name": "hello", "owner": "octocat", "owner_id": "583231"}
+OWNER = "github_repository.owner must be 1 to 39 letters, digits, hyphens and underscores, starting with a letter or"
+BAD_OWNERS = [
+    "",
+    "*",
+    "octo*",
+    "octo/cat",
+    "octo cat",
+    "-octocat",
+    "_octocat",
+    "octo.cat",
+    "o" * 40,
+    "octo\ncat",
+    "${x}",
+    None,
+]
+NAME = "github_repository.name must be 1 to 100 letters, digits, dots, hyphens and underscores, other than . and .. and"
+BAD_NAMES = [
+    "",
+    "*",
+    "hel?o",
+    "hello/world",
+    ".",
+    "..",
+    ".git",
+    "hello.git",
+    "h" * 101,
+    "hello\n",
+    "hello:environment",
+    None,
+]
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"github_repository": "octocat"}, "github_repository must be owner/name, as in octocat/hello-world."),
-        ({"github_repository": "octocat/*"}, "github_repository must be owner/name, as in octocat/hello-world."),
+        *(({"github_repository": REPOSITORY | {"owner": owner}}, OWNER) for owner in BAD_OWNERS),
+        *(({"github_repository": REPOSITORY | {"name": name}}, NAME) for name in BAD_NAMES),
+        *(
+            (
+                {"github_repository": REPOSITORY | {attribute: number}},
+                f"github_repository.{attribute} must be the number",
+            )
+            for attribute in ("id", "owner_id")
+            for number in ("", "*", "12?", "12a", "-1", "1\n2", None)
+        ),
         ({"stages": ["live", "*"]}, "stages must be names of letters, digits, hyphens and underscores: a wildcard"),
         ({"state_retention_days": 0}, "state_retention_days must be at least 1."),
     ],
@@ -203,3 +250,19 @@ def test_bootstrap_refuses_a_variable(bootstrap: Configuration, variables: dict[
     refusal = bootstrap.variables(**variables).refusal()
     assert message in refusal
     assert refusal.count("Error:") == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Of Enterprise Managed Users: a name, an underscore, the enterprise's short code.
+        {"owner": "octocat_acme"},
+        {"owner": "o" * 39, "name": "n" * 100},
+        {"owner": "0", "name": "_.-"},
+        {"name": "..."},
+        {"name": ".github"},
+        {"name": "hello.git-mirror"},
+    ],
+)
+def test_bootstrap_takes_a_repository(bootstrap: Configuration, changes: dict[str, str]) -> None:
+    assert not bootstrap.variables(github_repository=REPOSITORY | changes).plan().errored

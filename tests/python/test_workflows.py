@@ -1,0 +1,158 @@
+"""What the workflows run, and that it is kept up to date."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.y*ml"))
+DEPENDABOT = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())
+USES = re.compile(
+    r"^\s*(?:- )?uses: (?P<action>[\w.-]+/[\w./-]+)@(?P<ref>\S+) # v(?P<version>[0-9]+[.][0-9]+[.][0-9]+)$"
+)
+
+# The first major version whose action.yml says "using: node24". GitHub removes Node 20 from its runners.
+# https://github.blog/changelog/2025-09-19-deprecation-of-node-20-on-github-actions-runners/
+FIRST_ON_NODE_24 = {
+    # https://github.com/actions/checkout/blob/v5.0.0/action.yml
+    "actions/checkout": 5,
+    # https://github.com/actions/setup-python/blob/v6.0.0/action.yml
+    "actions/setup-python": 6,
+    # https://github.com/aws-actions/configure-aws-credentials/blob/v6.0.0/action.yml
+    "aws-actions/configure-aws-credentials": 6,
+    # https://github.com/hashicorp/setup-terraform/blob/v4.0.0/action.yml
+    "hashicorp/setup-terraform": 4,
+}
+
+# Manifests and lock files of each ecosystem, where Dependabot looks for them.
+# https://docs.github.com/en/code-security/reference/supply-chain-security/dependabot-options-reference#directories-or-directory--
+MANIFESTS = {
+    "github-actions": [".github/workflows/*.yml", ".github/workflows/*.yaml", "action.yml", "action.yaml"],
+    "pip": ["*requirements*.txt", "*requirements*.in", "Pipfile", "poetry.lock", "uv.lock"],
+    "terraform": ["terraform.tf", "versions.tf", ".terraform.lock.hcl"],
+}
+COOLDOWN_DAYS = 5
+# Everywhere else, only default-days is allowed, and anything more makes GitHub refuse the file.
+SEMANTIC_COOLDOWN = {"pip"}
+
+
+def used(node: Any) -> Iterator[str]:
+    """Yield the actions and reusable workflows of a workflow, as GitHub reads them."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "uses":
+                yield value
+            else:
+                yield from used(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from used(item)
+
+
+def pinned(workflow: Path) -> list[re.Match[str]]:
+    return [match for line in workflow.read_text().splitlines() if (match := USES.match(line))]
+
+
+def manifests(ecosystem: str) -> set[str]:
+    """Return the directories that hold a manifest of an ecosystem, as dependabot.yml names them."""
+    listed = subprocess.check_output(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
+    )
+    paths = [PurePosixPath(name) for name in filter(None, listed.split("\0"))]
+    found = [path for path in paths if any(path.match(pattern) for pattern in MANIFESTS[ecosystem])]
+    # For workflows, the value is the root of the repository.
+    parents = {"" if str(path.parent) in {".", ".github/workflows"} else str(path.parent) for path in found}
+    return {f"/{parent}" for parent in parents}
+
+
+def directories(update: dict[str, Any]) -> list[str]:
+    given: list[str] = update["directories"] if "directories" in update else [update["directory"]]
+    return given
+
+
+def covers(pattern: str, directory: str) -> bool:
+    """Match as Dependabot does, where a star stands for one part of a path."""
+    parts, wanted = directory.strip("/").split("/"), pattern.strip("/").split("/")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+
+
+def updates(ecosystem: str) -> list[dict[str, Any]]:
+    return [update for update in DEPENDABOT["updates"] if update["package-ecosystem"] == ecosystem]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_pins_every_action_by_commit_and_names_its_version(workflow: Path) -> None:
+    actions = list(used(yaml.safe_load(workflow.read_text())))
+    assert actions
+    assert [f"{match['action']}@{match['ref']}" for match in pinned(workflow)] == actions
+    for match in pinned(workflow):
+        assert re.fullmatch(r"[0-9a-f]{40}", match["ref"]), match["action"]
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_runs_every_action_on_node_24(workflow: Path) -> None:
+    for match in pinned(workflow):
+        assert match["action"] in FIRST_ON_NODE_24, "read its action.yml, and add it to the table"
+        assert int(match["version"].split(".")[0]) >= FIRST_ON_NODE_24[match["action"]], match["action"]
+
+
+def test_workflows_have_one_version_of_an_action() -> None:
+    pins = {(match["action"], match["ref"], match["version"]) for path in WORKFLOWS for match in pinned(path)}
+    assert len(pins) == len({action for action, _, _ in pins})
+
+
+def test_dependabot_covers_the_three_ecosystems() -> None:
+    assert DEPENDABOT["version"] == 2
+    assert sorted(update["package-ecosystem"] for update in DEPENDABOT["updates"]) == sorted(MANIFESTS)
+
+
+@pytest.mark.parametrize("ecosystem", MANIFESTS)
+def test_dependabot_covers_every_directory(ecosystem: str) -> None:
+    given = [pattern for update in updates(ecosystem) for pattern in directories(update)]
+    found = manifests(ecosystem)
+    assert found
+    for directory in found:
+        assert any(covers(pattern, directory) for pattern in given), directory
+    for pattern in given:
+        assert any(covers(pattern, directory) for directory in found), f"{pattern} stands for no directory"
+
+
+@pytest.mark.parametrize("ecosystem", MANIFESTS)
+def test_dependabot_waits_before_it_proposes_a_version(ecosystem: str) -> None:
+    for update in updates(ecosystem):
+        cooldown = update["cooldown"]
+        # Between 1 and 90 days:
+        # https://docs.github.com/en/code-security/tutorials/secure-your-dependencies/optimizing-pr-creation-version-updates
+        assert all(COOLDOWN_DAYS <= days <= 90 for days in cooldown.values())
+        assert "default-days" in cooldown
+        if ecosystem not in SEMANTIC_COOLDOWN:
+            assert set(cooldown) == {"default-days"}
+
+
+@pytest.mark.parametrize("ecosystem", MANIFESTS)
+def test_dependabot_makes_few_pull_requests(ecosystem: str) -> None:
+    for update in updates(ecosystem):
+        assert update["schedule"]["interval"] == "weekly"
+        (group,) = update["groups"].values()
+        # Without patterns, a group takes every dependency.
+        assert group.get("patterns", ["*"]) == ["*"]
+        assert not {"exclude-patterns", "update-types", "dependency-type"} & set(group)
+        if len(directories(update)) > 1:
+            assert group["group-by"] == "dependency-name"
+
+
+def test_yaml_is_well_written() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "yamllint", "--strict", "."], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")

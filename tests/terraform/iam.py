@@ -1,0 +1,95 @@
+"""What an IAM policy allows, for the few elements that the project's policies use.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Context = Mapping[str, str]
+ELEMENTS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+
+
+def _string_equals(given: str | None, values: list[str]) -> bool:
+    """Compare with regard to case; several values are alternatives, and a missing key equals none of them.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    """
+    # A policy variable would be replaced first.
+    assert not any("${" in value for value in values), values
+    return given in values
+
+
+OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {"StringEquals": _string_equals}
+
+
+def statements(document: str | dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the statements of a policy, each of them one that this module understands."""
+    policy = json.loads(document) if isinstance(document, str) else document
+    found: list[dict[str, Any]] = policy["Statement"]
+    for statement in found:
+        assert set(statement) <= ELEMENTS, f"unknown elements: {set(statement) - ELEMENTS}"
+        assert statement["Effect"] in {"Allow", "Deny"}
+        for operator in statement.get("Condition", {}):
+            assert operator in OPERATORS, f"{operator} is unknown here: implement what AWS documents"
+    return found
+
+
+def allows(
+    document: str | dict[str, Any],
+    action: str,
+    *,
+    resource: str | None = None,
+    principal: str | None = None,
+    context: Context | None = None,
+) -> bool:
+    """Return whether a policy allows a request: some statement does, and none denies it."""
+    effects = {
+        statement["Effect"]
+        for statement in statements(document)
+        if _applies(statement, action, resource, principal, context or {})
+    }
+    return effects == {"Allow"}
+
+
+def actions(document: str | dict[str, Any]) -> set[str]:
+    """Return the actions that a policy names."""
+    return {action for statement in statements(document) for action in as_list(statement["Action"])}
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """Return what an element holds: one string stands for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def _applies(
+    statement: dict[str, Any], action: str, resource: str | None, principal: str | None, context: Context
+) -> bool:
+    assert ("Resource" in statement) == (resource is not None), "trust policies have no resource, others have one"
+    assert ("Principal" in statement) == (principal is not None), "trust policies alone have a principal"
+    if action not in as_list(statement["Action"]):
+        return False
+    if resource is not None and not any(_matches(pattern, resource) for pattern in as_list(statement["Resource"])):
+        return False
+    if principal is not None:
+        assert set(statement["Principal"]) == {"Federated"}, statement["Principal"]
+        if principal not in as_list(statement["Principal"]["Federated"]):
+            return False
+    return all(
+        OPERATORS[operator](context.get(key), as_list(values))
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, values in keys.items()
+    )
+
+
+def _matches(pattern: str, resource: str) -> bool:
+    """Match a resource: ``*`` and ``?`` stand for any characters, colons and slashes among them.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
+    """
+    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch(expression, resource, re.DOTALL) is not None
