@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,13 +87,31 @@ CONFIGURATIONS: list[tuple[dict[str, Any], list[str], str]] = [
 ]
 
 
+def variables_alone(directory: Path, *files: Path) -> Configuration:
+    """Return a configuration of these files alone: without a provider, a plan takes a moment."""
+    for file in files:
+        shutil.copy(file, directory)
+    (directory / "terraform.tf").touch()
+    return Configuration(directory)
+
+
+@pytest.fixture(scope="module")
+def root_variables(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
+    """Give the variables of the root module, and config.tf, which they refer to."""
+    return variables_alone(tmp_path_factory.mktemp("root"), SOURCE / "variables.tf", SOURCE / "config.tf")
+
+
+def test_root_variables_have_defaults_that_none_of_them_refuses(root_variables: Configuration) -> None:
+    assert not root_variables.variables().plan().errored
+
+
 def test_root_plans_without_any_of_them(planned_root: Any) -> None:
     assert not planned_root.errored
 
 
 @pytest.mark.parametrize(("variables", "message"), ROOT_VARIABLES)
-def test_root_refuses_a_variable(root: Configuration, variables: dict[str, Any], message: str) -> None:
-    refusal = root.variables(**variables).refusal()
+def test_root_refuses_a_variable(root_variables: Configuration, variables: dict[str, Any], message: str) -> None:
+    refusal = root_variables.variables(**variables).refusal()
     assert message in refusal
     assert refusal.count("Error:") == 1
 
@@ -188,12 +207,7 @@ def test_alias_refuses_a_version_that_is_not_yet(module: Callable[[str], Configu
 
 @pytest.fixture(scope="module")
 def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
-    """Give the variables of terraform/bootstrap alone: without a provider, a plan takes a moment."""
-    directory = tmp_path_factory.mktemp("bootstrap") / "bootstrap"
-    directory.mkdir()
-    shutil.copy(SOURCE / "bootstrap" / "variables.tf", directory)
-    (directory / "terraform.tf").touch()
-    return Configuration(directory)
+    return variables_alone(tmp_path_factory.mktemp("bootstrap"), SOURCE / "bootstrap" / "variables.tf")
 
 
 REPOSITORY: dict[str, Any] = {"id": "1296269", "name": "hello", "owner": "octocat", "owner_id": "583231"}
