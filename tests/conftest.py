@@ -18,11 +18,16 @@ from typing import Any
 import localstack_client.config
 import localstack_client.session
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
 # Of embedded AWS: a minute of metrics, waits and alarms passes in a second.
 SPEED = 60
+
+# A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
