@@ -22,6 +22,7 @@ import pytest
 
 import build
 import rie
+from tests import processes
 from tests.conftest import free_port
 from tests.python.events import http_api, load_balancer
 
@@ -72,8 +73,7 @@ def running(directory: Path, log: Path, **environment: str) -> Iterator[Runtime]
             time.sleep(0.02)
         yield Runtime(port, log)
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        processes.terminate(process)
 
 
 @pytest.fixture(scope="module")
