@@ -44,18 +44,18 @@ check: $(READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
-	$(TERRAFORM) fmt -check -recursive terraform
+	$(TERRAFORM) fmt -check -recursive terraform tests
 	for root in terraform terraform/bootstrap; do \
 		$(TERRAFORM) -chdir=$$root init -backend=false -lockfile=readonly -no-color > /dev/null && \
 		$(TERRAFORM) -chdir=$$root validate -no-color || exit 1; done
 	$(RUN) -m yamllint --strict .
-	$(VENV)/bin/shellcheck .ci/run
+	grep -rlE --null --exclude-dir={.git,.local,.venv} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
 
 .PHONY: fmt
 fmt: $(READY) ## Format the code
 	@$(RUN) -m ruff check --quiet --fix .
 	@$(RUN) -m ruff format .
-	@$(TERRAFORM) fmt -recursive terraform
+	@$(TERRAFORM) fmt -recursive terraform tests
 
 .PHONY: build
 build: ## Build the artifact, dist/lambda.zip

@@ -6,19 +6,23 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import boto3
 
+from tests import processes
 from tests.conftest import ROOT, SPEED, free_port
 
 
 class Checkout:
-    """A clone of the project with nothing in it but what is committed or about to be; set-up is shared."""
+    """A clone of the project with nothing in it but what is committed or about to be; set-up is shared.
+
+    It is a context manager, which ends what was started in the clone.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,11 +44,31 @@ class Checkout:
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Run ``make stop``, and fail if that leaves anything running that was started in the clone."""
+        try:
+            done = self.run("make stop")
+        finally:
+            left = processes.below(self.path)
+            described = [processes.describe(process) for process in left]
+            processes.end_all(left)
+        assert done.returncode == 0, f"make stop\n{done.stdout}\n{done.stderr}"
+        assert not described, "\n".join(["make stop left these processes running in the clone:", *described])
+
     @property
     def environment(self) -> dict[str, str]:
         """The developer's own, without settings that would lead elsewhere: make exports its own to these tests."""
         settings = (
-            *("AWS_", "TF_", "GIT_", "GITHUB_", "MAKE", "MFLAGS", "TARGET", "CONFIRM", "STATE_BUCKET", "WORKSPACE"),
+            *("AWS_", "TF_", "GIT_", "GITHUB_", "MAKE", "MFLAGS", "PYTEST_", "TARGET"),
+            *("CONFIRM", "STATE_BUCKET", "WORKSPACE"),
             *("ARGS", "BAKE", "IGNORE_ALARMS", "STAGE", "STEPS", "VERSION"),
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
@@ -57,14 +81,27 @@ class Checkout:
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         self.ran.append(command)
-        return subprocess.run(
-            command.split(),
+        return self.execute(*command.split(), **environment)
+
+    def execute(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end. If the test is interrupted, all that the command has started ends with it."""
+        process = subprocess.Popen(
+            command,
             cwd=self.path,
             env=self.environment | environment,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            start_new_session=True,
         )
+        with process:
+            try:
+                output, errors = process.communicate()
+            except BaseException:
+                processes.interrupt(process)
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
     @contextlib.contextmanager
     def running(self, command: str) -> Iterator[None]:
@@ -81,8 +118,7 @@ class Checkout:
         try:
             yield
         finally:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(timeout=30)
+            processes.interrupt(process, 30)
 
     def make(self, targets: str, **environment: str) -> str:
         done = self.run(f"make {targets}", **environment)

@@ -20,7 +20,11 @@ from typing import Any
 import hypothesis
 import localstack_client.config
 import localstack_client.session
+import psutil
 import pytest
+from hypothesis import settings
+
+from tests import processes
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
 if threading.current_thread() is threading.main_thread():
@@ -34,6 +38,42 @@ ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
 # Of embedded AWS: a minute of metrics, waits and alarms passes in a second.
 SPEED = 60
+
+# A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
+RUN = pytest.StashKey[str]()
+LEFT = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Mark what this run starts. Workers of pytest-xdist are a part of it."""
+    if not hasattr(config, "workerinput"):
+        config.stash[RUN] = processes.mark()
+        # As Ctrl-C, so that fixtures end what they have started.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """End what this run has left running after all fixtures, and let the run fail for it."""
+    yield
+    if RUN not in session.config.stash:
+        return
+    _, left = psutil.wait_procs(processes.of_run(session.config.stash[RUN]), timeout=processes.GRACE_SECONDS)
+    session.config.stash[LEFT] = [processes.describe(process) for process in left]
+    processes.end_all(left)
+    if left and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the processes that were left running."""
+    if left := terminalreporter.config.stash.get(LEFT, []):
+        terminalreporter.section("processes that the tests left running", sep="=", red=True, bold=True)
+        for process in left:
+            terminalreporter.line(process, red=True)
+        terminalreporter.line("The run fails for them, and they were ended: let the tests that start them stop them.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -124,8 +164,7 @@ def embedded_aws(log: Path, *arguments: str) -> Iterator[str]:
             time.sleep(0.05)
         yield url
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        processes.terminate(process)
 
 
 def _answers(url: str) -> bool:

@@ -19,8 +19,9 @@ COMMANDS = sorted(path for path in (ROOT / "scripts").glob("*.py") if "argparse.
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return Checkout(tmp_path_factory.mktemp("commands") / "checkout")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    with Checkout(tmp_path_factory.mktemp("commands") / "checkout") as checkout:
+        yield checkout
 
 
 @pytest.fixture

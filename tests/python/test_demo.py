@@ -8,6 +8,7 @@ import math
 import re
 import shutil
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ def event(trace: str | None = None) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return Checkout(tmp_path_factory.mktemp("demo") / "checkout")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    with Checkout(tmp_path_factory.mktemp("demo") / "checkout") as checkout:
+        yield checkout
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +95,9 @@ class TestDemonstration:
 
 
 def test_without_git_there_is_an_error_with_the_remedy(tmp_path: Path) -> None:
-    checkout = Checkout(tmp_path / "checkout")
-    (checkout.path / ".git").rename(tmp_path / "git")
-    done = checkout.run("make demo")
+    with Checkout(tmp_path / "checkout") as checkout:
+        (checkout.path / ".git").rename(tmp_path / "git")
+        done = checkout.run("make demo")
     assert done.returncode != 0
     assert "is no git repository with a commit" in done.stderr
     assert "git init && git add --all" in done.stderr

@@ -25,9 +25,8 @@ SOURCE = Path("lambda/service/routes.py")
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    checkout = Checkout(tmp_path_factory.mktemp("path") / "to live")
-    yield checkout
-    checkout.run("make stop")
+    with Checkout(tmp_path_factory.mktemp("path") / "to live") as checkout:
+        yield checkout
 
 
 @pytest.fixture(scope="module")

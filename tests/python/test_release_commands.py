@@ -17,10 +17,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pytest
 
+from tests import processes
 from tests.checkout import Checkout
 from tests.conftest import get
 
@@ -31,6 +33,8 @@ GREETING = 'return text_response("Hello, World!")'
 FAILS_UNDER_LOAD = f'if request.invocation.alias == "live":\n        raise RuntimeError("oh")\n    {GREETING}'
 FAILS_AT_ONCE = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
+SHORT, LONG = ["--bake-seconds", "60"], ["--bake-seconds", "3000"]
+UNRELATED = ["--ignore-alarms", "they ring for version 3"]
 
 pytestmark = pytest.mark.endpoint
 
@@ -38,15 +42,12 @@ pytestmark = pytest.mark.endpoint
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Give a checkout in which dev runs version 2, which has a route more than version 1 of the other stages."""
-    checkout = Checkout(tmp_path_factory.mktemp("releases") / "checkout")
-    try:
+    with Checkout(tmp_path_factory.mktemp("releases") / "checkout") as checkout:
         checkout.make("local")
         checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
         checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
         deploy(checkout, GREETING, f'{GREETING}  # "changed"')
         yield checkout
-    finally:
-        checkout.run("make stop")
 
 
 def deploy(checkout: Checkout, old: str, new: str) -> None:
@@ -62,14 +63,7 @@ def history(checkout: Checkout, stage: str = "live") -> list[dict[str, Any]]:
 
 def script(checkout: Checkout, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a script itself: make ends with status 2 whatever its status was."""
-    return subprocess.run(
-        [sys.executable, f"scripts/{name}.py", *arguments],
-        cwd=checkout.path,
-        env=checkout.environment | {"TARGET": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return checkout.execute(sys.executable, f"scripts/{name}.py", *arguments, TARGET="local")
 
 
 def release(checkout: Checkout, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -128,7 +122,7 @@ def load(checkout: Checkout) -> Iterator[None]:
 
 
 class Terminal:
-    """A terminal in which a release runs, and what it shows."""
+    """A terminal in which a release runs, and what it shows. It is a context manager, which ends the command."""
 
     def __init__(self, checkout: Checkout, *arguments: str) -> None:
         self.screen, inner = pty.openpty()
@@ -143,6 +137,15 @@ class Terminal:
             start_new_session=True,
         )
         os.close(inner)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        processes.interrupt(self.process)
+        os.close(self.screen)
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
@@ -159,7 +162,6 @@ class Terminal:
     def end(self) -> int:
         while self._read(60):
             pass
-        os.close(self.screen)
         return self.process.wait(timeout=60)
 
     def _read(self, seconds: float) -> bool:
@@ -304,16 +306,14 @@ class TestReleases:
         assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_left_running_it_goes_on(self, checkout: Checkout) -> None:
-        terminal = Terminal(
-            checkout,
-            *("--version", "2", "--steps", "50", "--bake-seconds", "900", "--extensions", "0"),
-            *("--when-inconclusive", "promote", "--ignore-alarms", "they ring for version 3"),
-        )
-        terminal.wait_for("50 % to version 2")
-        terminal.interrupt()
-        terminal.wait_for("Abort it")
-        terminal.type("\n")
-        assert terminal.end() == 3
+        # However long the next tests take, it is on hold until there are calls.
+        settings = ["--when-inconclusive", "hold", "--extensions", "0", "--max-p99-ms", "30000", *SHORT, *UNRELATED]
+        with Terminal(checkout, "--version", "2", "--steps", "50", *settings) as terminal:
+            terminal.wait_for("50 % to version 2")
+            terminal.interrupt()
+            terminal.wait_for("Abort it")
+            terminal.type("\n")
+            assert terminal.end() == 3
         assert (
             "goes on without this command: 'make release STAGE=live VERSION=2 TARGET=local' picks it up"
             in terminal.shown
@@ -332,7 +332,8 @@ class TestReleases:
         assert "is under way: wait for it to end, or end it with 'make rollback STAGE=live TARGET=local'" in done.stderr
 
     def test_it_is_not_undone_while_nobody_has_recorded_it(self, checkout: Checkout) -> None:
-        until(lambda: alias(checkout) == ("2", {}))
+        with load(checkout):
+            until(lambda: alias(checkout) == ("2", {}))
         assert pinned(checkout) == "1"
         for command in ("deploy", "plan"):
             said = checkout.make(f"{command} TARGET=local")
@@ -346,14 +347,12 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
 
     def test_aborted_from_the_terminal_all_traffic_goes_back(self, checkout: Checkout) -> None:
-        terminal = Terminal(
-            checkout, *("--version", BAD, "--bake-seconds", "3000", "--ignore-alarms", "they ring for version 3")
-        )
-        terminal.wait_for(f"10 % to version {BAD}")
-        terminal.interrupt()
-        terminal.wait_for("Abort it")
-        terminal.type("a\n")
-        assert terminal.end() == 1
+        with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
+            terminal.wait_for(f"10 % to version {BAD}")
+            terminal.interrupt()
+            terminal.wait_for("Abort it")
+            terminal.type("a\n")
+            assert terminal.end() == 1
         assert "Aborted: " in terminal.shown
         assert "All traffic goes to version 2, and config.tf is as it was" in terminal.shown
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
@@ -363,19 +362,21 @@ class TestReleases:
 
     def test_roll_back_ends_the_release_that_is_under_way(self, checkout: Checkout) -> None:
         log = checkout.path / ".local" / "release.log"
-        unwatched = ["--bake-seconds", "3000", "--ignore-alarms", "they ring for version 3"]
         with log.open("w") as output:
             watching = subprocess.Popen(
-                [sys.executable, "scripts/release.py", "--stage", "live", "--version", BAD, *unwatched],
+                [sys.executable, "scripts/release.py", "--stage", "live", "--version", BAD, *LONG, *UNRELATED],
                 cwd=checkout.path,
                 env=checkout.environment | {"TARGET": "local"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+        try:
             until(lambda: "step 1 of 2" in log.read_text())
-            watching.send_signal(signal.SIGINT)
-            assert watching.wait(timeout=60) == 3
+        finally:
+            processes.interrupt(watching, 60)
+        assert watching.returncode == 3
         blocked = checkout.run("make promote FROM=dev TO=live TARGET=local")
         assert "live is between versions" in blocked.stderr
         assert "All traffic of live goes to version 2" in checkout.make("rollback STAGE=live TARGET=local")
@@ -395,10 +396,8 @@ class TestReleases:
         assert alias(checkout) == ("2", {})
 
     def test_lost_sight_of_it_says_how_to_pick_it_up(self, checkout: Checkout) -> None:
-        terminal = Terminal(
-            checkout, *("--version", BAD, "--bake-seconds", "3000", "--ignore-alarms", "they ring for version 3")
-        )
-        terminal.wait_for(f"10 % to version {BAD}")
-        checkout.make("stop")
-        assert terminal.end() == 3
+        with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
+            terminal.wait_for(f"10 % to version {BAD}")
+            checkout.make("stop")
+            assert terminal.end() == 3
         assert f"'make release STAGE=live VERSION={BAD} TARGET=local' picks it up" in terminal.shown

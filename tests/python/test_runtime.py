@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ import pytest
 
 import build
 import rie
+from tests import processes
 from tests.conftest import free_port
 from tests.python.events import http_api, load_balancer
 
@@ -47,6 +49,11 @@ class Runtime:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith('{"time"')]
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextlib.contextmanager
 def running(directory: Path, log: Path, **environment: str) -> Iterator[Runtime]:
     port = free_port()
@@ -66,14 +73,13 @@ def running(directory: Path, log: Path, **environment: str) -> Iterator[Runtime]
         )
     try:
         deadline = time.monotonic() + 30
-        while "exec '" not in log.read_text():
+        while "exec '" not in log.read_text() or not listens(port):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)
         yield Runtime(port, log)
     finally:
-        process.terminate()
-        process.wait(timeout=30)
+        processes.terminate(process)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +36,22 @@ def client(url: str, service: str) -> Any:
     return boto3.client(service, endpoint_url=url, region_name=REGION)  # type: ignore[call-overload]
 
 
-def emulator(*arguments: str) -> subprocess.Popen[str]:
+@contextlib.contextmanager
+def emulator(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "emulator", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            # Nothing, if it has ended as it should.
+            process.kill()
 
 
 def test_server_refuses_a_port_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        process = emulator("--port", str(port))
-        _, said = process.communicate(timeout=30)
+        with emulator("--port", str(port)) as process:
+            _, said = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f"port {port} of 127.0.0.1 cannot be used" in said
     assert "choose another port with PORT=" in said
@@ -69,8 +77,8 @@ def test_hook_refuses_a_function_that_is_not_the_one_that_was_read() -> None:
 
 
 def test_server_has_help() -> None:
-    process = emulator("--help")
-    said, _ = process.communicate(timeout=30)
+    with emulator("--help") as process:
+        said, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert "--port" in said
     assert "--state" in said
@@ -79,28 +87,32 @@ def test_server_has_help() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_server_ends_well_and_takes_its_workers_along(number: signal.Signals) -> None:
     port = free_port()
-    process = emulator("--port", str(port))
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 30
-    while not embedded.answers(url):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    functions = client(url, "lambda")
-    functions.create_function(
-        FunctionName="it", Role=role, Runtime="python3.13", Handler="handler.handler", Code={"ZipFile": zipped(SOURCE)}
-    )
-    assert json.loads(functions.invoke(FunctionName="it")["Payload"].read())["statusCode"] == 200
-    workers = psutil.Process(process.pid).children(recursive=True)
-    listening = {
-        (connection.laddr.ip, connection.laddr.port)
-        for owner in [psutil.Process(process.pid), *workers]
-        for connection in owner.net_connections()
-        if connection.status == psutil.CONN_LISTEN
-    }
-    process.send_signal(number)
-    said, complained = process.communicate(timeout=30)
-    gone, alive = psutil.wait_procs(workers, timeout=5)
+    with emulator("--port", str(port)) as process:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 30
+        while not embedded.answers(url):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        functions = client(url, "lambda")
+        functions.create_function(
+            FunctionName="it",
+            Role=role,
+            Runtime="python3.13",
+            Handler="handler.handler",
+            Code={"ZipFile": zipped(SOURCE)},
+        )
+        assert json.loads(functions.invoke(FunctionName="it")["Payload"].read())["statusCode"] == 200
+        workers = psutil.Process(process.pid).children(recursive=True)
+        listening = {
+            (connection.laddr.ip, connection.laddr.port)
+            for owner in [psutil.Process(process.pid), *workers]
+            for connection in owner.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        }
+        process.send_signal(number)
+        said, complained = process.communicate(timeout=30)
+        gone, alive = psutil.wait_procs(workers, timeout=5)
     assert listening == {("127.0.0.1", port)}
     assert said == f"Embedded AWS answers on {url}\n"
     assert (process.returncode, complained) == (0, "")

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,9 @@ def test_bootstrap_takes_the_accounts_identity_provider(bootstrap: Configuration
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return Checkout(tmp_path_factory.mktemp("bootstrap") / "checkout")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    with Checkout(tmp_path_factory.mktemp("bootstrap") / "checkout") as checkout:
+        yield checkout
 
 
 @pytest.fixture(scope="module")

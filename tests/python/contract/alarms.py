@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,12 @@ class Alarms:
 
         Returns the beginning of the newest one.
         """
+        return self.data_of({metric: values}, dimensions)
+
+    def data_of(
+        self, values: Mapping[str, Sequence[float | None]], dimensions: Mapping[str, str] | None = None
+    ) -> datetime.datetime:
+        """Put values of several metrics in one request, so that all of them are of the same minutes."""
         now = time.time()
         begun = datetime.datetime.fromtimestamp(now - now % self.minute, datetime.UTC)
         self.api.put_metric_data(
@@ -71,7 +77,8 @@ class Alarms:
                     "Timestamp": begun - age * datetime.timedelta(seconds=self.minute),
                     "Value": value,
                 }
-                for age, value in enumerate(reversed(values))
+                for metric, series in values.items()
+                for age, value in enumerate(reversed(series))
                 if value is not None
             ],
         )
@@ -93,10 +100,20 @@ class Alarms:
         self.api.set_alarm_state(AlarmName=name, StateValue=state, StateReason="said so")
 
     def reaches(self, name: str, state: str) -> Any:
-        """Return the alarm as soon as it has a state."""
+        """Return the alarm as soon as it has a state, which must last: see ``changes``."""
         return eventually(
             lambda: alarm if (alarm := self.describe(name))["StateValue"] == state else None, seconds=PATIENCE
         )
+
+    def changes(self, name: str, *states: str) -> None:
+        """Wait until the history of an alarm has exactly these changes: a look may miss a state that passes."""
+
+        def changed() -> bool:
+            found = self.states(name)
+            assert found == list(states[: len(found)])
+            return len(found) == len(states)
+
+        eventually(changed, seconds=PATIENCE)
 
     def history(self, name: str, kind: str = "StateUpdate") -> list[Any]:
         """Return the history of an alarm, oldest first."""
@@ -108,12 +125,13 @@ class Alarms:
         )
         return [item for page in pages for item in page["AlarmHistoryItems"]]
 
-    def states(self, name: str) -> list[str]:
-        """Return the states that an alarm changed to."""
-        return [json.loads(item["HistoryData"])["newState"]["stateValue"] for item in self.history(name)]
+    def states(self, name: str, before: datetime.datetime | None = None) -> list[str]:
+        """Return the states that an alarm changed to, all of them or those before a moment."""
+        items = [item for item in self.history(name) if before is None or item["Timestamp"] < before]
+        return [json.loads(item["HistoryData"])["newState"]["stateValue"] for item in items]
 
     def delete(self) -> None:
-        for name in reversed(self.composite):
-            self.api.delete_alarms(AlarmNames=[name])
-        for name in self.made:
-            self.api.delete_alarms(AlarmNames=[name])
+        while self.composite:
+            self.api.delete_alarms(AlarmNames=[self.composite.pop()])
+        while self.made:
+            self.api.delete_alarms(AlarmNames=[self.made.pop()])

@@ -26,7 +26,7 @@ def zipped(source: str) -> bytes:
     return buffer.getvalue()
 
 
-def eventually(look: Callable[[], T], seconds: float = 20) -> T:
+def eventually(look: Callable[[], T | None], seconds: float = 20) -> T:
     """Return what is looked for as soon as it is there: logs and metrics take a moment."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

@@ -152,8 +152,7 @@ def test_cloudwatch_action_tells_a_topic_of_a_metric_alarm(alarms: Alarms, topic
 
 def test_cloudwatch_action_tells_a_topic_of_an_expression(alarms: Alarms, topic: Inbox) -> None:
     alarms.put(None, Metrics=rate(alarms), AlarmActions=[topic.source])
-    alarms.data(3, metric="errors")
-    alarms.data(20, metric="calls")
+    alarms.data_of({"errors": [3], "calls": [20]})
     (notification,) = topic.take()
     metrics = json.loads(notification["Message"])["Trigger"]["Metrics"]
     assert metrics[0] == {"Id": "rate", "Expression": "IF(calls >= 10, 100 * errors / calls, 0)", "ReturnData": True}

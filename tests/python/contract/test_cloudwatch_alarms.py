@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.python.contract.alarms import Alarms
+from tests.python.contract.alarms import PATIENCE, Alarms
+from tests.python.contract.support import eventually
 
 
 def statistic(alarms: Alarms, name: str, metric: str, stat: str = "Sum") -> dict[str, Any]:
@@ -38,13 +39,11 @@ def test_cloudwatch_alarm_fires_and_recovers(alarms: Alarms) -> None:
     name = alarms.put()
     alarms.reaches(name, "OK")
     alarms.data(9)
-    alarms.reaches(name, "ALARM")
-    alarms.reaches(name, "OK")
-    assert alarms.states(name) == ["OK", "ALARM", "OK"]
+    alarms.changes(name, "OK", "ALARM", "OK")
 
 
 def test_cloudwatch_alarm_tells_why_it_fires(alarms: Alarms) -> None:
-    name = alarms.put()
+    name = alarms.put(TreatMissingData="ignore")
     alarms.data(9)
     alarm = alarms.reaches(name, "ALARM")
     assert re.fullmatch(
@@ -59,14 +58,14 @@ def test_cloudwatch_alarm_tells_why_it_fires(alarms: Alarms) -> None:
 
 def test_cloudwatch_alarm_looks_at_exact_dimensions_alone(alarms: Alarms) -> None:
     dimensions = [{"Name": "Function", "Value": "mine"}]
-    mine, whole = alarms.put(Dimensions=dimensions), alarms.put()
+    mine = alarms.put(Dimensions=dimensions, TreatMissingData="ignore")
+    whole = alarms.put(TreatMissingData="ignore")
     alarms.data(9, dimensions={"Function": "other"})
     alarms.data(9, dimensions={"Function": "mine", "Version": "1"})
-    alarms.data(9)
-    alarms.reaches(whole, "ALARM")
-    assert alarms.states(mine) == ["OK"]
-    alarms.data(9, dimensions={"Function": "mine"})
-    alarms.reaches(mine, "ALARM")
+    alarms.data(8)
+    alarms.data(7, dimensions={"Function": "mine"})
+    found = [json.loads(alarms.reaches(name, "ALARM")["StateReasonData"]) for name in (mine, whole)]
+    assert [data["recentDatapoints"] for data in found] == [[7], [8]]
 
 
 STATISTICS: list[tuple[dict[str, Any], str]] = [
@@ -81,33 +80,34 @@ STATISTICS: list[tuple[dict[str, Any], str]] = [
 
 
 def test_cloudwatch_alarm_looks_at_its_statistic(alarms: Alarms) -> None:
+    given: dict[str, Any] = {"Threshold": 60, "TreatMissingData": "ignore"}
+    names = [alarms.put(**(given | settings)) for settings, _ in STATISTICS]
     alarms.api.put_metric_data(
         Namespace=alarms.namespace,
         MetricData=[{"MetricName": "m", "Values": [1.0, 1000.0], "Counts": [95.0, 5.0]}],
     )
-    given: dict[str, Any] = {"Threshold": 60, "TreatMissingData": "ignore"}
-    names = [alarms.put(**(given | settings)) for settings, _ in STATISTICS]
     for name, (_, state) in zip(names, STATISTICS, strict=True):
         alarms.reaches(name, state)
         assert alarms.states(name) == [state]
 
 
 def test_cloudwatch_alarm_looks_at_its_unit_alone(alarms: Alarms) -> None:
-    for unit, value in (("Milliseconds", 900), ("Seconds", 1)):
-        alarms.api.put_metric_data(
-            Namespace=alarms.namespace, MetricData=[{"MetricName": "m", "Value": value, "Unit": unit}]
-        )
-    names = {unit: alarms.put(Unit=unit, TreatMissingData="ignore") for unit in ("Milliseconds", "Seconds")}
+    values = {"Milliseconds": 900, "Seconds": 1}
+    names = {unit: alarms.put(Unit=unit, TreatMissingData="ignore") for unit in values}
+    alarms.api.put_metric_data(
+        Namespace=alarms.namespace,
+        MetricData=[{"MetricName": "m", "Value": value, "Unit": unit} for unit, value in values.items()],
+    )
     alarms.reaches(names["Milliseconds"], "ALARM")
     alarms.reaches(names["Seconds"], "OK")
 
 
 def test_cloudwatch_alarm_sums_over_its_whole_period(alarms: Alarms) -> None:
-    alarms.wait_for_minute()
+    short, long = (alarms.put(Period=seconds, TreatMissingData="ignore") for seconds in (60, 180))
     alarms.data(3, 3, 3)
-    short, long = alarms.put(), alarms.put(Period=180)
-    alarms.reaches(long, "ALARM")
-    assert "ALARM" not in alarms.states(short)
+    eventually(lambda: "ALARM" in alarms.states(long), seconds=PATIENCE)
+    alarms.reaches(short, "OK")
+    assert alarms.states(short) == ["OK"]
 
 
 def test_cloudwatch_alarm_on_a_percentile_may_ignore_few_samples(alarms: Alarms) -> None:
@@ -127,12 +127,12 @@ def test_cloudwatch_alarm_on_a_percentile_may_ignore_few_samples(alarms: Alarms)
 def test_cloudwatch_alarm_of_high_resolution_looks_at_ten_seconds(alarms: Alarms) -> None:
     name = alarms.put(Period=10, TreatMissingData="ignore")
     soon, ten_seconds = datetime.datetime.now(datetime.UTC), datetime.timedelta(seconds=alarms.minute / 6)
-    # Too much for a minute, not for ten seconds.
+    # Too much for a minute, not for ten seconds. For two minutes, so that none is over before it is looked at.
     alarms.api.put_metric_data(
         Namespace=alarms.namespace,
         MetricData=[
             {"MetricName": "m", "Value": 3, "StorageResolution": 1, "Timestamp": soon + number * ten_seconds}
-            for number in (3, 4, 5)
+            for number in range(3, 15)
         ],
     )
     alarm = alarms.reaches(name, "OK")
@@ -143,19 +143,16 @@ def test_cloudwatch_alarm_of_high_resolution_looks_at_ten_seconds(alarms: Alarms
 
 
 def test_cloudwatch_alarm_on_an_expression_evaluates_it(alarms: Alarms) -> None:
-    name = alarms.put(None, Metrics=rate(alarms))
-    alarms.data(3, metric="errors")
-    alarms.data(20, metric="calls")
+    name = alarms.put(None, Metrics=rate(alarms), TreatMissingData="ignore")
+    alarms.data_of({"errors": [3], "calls": [20]})
     alarm = alarms.reaches(name, "ALARM")
     assert json.loads(alarm["StateReasonData"])["recentDatapoints"] == [15]
 
 
 def test_cloudwatch_alarm_on_an_expression_may_ask_for_a_minimum(alarms: Alarms) -> None:
-    alarms.wait_for_minute()
-    alarms.data(3, metric="errors")
-    alarms.data(4, metric="calls")
     guarded = alarms.put(None, Metrics=rate(alarms), TreatMissingData="ignore")
     bare = alarms.put(None, Metrics=rate(alarms, "100 * errors / calls"), TreatMissingData="ignore")
+    alarms.data_of({"errors": [3], "calls": [4]})
     alarms.reaches(bare, "ALARM")
     alarms.reaches(guarded, "OK")
     assert alarms.states(guarded) == ["OK"]
@@ -185,14 +182,14 @@ def test_cloudwatch_alarm_state_that_is_set_lasts_until_the_next_evaluation(alar
     name = alarms.put()
     alarms.reaches(name, "OK")
     alarms.set(name, "ALARM")
-    alarms.reaches(name, "OK")
-    assert alarms.states(name) == ["OK", "ALARM", "OK"]
+    alarms.changes(name, "OK", "ALARM", "OK")
 
 
 def test_cloudwatch_alarm_state_that_is_set_is_kept_where_nothing_else_is_known(alarms: Alarms) -> None:
-    kept, evaluated = alarms.put(TreatMissingData="ignore"), alarms.put()
+    kept = alarms.put(TreatMissingData="ignore")
     alarms.set(kept, "ALARM")
-    alarms.reaches(evaluated, "OK")
+    # Made later, so what evaluates it has evaluated the other one too.
+    alarms.reaches(alarms.put(), "OK")
     alarm = alarms.describe(kept)
     assert (alarm["StateValue"], alarm["StateReason"]) == ("ALARM", "said so")
 
@@ -205,6 +202,7 @@ def test_cloudwatch_alarm_state_of_no_alarm_cannot_be_set(alarms: Alarms) -> Non
 def test_cloudwatch_alarm_history_tells_what_happened(alarms: Alarms) -> None:
     name = alarms.put(TreatMissingData="ignore")
     alarms.set(name, "ALARM")
+    alarms.changes(name, "ALARM")
     assert [item["HistorySummary"] for item in alarms.history(name)] == [
         "Alarm updated from INSUFFICIENT_DATA to ALARM"
     ]

@@ -26,19 +26,19 @@ def test_cloudwatch_composite_alarm_is_evaluated_when_it_is_made(alarms: Alarms,
 
 def test_cloudwatch_composite_alarm_follows_its_children(alarms: Alarms, children: tuple[str, str]) -> None:
     name = alarms.put_composite(f"ALARM({children[0]}) AND NOT ALARM({children[1]})")
+    alarms.reaches(name, "OK")
     alarms.set(children[0], "ALARM")
     alarms.reaches(name, "ALARM")
     alarms.set(children[1], "ALARM")
-    alarms.reaches(name, "OK")
-    assert alarms.states(name) == ["OK", "ALARM", "OK"]
+    alarms.changes(name, "OK", "ALARM", "OK")
 
 
 def test_cloudwatch_composite_alarm_follows_the_evaluation_of_its_children(alarms: Alarms) -> None:
     child = alarms.put()
     name = alarms.put_composite(f"ALARM({child})")
-    alarms.data(9)
-    alarms.reaches(name, "ALARM")
     alarms.reaches(name, "OK")
+    alarms.data(9)
+    alarms.changes(name, "OK", "ALARM", "OK")
 
 
 def test_cloudwatch_composite_alarm_names_the_child_that_caused_it(alarms: Alarms, children: tuple[str, str]) -> None:
@@ -52,7 +52,9 @@ def test_cloudwatch_composite_alarm_names_the_child_that_caused_it(alarms: Alarm
 
 def test_cloudwatch_composite_alarm_may_stand_on_another(alarms: Alarms, children: tuple[str, str]) -> None:
     lower = alarms.put_composite(f"ALARM({children[0]})")
+    alarms.reaches(lower, "OK")
     upper = alarms.put_composite(f'NOT OK("{lower}")')
+    alarms.reaches(upper, "OK")
     alarms.set(children[0], "ALARM")
     alarm = alarms.reaches(upper, "ALARM")
     assert alarm["StateReason"].startswith(f"{alarms.arn(lower)} transitioned to ALARM at ")

@@ -14,13 +14,16 @@ from tests.python.contract.alarms import PATIENCE, Alarms
 from tests.python.contract.support import Api, Client, eventually
 from tests.python.contract.test_cloudwatch_alarms import statistic
 
+# Three hours at one second a minute: long enough for all tests of this module to find the same data.
+SPAN = datetime.timedelta(seconds=180)
+
 
 def read(alarms: Alarms, *queries: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return what GetMetricData finds in the last half hour and this minute, by id."""
+    """Return what GetMetricData finds in the last three hours and this minute, by id."""
     now = datetime.datetime.now(datetime.UTC)
     answer = alarms.api.get_metric_data(
         MetricDataQueries=list(queries),
-        StartTime=now - datetime.timedelta(seconds=30 * alarms.minute),
+        StartTime=now - SPAN * alarms.minute,
         EndTime=now + datetime.timedelta(seconds=alarms.minute),
         **({"ScanBy": "TimestampAscending"} | more),
     )
@@ -38,9 +41,7 @@ def values(alarms: Alarms, expression: str) -> list[float]:
 def measured(client: Client, minute: float) -> Alarms:
     """Give metrics of four minutes: errors 30, 20, 0, 0, and calls 20, none, 20, none."""
     alarms = Alarms(client, minute)
-    alarms.wait_for_minute()
-    alarms.data(30, 20, 0, 0, metric="errors")
-    alarms.data(20, None, 20, None, metric="calls")
+    alarms.data_of({"errors": [30, 20, 0, 0], "calls": [20, None, 20, None]})
     eventually(lambda: len(values(alarms, "errors + 0")) == 4, seconds=PATIENCE)
     return alarms
 
@@ -89,7 +90,7 @@ def test_cloudwatch_expression_may_give_many_series(measured: Alarms) -> None:
     now = datetime.datetime.now(datetime.UTC)
     results = measured.api.get_metric_data(
         MetricDataQueries=[{"Id": "all", "Expression": "METRICS() / 10"}, *queries],
-        StartTime=now - datetime.timedelta(seconds=30 * measured.minute),
+        StartTime=now - SPAN * measured.minute,
         EndTime=now + datetime.timedelta(seconds=measured.minute),
     )["MetricDataResults"]
     assert [(result["Id"], result["Values"]) for result in results] == [("all", [0, 0, 2, 3]), ("all", [2, 2])]
@@ -115,7 +116,6 @@ def test_cloudwatch_data_comes_newest_first(measured: Alarms) -> None:
 
 
 def test_cloudwatch_data_is_told_apart_by_period(alarms: Alarms) -> None:
-    alarms.wait_for_minute()
     alarms.data(1, 2, 3)
     query = statistic(alarms, "m", "m") | {"ReturnData": True}
     eventually(lambda: read(alarms, query)["m"]["Values"] == [1, 2, 3], seconds=PATIENCE)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.python.contract.alarms import Alarms
-from tests.python.contract.support import Client
+from tests.python.contract.alarms import PATIENCE, Alarms
+from tests.python.contract.support import Client, eventually
 
 # As in the page's tables: data points to alarm, the five newest data points, and what each treatment of missing ones
 # makes of them. The state before is insufficient data, and stays where it says so.
@@ -32,26 +33,42 @@ CASES = [
     for treatment, state in zip(TREATMENTS, states, strict=True)
 ]
 VALUES = {"0": 0, "X": 9, "-": None}
-Verdicts = dict[tuple[int, str, str], str | None]
+Case = tuple[int, str, str]
+Verdicts = dict[Case, str | None]
 
 
 @pytest.fixture(scope="module")
 def verdicts(client: Client, minute: float) -> Iterator[Verdicts]:
-    """Give the first change of an alarm for each case: all of them evaluated over the same minutes."""
+    """Give the change of an alarm at its first evaluation for each case: all of them over the same minutes."""
+    alarms, names, begun = eventually(lambda: put_within_a_minute(client, minute), seconds=PATIENCE)
+    second_evaluation = begun + 2 * datetime.timedelta(seconds=minute)
+    time.sleep(max(0, second_evaluation.timestamp() - time.time()))
+    yield {case: next(iter(alarms.states(name, second_evaluation)), None) for case, name in names.items()}
+    alarms.delete()
+
+
+def put_within_a_minute(client: Client, minute: float) -> tuple[Alarms, dict[Case, str], datetime.datetime] | None:
+    """Return the alarm of each case and the beginning of the minute of the newest data; None if it ended before that.
+
+    Alarms that come later are evaluated over other minutes than those of the table.
+    """
     alarms = Alarms(client, minute)
     alarms.wait_for_minute()
-    for points in {points for _, points, _, _ in CASES}:
-        if points != "- - - - -":
-            alarms.data(*(VALUES[point] for point in points.split()), metric=points.replace(" ", ""))
-    names = {}
-    for needed, points, treatment, _ in CASES:
-        names[needed, points, treatment] = alarms.put(
-            points.replace(" ", ""), EvaluationPeriods=3, DatapointsToAlarm=needed, TreatMissingData=treatment
+    begun = alarms.data_of({metric(points): [VALUES[point] for point in points.split()] for _, points, _ in ROWS})
+    names = {
+        (needed, points, treatment): alarms.put(
+            metric(points), EvaluationPeriods=3, DatapointsToAlarm=needed, TreatMissingData=treatment
         )
-    alarms.wait_for_minute()
-    time.sleep(minute)
-    yield {case: next(iter(alarms.states(name)), None) for case, name in names.items()}
+        for needed, points, treatment, _ in CASES
+    }
+    if time.time() < begun.timestamp() + minute:
+        return alarms, names, begun
     alarms.delete()
+    return None
+
+
+def metric(points: str) -> str:
+    return points.replace(" ", "")
 
 
 @pytest.mark.parametrize(("needed", "points", "treatment", "state"), CASES)
@@ -64,8 +81,8 @@ def test_cloudwatch_missing_data_is_treated_as_the_alarm_says(
 def test_cloudwatch_missing_data_of_all_periods_is_insufficient(alarms: Alarms) -> None:
     name = alarms.put(TreatMissingData="missing")
     alarms.set(name, "OK")
-    reason = alarms.reaches(name, "INSUFFICIENT_DATA")["StateReason"]
-    assert reason == "Insufficient Data: 1 datapoint was unknown."
+    alarms.changes(name, "OK", "INSUFFICIENT_DATA")
+    assert alarms.describe(name)["StateReason"] == "Insufficient Data: 1 datapoint was unknown."
 
 
 def test_cloudwatch_missing_data_is_named_in_the_reason(alarms: Alarms) -> None:

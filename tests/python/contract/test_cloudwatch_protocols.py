@@ -107,6 +107,7 @@ def test_cloudwatch_describes_all_that_a_composite_alarm_was_given(
     }
     alarms.composite.append(name)
     speaking(writing).put_composite_alarm(AlarmName=name, **given)
+    alarms.reaches(name, "OK")
     found = speaking(reading).describe_alarms(AlarmNames=[name], AlarmTypes=["CompositeAlarm"])
     (alarm,) = found["CompositeAlarms"]
     assert {key: alarm[key] for key in given} == given
@@ -128,6 +129,7 @@ def test_cloudwatch_describes_page_by_page(alarms: Alarms, speaking: Callable[[s
 def test_cloudwatch_describes_alarms_in_a_state(alarms: Alarms, speaking: Callable[[str], Any], protocol: str) -> None:
     firing, _ = alarms.put(TreatMissingData="ignore"), alarms.put(TreatMissingData="ignore")
     speaking(protocol).set_alarm_state(AlarmName=firing, StateValue="ALARM", StateReason="said so")
+    alarms.reaches(firing, "ALARM")
     found = speaking(protocol).describe_alarms(AlarmNamePrefix=firing.rpartition("-")[0], StateValue="ALARM")
     assert [(alarm["AlarmName"], alarm["StateReason"]) for alarm in found["MetricAlarms"]] == [(firing, "said so")]
 

@@ -55,6 +55,8 @@ def test_cloudwatch_data_comes_to_a_state_machine_as_numbers(alarms: Alarms, run
     begun = alarms.data(1.5)
     query = statistic(alarms, "m", "m") | {"ReturnData": True}
     end = begun + datetime.timedelta(seconds=alarms.minute)
+    asked = {"MetricDataQueries": [query], "StartTime": begun, "EndTime": end}
+    eventually(lambda: alarms.api.get_metric_data(**asked)["MetricDataResults"][0]["Values"], seconds=PATIENCE)
     span = {"StartTime": begun.isoformat(), "EndTime": end.isoformat()}
     found = run("getMetricData", {"MetricDataQueries": [query], **span})
     (result,) = found["MetricDataResults"]
@@ -65,5 +67,6 @@ def test_cloudwatch_data_comes_to_a_state_machine_as_numbers(alarms: Alarms, run
 def test_cloudwatch_alarms_come_to_a_state_machine_as_they_are(alarms: Alarms, run: Run) -> None:
     name = alarms.put(TreatMissingData="ignore", Threshold=2.5)
     alarms.set(name, "ALARM")
+    alarms.reaches(name, "ALARM")
     (alarm,) = run("describeAlarms", {"AlarmNames": [name]})["MetricAlarms"]
     assert (alarm["StateValue"], alarm["Threshold"], alarm["Period"]) == ("ALARM", 2.5, 60)

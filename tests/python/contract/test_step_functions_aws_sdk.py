@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.python.contract.alarms import PATIENCE, Alarms
 from tests.python.contract.state_machines import StateMachine, caught, statement, task
-from tests.python.contract.support import Client, Function
+from tests.python.contract.support import Client, Function, eventually
 
 
 @pytest.fixture
@@ -118,8 +119,12 @@ def test_metric_data_has_numbers_and_moments(able: StateMachine, function: Funct
             MetricData=[{"MetricName": "Calls", "Dimensions": dimensions, "Value": value, "Timestamp": time.time()}],
         )
     able.create({"Call": task("aws-sdk:cloudwatch:getMetricData", query(function, "Calls"))})
-    (result,) = able.output({"minutes": 1})["MetricDataResults"]
-    assert sum(result["Values"]) == 3.5
+
+    def read() -> Any:
+        (result,) = able.output({"minutes": 1})["MetricDataResults"]
+        return result if sum(result["Values"]) == 3.5 else None
+
+    result = eventually(read, seconds=PATIENCE)
     assert result["Id"] == "m1"
     assert all(moment.endswith("Z") and moment[10] == "T" for moment in result["Timestamps"])
 
@@ -137,22 +142,13 @@ def test_alarms_are_lists_even_where_there_are_none(able: StateMachine) -> None:
     assert able.output() == {"CompositeAlarms": [], "MetricAlarms": []}
 
 
-def test_alarm_has_numbers_and_state(able: StateMachine, function: Function, client: Client) -> None:
-    alarms = client("cloudwatch")
-    alarms.put_metric_alarm(
-        AlarmName=function.name,
-        Namespace="contract",
-        MetricName="M",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=2,
-        Threshold=1.5,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    alarms.set_alarm_state(AlarmName=function.name, StateValue="ALARM", StateReason="test")
-    able.create({"Call": task("aws-sdk:cloudwatch:describeAlarms", {"AlarmNames": [function.name]})})
+def test_alarm_has_numbers_and_state(able: StateMachine, alarms: Alarms) -> None:
+    # Without data, such an alarm keeps the state that it is set to.
+    name = alarms.put(TreatMissingData="ignore", EvaluationPeriods=2, Threshold=1.5)
+    alarms.set(name, "ALARM")
+    alarms.reaches(name, "ALARM")
+    able.create({"Call": task("aws-sdk:cloudwatch:describeAlarms", {"AlarmNames": [name]})})
     (alarm,) = able.output()["MetricAlarms"]
-    alarms.delete_alarms(AlarmNames=[function.name])
     assert (alarm["StateValue"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("ALARM", 1.5, 2)
     assert alarm["StateUpdatedTimestamp"].endswith("Z")
 

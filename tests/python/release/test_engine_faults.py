@@ -147,7 +147,7 @@ FAULTS = st.dictionaries(
 )
 @example(faults={"PointAtNewVersion": 9}, lost={"SetWeight": 1, "TakeBack": 2}, errors=[0, 0], calls=60)
 # Each example begins with a world of its own: the fixtures are only those of the state machine.
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_fails_the_alias_ends_at_one_version(
     engine: Engine, world: World, *, faults: dict[str, int], lost: dict[str, int], errors: list[int], calls: int
 ) -> None:

@@ -1,0 +1,95 @@
+"""Processes that tests start, and how they are ended: none may outlive the run that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+# Processes inherit it, also those whose parent has ended. A run within a run adds its own name.
+MARK = "PATH_TO_LIVE_TEST_RUNS"
+# What ends by itself, such as git's maintenance in the background, gets this long.
+GRACE_SECONDS = 5
+END_SECONDS = 10
+
+
+def mark() -> str:
+    """Mark all processes that this one starts from now on, and return the name of this run."""
+    run = uuid.uuid4().hex
+    os.environ[MARK] = ":".join(filter(None, [os.environ.get(MARK), run]))
+    return run
+
+
+def of_run(run: str) -> list[psutil.Process]:
+    """Return the processes that a run has started, except for this one."""
+    children = set(psutil.Process().children(recursive=True))
+    return _found(lambda each: each in children or run in each.environ().get(MARK, "").split(":"))
+
+
+def below(directory: Path) -> list[psutil.Process]:
+    """Return the processes that run in a directory or were started from there, except for this one."""
+
+    def inside(path: str) -> bool:
+        return Path(path).is_absolute() and Path(path).is_relative_to(directory)
+
+    return _found(lambda each: inside(each.cwd()) or any(map(inside, each.cmdline())))
+
+
+def end_all(processes: Sequence[psutil.Process]) -> None:
+    """End processes, and wait until they have ended."""
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                send(process)
+        _, processes = psutil.wait_procs(processes, timeout=END_SECONDS)
+
+
+def describe(process: psutil.Process) -> str:
+    """Return the id, the command and the directory of a process."""
+    try:
+        return f"{process.pid} {' '.join(process.cmdline())} (in {process.cwd()})"
+    except psutil.Error:
+        return f"{process.pid}, which has ended since"
+
+
+def interrupt(process: subprocess.Popen[str] | subprocess.Popen[bytes], seconds: float = END_SECONDS) -> None:
+    """End a process group as Ctrl-C does, and kill what is left of it after some seconds."""
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=seconds)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def terminate(process: subprocess.Popen[str] | subprocess.Popen[bytes], seconds: float = 30) -> None:
+    """End a process, and kill it if it takes longer than some seconds.
+
+    Raises:
+        subprocess.TimeoutExpired: It took longer.
+    """
+    process.terminate()
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _found(matches: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        # Processes of others cannot be looked at, and any may end meanwhile.
+        with contextlib.suppress(psutil.Error):
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and matches(process):
+                found.append(process)
+    return found
