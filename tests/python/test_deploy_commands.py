@@ -35,8 +35,7 @@ pytestmark = pytest.mark.endpoint
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Give a checkout in which every stage runs version 2, which has a route more than version 1."""
-    checkout = Checkout(tmp_path_factory.mktemp("deploys") / "checkout")
-    try:
+    with Checkout(tmp_path_factory.mktemp("deploys") / "checkout") as checkout:
         checkout.make("local", **OTHERS_SETTINGS)
         checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
         checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
@@ -45,8 +44,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         checkout.make("promote FROM=dev TO=test TARGET=local")
         checkout.make("promote FROM=test TO=live TARGET=local")
         yield checkout
-    finally:
-        checkout.run("make stop")
 
 
 @pytest.fixture
