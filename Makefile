@@ -132,7 +132,6 @@ $(READY): requirements-dev.txt
 	@$(RUN) scripts/toolchain.py
 	@touch $@
 
-$(TEST_READY): $(READY) scripts/rie.py scripts/toolchain.py
-	@$(RUN) scripts/toolchain.py --second
-	@$(RUN) scripts/rie.py
+$(TEST_READY): $(READY) $(wildcard scripts/pathtolive/toolchain/*.py)
+	@$(RUN) scripts/toolchain.py --tests
 	@touch $@

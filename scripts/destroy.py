@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 
-import stack
-import target
-from command import CommandError, main
+from pathtolive import stack, target
+from pathtolive.cli import CommandError, main
 
 
 def destroy(here: stack.Stack) -> None:

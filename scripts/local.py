@@ -8,12 +8,8 @@ import time
 
 import rich.console
 
-import deploy
-import embedded
-import stack
-import status
-import target
-from command import CommandError, main
+from pathtolive import deployment, local_aws, stack, status, target
+from pathtolive.cli import CommandError, main, speed_argument
 
 CONSOLE = rich.console.Console(soft_wrap=True, highlight=False)
 
@@ -22,15 +18,15 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
     """Bring embedded AWS up, or the endpoint in AWS_ENDPOINT_URL, and deploy the artifact there."""
     began = time.monotonic()
     if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
-        if not embedded.answers(endpoint):
+        if not local_aws.answers(endpoint):
             raise CommandError(f"Nothing answers at AWS_ENDPOINT_URL={endpoint}: start it, or unset the variable")
         _say(f"Using the AWS at {endpoint}")
     else:
-        address = embedded.start(port, speed, keep_state=keep_state)
-        _say(f"Embedded AWS answers on {address}, {_pace(embedded.speed(address))}")
+        address = local_aws.start(port, speed, keep_state=keep_state)
+        _say(f"Embedded AWS answers on {address}, {_pace(local_aws.speed(address))}")
     here = stack.prepare(target.from_environment())
     _say("Terraform is ready")
-    deploy.deploy(here)
+    deployment.deploy(here)
     status.show(here)
     _say(f"All stages answer, after {time.monotonic() - began:.0f} s. Stop embedded AWS with 'make stop'.")
 
@@ -43,32 +39,24 @@ def _pace(speed: float) -> str:
 
 def stop() -> None:
     """Stop the embedded AWS that ``start`` started."""
-    _say("Embedded AWS is stopped" if embedded.stop() else "Embedded AWS does not run")
+    _say("Embedded AWS is stopped" if local_aws.stop() else "Embedded AWS does not run")
 
 
 def _say(text: str) -> None:
     CONSOLE.print(f"[bold]==>[/] {text}")
 
 
-def speed_argument(text: str) -> float:
-    """Return a speed as it is given on the command line."""
-    speed = float(text)
-    if not 1 <= speed <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
-    return speed
-
-
 def command() -> int:
     """Return 0 where all stages answer, or embedded AWS is stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["start", "stop"])
-    parser.add_argument("--port", type=int, help=f"port of embedded AWS ({embedded.DEFAULT_PORT})")
+    parser.add_argument("--port", type=int, help=f"port of embedded AWS ({local_aws.DEFAULT_PORT})")
     parser.add_argument(
         "--speed",
         type=speed_argument,
         metavar="TIMES",
         help="how much faster than on AWS waits, metric periods and alarms pass on embedded AWS "
-        f"({embedded.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
+        f"({local_aws.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
     )
     parser.add_argument("--keep-state", action="store_true", help="remember everything over a restart")
     options = parser.parse_args()

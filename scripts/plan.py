@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-import recording
-import stack
-import stages
-import target
-import versions
-from command import CommandError, main
+from pathtolive import recording, stack, stages, target, versions
+from pathtolive.cli import CommandError, main
 
 
 def command() -> int:

@@ -18,9 +18,9 @@ import boto3
 import psutil
 import pytest
 
-import embedded
-from command import CommandError
 from emulator import hooks, server
+from pathtolive import local_aws
+from pathtolive.cli import CommandError
 from tests.conftest import REGION, ROOT, embedded_aws, free_port, get
 from tests.python.contract.support import zipped
 
@@ -82,7 +82,7 @@ def test_server_ends_well_and_takes_its_workers_along(number: signal.Signals) ->
     process = emulator("--port", str(port))
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 30
-    while not embedded.answers(url):
+    while not local_aws.answers(url):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
@@ -191,11 +191,11 @@ def look(url: str, api: str) -> dict[str, Any]:
 
 @pytest.fixture
 def background(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Give embedded.py a directory of its own, and stop what it started."""
+    """Give local_aws.py a directory of its own, and stop what it started."""
     for name, path in (("DIRECTORY", ""), ("LOCK", "lock"), ("LOG", "log"), ("STATE", "state")):
-        monkeypatch.setattr(embedded, name, tmp_path / "embedded-aws" / path)
-    yield embedded
-    embedded.stop()
+        monkeypatch.setattr(local_aws, name, tmp_path / "embedded-aws" / path)
+    yield local_aws
+    local_aws.stop()
 
 
 def test_background_starts_once_and_stops_once(background: Any) -> None:

@@ -13,9 +13,9 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-import embedded
-import toolchain
-from command import LOCAL, ROOT, CommandError
+from pathtolive import local_aws
+from pathtolive.cli import LOCAL, ROOT, CommandError
+from pathtolive.toolchain import terraform
 
 DEFAULT_REGION = "eu-west-2"
 SOURCE = ROOT / "terraform"
@@ -75,7 +75,7 @@ class Target:
         # Terraform reads AWS_REGION, boto3 AWS_DEFAULT_REGION.
         variables = {
             **os.environ,
-            **toolchain.environment(),
+            **terraform.environment(),
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "TF_VAR_region": self.region,
@@ -147,7 +147,7 @@ def from_environment() -> Target:
     if name != "local":
         raise CommandError(f"TARGET={name} is unknown: use TARGET=local for local AWS, or TARGET=aws")
     ignore_aws_settings()
-    endpoint = given or embedded.url()
+    endpoint = given or local_aws.url()
     if endpoint is None:
         raise CommandError("Local AWS is not running. Start it with: make local")
     return Target(

@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from command import LOCAL, ROOT, CommandError
+from pathtolive.cli import LOCAL, ROOT, CommandError
 
 DIRECTORY = LOCAL / "embedded-aws"
 LOCK = DIRECTORY / "lock"

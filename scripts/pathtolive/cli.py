@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import botocore.exceptions
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -64,6 +65,14 @@ def run(
         reason = COLOUR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
         raise CommandError(f"'{line}' failed with status {done.returncode}\n{reason}".strip())
     return done.stdout or ""
+
+
+def speed_argument(text: str) -> float:
+    """Return a speed as it is given on the command line."""
+    speed = float(text)
+    if not 1 <= speed <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
+    return speed
 
 
 def main(command: Callable[[], int]) -> None:

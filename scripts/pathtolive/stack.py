@@ -17,9 +17,9 @@ from typing import Any
 
 import botocore.exceptions
 
-import pins
-from command import ROOT, CommandError, run
-from target import SOURCE, Target
+from pathtolive import config_file
+from pathtolive.cli import ROOT, CommandError, run
+from pathtolive.target import SOURCE, Target
 
 # What Terraform makes in its directory, and what speaks of the target's own account.
 NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars"}
@@ -35,16 +35,16 @@ class Stack:
     target: Target
 
     @property
-    def config(self) -> pins.Pins:
+    def config(self) -> config_file.Pins:
         """What the target's config.tf says."""
-        return pins.read(self.target.config_file) if self.target.config_file.exists() else _config(self.target)
+        return config_file.read(self.target.config_file) if self.target.config_file.exists() else _config(self.target)
 
     @property
-    def stages(self) -> Mapping[str, pins.Pin]:
+    def stages(self) -> Mapping[str, config_file.Pin]:
         """What every stage is pinned to: in a private copy, all to the newest."""
         if self.target.workspace == "default":
             return self.config.stages
-        return dict.fromkeys(self.config.stages, pins.Pin(pins.NEWEST, pins.NEWEST))
+        return dict.fromkeys(self.config.stages, config_file.Pin(config_file.NEWEST, config_file.NEWEST))
 
     @functools.cached_property
     def deployed(self) -> Mapping[str, Any]:
@@ -76,7 +76,7 @@ class Stack:
         """Return where a stage answers, ending in a slash."""
         return self.target.stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
 
-    def plan(self, kept: Mapping[str, pins.Pin]) -> Plan:
+    def plan(self, kept: Mapping[str, config_file.Pin]) -> Plan:
         """Make a plan and show it; ``kept`` are pins that Terraform applies instead of those in config.tf.
 
         Raises:
@@ -99,7 +99,7 @@ class Stack:
         if plan.changes and self.show("apply", "-compact-warnings", str(plan.path)) != 0:
             raise CommandError("Terraform did not finish: mend what it says above, then run the same command again")
 
-    def refresh(self, kept: Mapping[str, pins.Pin]) -> None:
+    def refresh(self, kept: Mapping[str, config_file.Pin]) -> None:
         """Bring Terraform's state and the outputs up to date with what there is, and change nothing else.
 
         ``kept`` are pins that Terraform applies instead of those in config.tf.
@@ -227,14 +227,14 @@ def _begin(target: Target) -> None:
     shutil.rmtree(target.directory, ignore_errors=True)
 
 
-def _config(target: Target) -> pins.Pins:
+def _config(target: Target) -> config_file.Pins:
     """Return what config.tf says for a target: an emulator's stages are those of the repository, its pins its own."""
-    source = pins.read(SOURCE / "config.tf")
+    source = config_file.read(SOURCE / "config.tf")
     if not target.endpoint:
         return source
     source = source.without_versions()
     if target.config_file.exists():
-        own = pins.read(target.config_file)
+        own = config_file.read(target.config_file)
         source = source.with_gateway_deployments(own.gateway_deployments)
         for stage in source.stages.keys() & own.stages.keys():
             source = source.with_pin(stage, own.stages[stage])
@@ -283,7 +283,7 @@ def _init(target: Target, bucket: str) -> None:
     stamp.write_text(digest.hexdigest())
 
 
-def _variables(kept: Mapping[str, pins.Pin]) -> list[str]:
+def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:
     """Return Terraform's arguments for the variable ``pins``."""
     given = {stage: dataclasses.asdict(pin) for stage, pin in kept.items()}
     return [f"-var=pins={json.dumps(given)}"] if given else []
