@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from pathtolive import stack, target
+from pathtolive import progress, stack, target
 from pathtolive.cli import CommandError, main
 
 
@@ -16,8 +16,8 @@ def destroy(here: stack.Stack) -> None:
     Raises:
         CommandError: Terraform fails.
     """
-    if here.show("destroy", "-auto-approve", "-compact-warnings") != 0:
-        raise CommandError("Terraform could not delete everything: mend what it says above, then run it again")
+    with progress.step("Delete everything that Terraform created"):
+        here.run("destroy", "-auto-approve", "-compact-warnings")
     if here.target.workspace == "default":
         here.config.without_versions().write(here.target.config_file)
     else:

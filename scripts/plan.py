@@ -18,6 +18,8 @@ def command() -> int:
         here.config.stage(options.stage)
     found = stages.active(here)
     plan = here.plan(stages.kept(here, found, moved={options.stage} - {None}))
+    if plan.changes:
+        print(here.shown(plan))
     try:
         recording.refuse_weights(here, plan, found)
     except CommandError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -76,15 +77,20 @@ def speed_argument(text: str) -> float:
 
 
 def main(command: Callable[[], int]) -> None:
-    """Run a command's function and leave with its status, that of its error, or 130 where it is interrupted."""
+    """Run a command's function and leave with its status, that of its error, or 130 if it is interrupted."""
+    # What ends a command in a pipeline ends it as Ctrl-C does: with what it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(command())
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
         sys.exit(error.status)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        print(f"\nAWS does not answer as it should: {error}\nMend that, then run the same again", file=sys.stderr)
+        print(f"\nAWS request failed: {error}\nFix the cause, then run the command again", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"\n{error.filename or 'System call'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        print("\nInterrupted", file=sys.stderr)
         sys.exit(130)

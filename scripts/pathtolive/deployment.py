@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import botocore.exceptions
 
-from pathtolive import config_file, recording, smoke, stack, stages, versions
+from pathtolive import config_file, progress, recording, smoke, stack, stages, versions
 from pathtolive.cli import CommandError
 
 
@@ -23,12 +23,14 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
     _refuse_missing_versions(here, [stage for stage in here.stages if stage in moved or stage not in found])
     _apply(here, found, moved)
     if missing := versions.unpublished(here):
-        print(f"\nAn earlier deploy was interrupted: {missing}.", flush=True)
-        print(f"Published version {versions.publish(here)}", flush=True)
+        print(f"An earlier deploy was interrupted: {missing}.", flush=True)
+        with progress.step("Publish the artifact") as step:
+            step.result = f"Published version {versions.publish(here)}"
         _apply(here, found, moved)
     pin(here, found)
-    for stage in here.stages:
-        smoke.check(here.stage_url(stage))
+    with progress.step(f"Verify that {', '.join(here.stages)} answer"):
+        for stage in here.stages:
+            smoke.check(here.stage_url(stage))
 
 
 def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collection[str]) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pathtolive import config_file, recording, smoke, stack, stages
+from pathtolive import config_file, progress, recording, smoke, stack, stages
 from pathtolive.cli import CommandError
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import PROMOTE, RELEASED
@@ -53,7 +53,8 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
             raise
         plan = recording.planned(here, after, only=only)
     here.apply(plan)
-    _check(here, engine, promotion)
+    with progress.step(f"Verify that {destination} runs version {promotion.version}"):
+        _check(here, engine, promotion)
 
 
 def _move(engine: Engine, promotion: Promotion) -> None:
@@ -62,8 +63,9 @@ def _move(engine: Engine, promotion: Promotion) -> None:
     running = engine.running(stage)
     if running is None:
         running = engine.start(PROMOTE, Settings(stage, promotion.version, steps=()))
-    print(f"{running.name}: version {promotion.version} is called, then gets the traffic of {stage} ...", flush=True)
-    ended = engine.wait(running)
+    print(f"Execution {running.name}", flush=True)
+    with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it"):
+        ended = engine.wait(running)
     if ended.outcome != RELEASED:
         raise CommandError(f"{stage} was not promoted ({ended.outcome}): {ended.reason}\nNothing was changed.")
 

@@ -63,28 +63,47 @@ def revision(url: str, version: str) -> str | None:
 
 
 def show(here: stack.Stack) -> None:
-    """Print a table of the stages."""
+    """Print the stages as a table with their URLs below; as a list if the terminal is too narrow for the table."""
+    rows = stages(here)
+    fields = [
+        {
+            "stage": row["stage"],
+            "version": row["function_version"],
+            "weights": ", ".join(f"{version}: {weight:.0%}" for version, weight in row["weights"].items()),
+            "revision": _short(row["revision"]),
+            "pin": row["pinned_version"] or "none",
+            "routes": row["gateway_deployment"],
+            "alarms": ", ".join(_alarm(name, row["stage"]) for name in row["alarms"]),
+            "release": row["release"],
+        }
+        for row in rows
+    ]
+    # Columns that no stage has a value for are left out.
+    shown = [name for name in fields[0] if any(row[name] for row in fields)]
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("stage", "version", "weights", "revision", "config.tf", "routes", "alarms", "release", "URL"):
-        table.add_column(heading, no_wrap=True)
-    for row in stages(here):
-        table.add_row(
-            row["stage"],
-            row["function_version"],
-            ", ".join(f"{version}: {weight:.0%}" for version, weight in row["weights"].items()) or "-",
-            _short(row["revision"]),
-            row["pinned_version"] or "not pinned",
-            row["gateway_deployment"],
-            ", ".join(row["alarms"]) or "-",
-            row["release"] or "-",
-            row["url"],
-        )
-    console = rich.console.Console()
-    # As wide as it takes: a URL that is broken over lines cannot be copied.
-    console.width = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    console.print(table)
+    for name in shown:
+        table.add_column(name, no_wrap=True)
+    for row in fields:
+        table.add_row(*(row[name] or "-" for name in shown))
+    console = rich.console.Console(highlight=False)
+    if console.measure(table, options=console.options.update(max_width=1000)).maximum <= console.width:
+        console.print(table)
+    else:
+        for row in fields:
+            console.print()
+            for name in shown:
+                console.print(f"{name:<9} {row[name] or '-'}", soft_wrap=True)
+        console.print()
+    width = max(len(row["stage"]) for row in rows)
+    for row in rows:
+        console.print(f"  {row['stage']:<{width}}  curl {row['url']}", soft_wrap=True)
+
+
+def _alarm(name: str, stage: str) -> str:
+    """Return the name of an alarm without that of the service and the stage."""
+    return name.partition(f"-{stage}-")[2] or name
 
 
 def _short(revision: str | None) -> str:
-    commit, _, modified = (revision or "-").partition("-")
-    return f"{commit[:7] or '-'}{' modified' if modified else ''}"
+    commit, _, modified = (revision or "").partition("-")
+    return f"{commit[:7]}{' modified' if modified else ''}"

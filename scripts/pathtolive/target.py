@@ -65,6 +65,14 @@ class Target:
         return " TARGET=local" if self.endpoint else ""
 
     @property
+    def description(self) -> str:
+        """The account and region that commands act on, in words."""
+        workspace = "" if self.workspace == "default" else f", workspace {self.workspace}"
+        if self.endpoint:
+            return f"the AWS endpoint {self.endpoint}, region {self.region}{workspace}"
+        return f"AWS account {self.account}, region {self.region}{workspace}"
+
+    @property
     def workspace(self) -> str:
         """Terraform's workspace: ``default``, or the name of a private copy of everything."""
         return os.environ.get("WORKSPACE") or os.environ.get("TF_WORKSPACE") or "default"

@@ -84,7 +84,7 @@ class TestDemonstration:
     def test_its_embedded_aws_is_stopped(self, figures: dict[str, Any], checkout: Checkout) -> None:
         assert (checkout.path / ".local" / "demo" / "checkout" / ".local" / "embedded-aws" / "lock").exists()
         done = checkout.run(".venv/bin/python .local/demo/checkout/scripts/local.py stop")
-        assert "does not run" in done.stdout
+        assert "is not running" in done.stdout
 
     def test_the_checkout_itself_is_left_alone(self, figures: dict[str, Any], checkout: Checkout) -> None:
         assert checkout.git("status", "--porcelain") == "?? docs/drawn.svg"

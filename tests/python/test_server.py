@@ -203,9 +203,9 @@ def test_background_starts_once_and_stops_once(background: Any) -> None:
     assert background.url() is None
     url = background.start(port, 1, keep_state=False)
     assert url == f"http://127.0.0.1:{port}" == background.url() == background.start(None, None, keep_state=False)
-    with pytest.raises(CommandError, match=f"runs already, on port {port}: stop it first with 'make stop'"):
+    with pytest.raises(CommandError, match=f"already running on port {port}. Stop it first with: make stop"):
         background.start(port + 1, 1, keep_state=False)
-    with pytest.raises(CommandError, match="runs already, at speed 1: stop it first with 'make stop'"):
+    with pytest.raises(CommandError, match=r"already running at speed 1\. Stop it first with: make stop"):
         background.start(port, 2, keep_state=False)
     assert background.stop() is True
     assert background.stop() is False
@@ -248,5 +248,5 @@ def test_background_is_not_taken_in_by_another_that_answers(background: Any, mon
 
         monkeypatch.setattr(background, "answers", answers)
         monkeypatch.setattr(background.time, "sleep", lambda _: threading.Event().wait(3))
-        with pytest.raises(CommandError, match="Embedded AWS did not start"):
+        with pytest.raises(CommandError, match="Local AWS did not start"):
             background.start(other.getsockname()[1], 1, keep_state=False)
