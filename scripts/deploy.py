@@ -20,7 +20,7 @@ def command() -> int:
     if options.stage:
         here.config.stage(options.stage)
     deployment.deploy(here, {options.stage} - {None})
-    status.show(here)
+    status.show(here, urls=False)
     stages.report(here, stages.active(here))
     return 0
 

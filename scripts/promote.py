@@ -17,7 +17,7 @@ def command() -> int:
     here = stack.prepare(target.from_environment())
     deployment.pin(here)
     promotion.promote(here, options.source, options.destination)
-    status.show(here)
+    status.show(here, urls=False)
     return 0
 
 

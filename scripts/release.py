@@ -80,7 +80,7 @@ def command() -> int:
             f"{ended.outcome.capitalize()}: {ended.reason}\n"
             f"All traffic goes to version {ended.from_version}, and config.tf is as it was"
         )
-    status.show(here)
+    status.show(here, urls=False)
     return 0
 
 

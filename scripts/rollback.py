@@ -17,9 +17,8 @@ def command() -> int:
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     deployment.pin(here)
-    version = rollback(here, options.stage, options.version)
-    print(f"All traffic of {options.stage} goes to version {version}")
-    status.show(here)
+    rollback(here, options.stage, options.version)
+    status.show(here, urls=False)
     return 0
 
 

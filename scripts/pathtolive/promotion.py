@@ -63,8 +63,8 @@ def _move(engine: Engine, promotion: Promotion) -> None:
     running = engine.running(stage)
     if running is None:
         running = engine.start(PROMOTE, Settings(stage, promotion.version, steps=()))
-    print(f"Execution {running.name}", flush=True)
-    with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it"):
+    with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it") as step:
+        step.result = running.name
         ended = engine.wait(running)
     if ended.outcome != RELEASED:
         raise CommandError(f"{stage} was not promoted ({ended.outcome}): {ended.reason}\nNothing was changed.")

@@ -92,10 +92,9 @@ def _refuse_more(plan: stack.Plan, stage: str, gateway_deployment: str, *, alias
 
 def show_difference(before: config_file.Pins, after: config_file.Pins) -> None:
     """Print what changes in config.tf."""
-    lines = difflib.unified_diff(
-        before.text.splitlines(), after.text.splitlines(), "config.tf", "config.tf", lineterm=""
-    )
-    difference = "\n".join(lines)
+    lines = difflib.unified_diff(before.text.splitlines(), after.text.splitlines(), n=0, lineterm="")
+    changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    difference = "\n".join(["config.tf:", *changed]) if changed else ""
     if difference:
         rich.console.Console(soft_wrap=True).print(rich.syntax.Syntax(difference, "diff", background_color="default"))
 

@@ -62,8 +62,8 @@ def revision(url: str, version: str) -> str | None:
     return None
 
 
-def show(here: stack.Stack) -> None:
-    """Print the stages as a table with their URLs below; as a list if the terminal is too narrow for the table."""
+def show(here: stack.Stack, *, urls: bool = True) -> None:
+    """Print the stages as a table, or as a list if the terminal is too narrow for it, then their URLs."""
     rows = stages(here)
     fields = [
         {
@@ -95,7 +95,7 @@ def show(here: stack.Stack) -> None:
                 console.print(f"{name:<9} {row[name] or '-'}", soft_wrap=True)
         console.print()
     width = max(len(row["stage"]) for row in rows)
-    for row in rows:
+    for row in rows if urls else []:
         console.print(f"  {row['stage']:<{width}}  curl {row['url']}", soft_wrap=True)
 
 

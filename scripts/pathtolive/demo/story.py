@@ -269,10 +269,13 @@ def _second(demo: Demonstration) -> None:
     demo.expect_versions(line, dev="2", test="1", live="1")
     demo.tell(line, f"dev runs version 2, commit {revision} '{SOUND.message}'")
     line = "make promote FROM=dev TO=test"
-    said = demo.make("promote", FROM="dev", TO="test")
+    demo.make("promote", FROM="dev", TO="test")
     demo.expect_versions(line, dev="2", test="2", live="1")
     demo.tell(line, "test runs version 2 too")
-    demo.load, demo.watch = Load(live_url(said), CALLS_PER_SECOND, demo.began), Watch(demo.endpoint, demo.began)
+    demo.load, demo.watch = (
+        Load(live_url(demo.make("status")), CALLS_PER_SECOND, demo.began),
+        Watch(demo.endpoint, demo.began),
+    )
     demo.tell("load on live", f"{CALLS_PER_SECOND:g} calls a second from here on")
     began = demo.now
     release = demo.clone.start("release", STAGE="live", **GOOD)

@@ -25,6 +25,7 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> str:
     if running and running.kind != ROLLBACK:
         back = _abort(engine, running)
         if version in {None, back}:
+            print(f"All traffic of {stage} goes to version {back}", flush=True)
             return back
         running = None
     unrecorded = engine.unrecorded(stage)
@@ -60,12 +61,13 @@ def _start(engine: Engine, stage: str, version: str | None) -> Execution:
         raise RefusedError(f"{stage} runs version {version} already: name another in VERSION=")
     if not engine.has_version(version):
         raise RefusedError(f"There is no version {version} of {engine.function_name}: name another in VERSION=")
-    print(f"{stage} goes back from version {runs} to version {version} ...", flush=True)
+    print(f"Rolling {stage} back from version {runs} to version {version}", flush=True)
     given = Settings(stage, version, steps=(), smoke_test=False)
     return engine.start(ROLLBACK, given)
 
 
 def _record(here: stack.Stack, stage: str, version: str) -> str:
-    """Record it; the routes stay."""
+    """Say that traffic is back, which people wait for, then record it; the routes stay."""
+    print(f"All traffic of {stage} goes to version {version}", flush=True)
     recording.record(here, stage, config_file.Pin(version, stages.active(here)[stage].gateway_deployment))
     return version
