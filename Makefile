@@ -11,7 +11,7 @@ TEST_READY := $(VENV)/.test-ready
 
 # An endpoint of one's own is an emulator's, unless TARGET says otherwise.
 export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
-export CONFIRM IGNORE_ALARMS STATE_BUCKET WORKSPACE
+export CONFIRM IGNORE_ALARMS STATE_BUCKET V WORKSPACE
 # GitHub's own names: a workflow run and a codespace have them.
 export GITHUB_REPOSITORY GITHUB_REPOSITORY_ID GITHUB_REPOSITORY_OWNER_ID
 
@@ -27,7 +27,7 @@ local: $(READY) build ## Run the whole path on embedded AWS: PORT=4566 SPEED=10 
 
 .PHONY: stop
 stop: ## Stop embedded AWS
-	@if [ -e $(READY) ]; then $(RUN) scripts/local.py stop; else echo "Embedded AWS does not run"; fi
+	@if [ -e $(READY) ]; then $(RUN) scripts/local.py stop; else echo "Local AWS is not running"; fi
 
 .PHONY: test
 test: $(TEST_READY) check ## Run every test, with coverage
@@ -132,7 +132,6 @@ $(READY): requirements-dev.txt
 	@$(RUN) scripts/toolchain.py
 	@touch $@
 
-$(TEST_READY): $(READY) scripts/rie.py scripts/toolchain.py
-	@$(RUN) scripts/toolchain.py --second
-	@$(RUN) scripts/rie.py
+$(TEST_READY): $(READY) $(wildcard scripts/pathtolive/toolchain/*.py)
+	@$(RUN) scripts/toolchain.py --tests
 	@touch $@

@@ -6,87 +6,9 @@ A stage that is pinned stays on the version that it runs, whatever config.tf say
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
 
-import botocore.exceptions
-
-import pins
-import recording
-import smoke
-import stack
-import stages
-import status
-import target
-import versions
-from command import CommandError, main
-
-
-def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
-    """Bring the stack up to date; the stages in ``moved`` get what config.tf pins.
-
-    Raises:
-        CommandError: there is no artifact, a pin names a version that does not exist, a release would be disturbed,
-            Terraform fails, the artifact is not published, or a stage does not answer.
-    """
-    if not here.target.artifact.exists():
-        raise CommandError("There is no artifact: run 'make build' first")
-    found = stages.active(here)
-    _refuse_missing_versions(here, [stage for stage in here.stages if stage in moved or stage not in found])
-    _apply(here, found, moved)
-    if missing := versions.unpublished(here):
-        print(f"\nAn earlier deploy was interrupted: {missing}.", flush=True)
-        print(f"Published version {versions.publish(here)}", flush=True)
-        _apply(here, found, moved)
-    pin(here, found)
-    for stage in here.stages:
-        smoke.check(here.stage_url(stage))
-
-
-def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collection[str]) -> None:
-    plan = here.plan(stages.kept(here, found, moved=moved))
-    recording.refuse_weights(here, plan, found)
-    here.apply(plan)
-
-
-def pin(here: stack.Stack, found: Mapping[str, stages.Active] | None = None) -> None:
-    """Pin each stage that config.tf does not pin to what it runs and serves; of a workspace, config.tf does not speak.
-
-    ``found`` is what was deployed before, if this command has deployed since.
-    """
-    if here.target.workspace != "default":
-        return
-    before = after = here.config
-    now = stages.active(here)
-    for stage, configured in before.stages.items():
-        if configured.function_version is None and stage in now:
-            after = recording.with_pin(after, stage, stages.recordable(configured, now[stage]))
-            print(f"Pinned {stage} to version {now[stage].version} in {here.target.config_file}")
-            if found is None or stage in found:
-                print(
-                    f"{stages.since(here, stage, now[stage].version)} To change that, edit its pin, then run: "
-                    f"make deploy STAGE={stage}{here.target.make_variables}"
-                )
-    if after != before:
-        after.write(here.target.config_file)
-
-
-def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None:
-    """Find a pin to a version that does not exist, even if newer ones do, before anything is changed."""
-    for stage in moving:
-        version = here.stages[stage].function_version
-        if version in {None, pins.NEWEST}:
-            continue
-        try:
-            here.target.client("lambda").get_function(
-                FunctionName=here.deployed.get("function_name", stack.NAME), Qualifier=version
-            )
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise CommandError(f"Lambda does not say whether the pins exist: {error}") from error
-            raise CommandError(
-                f"Stage {stage} is pinned to version {version}, which does not exist: pin it to one that "
-                f"does in {here.target.config_file}, or remove its function_version to start at the newest"
-            ) from error
+from pathtolive import deployment, stack, stages, status, target
+from pathtolive.cli import main
 
 
 def command() -> int:
@@ -97,8 +19,8 @@ def command() -> int:
     here = stack.prepare(target.from_environment())
     if options.stage:
         here.config.stage(options.stage)
-    deploy(here, {options.stage} - {None})
-    status.show(here)
+    deployment.deploy(here, {options.stage} - {None})
+    status.show(here, urls=False)
     stages.report(here, stages.active(here))
     return 0
 

@@ -6,9 +6,8 @@ import argparse
 import os
 import sys
 
-import stack
-import target
-from command import CommandError, main
+from pathtolive import progress, stack, target
+from pathtolive.cli import CommandError, main
 
 
 def destroy(here: stack.Stack) -> None:
@@ -17,8 +16,8 @@ def destroy(here: stack.Stack) -> None:
     Raises:
         CommandError: Terraform fails.
     """
-    if here.show("destroy", "-auto-approve", "-compact-warnings") != 0:
-        raise CommandError("Terraform could not delete everything: mend what it says above, then run it again")
+    with progress.step("Delete everything that Terraform created"):
+        here.run("destroy", "-auto-approve", "-compact-warnings")
     if here.target.workspace == "default":
         here.config.without_versions().write(here.target.config_file)
     else:

@@ -12,22 +12,22 @@ import rich.console
 import rich.table
 import rich.text
 
-import release
-import releases
-import stack
-import target
-from command import main
+from pathtolive import stack, target
+from pathtolive.cli import main
+from pathtolive.release import view
+from pathtolive.release.engine import Engine
+from pathtolive.release.executions import RELEASED, UNDER_WAY, Past
 
-COLOURS = {releases.RELEASED: "green", releases.UNDER_WAY: "yellow"}
+COLOURS = {RELEASED: "green", UNDER_WAY: "yellow"}
 
 
-def history(here: stack.Stack, stage: str, limit: int | None) -> list[releases.Past]:
+def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
     """Return the releases of a stage, newest first, at most ``limit`` of them."""
     here.config.stage(stage)
-    return list(itertools.islice(releases.Engine(here).past(stage), limit))
+    return list(itertools.islice(Engine(here).past(stage), limit))
 
 
-def as_json(one: releases.Past) -> dict[str, Any]:
+def as_json(one: Past) -> dict[str, Any]:
     """Return ``name kind from to started ended seconds outcome reason``: times in ISO 8601, None if yet to come."""
     return {
         "name": one.name,
@@ -42,7 +42,7 @@ def as_json(one: releases.Past) -> dict[str, Any]:
     }
 
 
-def show(past: list[releases.Past]) -> None:
+def show(past: list[Past]) -> None:
     """Print a table."""
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
     for heading in ("when", "what", "from", "to", "took", "outcome"):
@@ -54,7 +54,7 @@ def show(past: list[releases.Past]) -> None:
             one.kind,
             one.from_version or "-",
             one.to_version,
-            release.duration((one.ended - one.started).total_seconds()) if one.ended else "-",
+            view.duration((one.ended - one.started).total_seconds()) if one.ended else "-",
             rich.text.Text(one.outcome, style=COLOURS.get(one.outcome, "red")),
             rich.text.Text(one.reason),
         )

@@ -1,4 +1,4 @@
-"""Run the whole path on this machine: embedded AWS, the artifact, Terraform, three stages that answer."""
+"""Run the whole path on this machine: start local AWS, deploy the artifact, and print the URL of each stage."""
 
 from __future__ import annotations
 
@@ -6,69 +6,51 @@ import argparse
 import os
 import time
 
-import rich.console
-
-import deploy
-import embedded
-import stack
-import status
-import target
-from command import CommandError, main
-
-CONSOLE = rich.console.Console(soft_wrap=True, highlight=False)
+from pathtolive import deployment, local_aws, progress, stack, status, target
+from pathtolive.cli import CommandError, main, speed_argument
 
 
 def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
-    """Bring embedded AWS up, or the endpoint in AWS_ENDPOINT_URL, and deploy the artifact there."""
+    """Start local AWS, unless AWS_ENDPOINT_URL names an endpoint, and deploy the artifact there."""
     began = time.monotonic()
     if endpoint := os.environ.get("AWS_ENDPOINT_URL"):
-        if not embedded.answers(endpoint):
-            raise CommandError(f"Nothing answers at AWS_ENDPOINT_URL={endpoint}: start it, or unset the variable")
-        _say(f"Using the AWS at {endpoint}")
+        if not local_aws.answers(endpoint):
+            raise CommandError(
+                f"Nothing answers at AWS_ENDPOINT_URL={endpoint}. Start it, or unset the variable to use local AWS"
+            )
     else:
-        address = embedded.start(port, speed, keep_state=keep_state)
-        _say(f"Embedded AWS answers on {address}, {_pace(embedded.speed(address))}")
+        with progress.step("Start local AWS") as step:
+            address = local_aws.start(port, speed, keep_state=keep_state)
+            step.result = f"{address}, {_pace(local_aws.speed(address))}"
     here = stack.prepare(target.from_environment())
-    _say("Terraform is ready")
-    deploy.deploy(here)
+    deployment.deploy(here)
     status.show(here)
-    _say(f"All stages answer, after {time.monotonic() - began:.0f} s. Stop embedded AWS with 'make stop'.")
+    stop = "" if endpoint else " To stop local AWS, run: make stop"
+    print(f"\nEvery stage answers after {time.monotonic() - began:.0f} s.{stop}")
 
 
 def _pace(speed: float) -> str:
     if speed == 1:
-        return "at AWS's own pace"
-    return f"where AWS's waits, metrics and alarms pass {speed:g} times faster (SPEED=1 is AWS's pace)"
+        return "at the pace of AWS"
+    return f"waits, metrics, and alarms {speed:g} times as fast as on AWS (SPEED=1 for AWS's pace)"
 
 
 def stop() -> None:
-    """Stop the embedded AWS that ``start`` started."""
-    _say("Embedded AWS is stopped" if embedded.stop() else "Embedded AWS does not run")
-
-
-def _say(text: str) -> None:
-    CONSOLE.print(f"[bold]==>[/] {text}")
-
-
-def speed_argument(text: str) -> float:
-    """Return a speed as it is given on the command line."""
-    speed = float(text)
-    if not 1 <= speed <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
-    return speed
+    """Stop the local AWS that ``start`` started."""
+    print("Local AWS is stopped" if local_aws.stop() else "Local AWS is not running")
 
 
 def command() -> int:
-    """Return 0 where all stages answer, or embedded AWS is stopped."""
+    """Return 0 if every stage answers, or local AWS is stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("action", choices=["start", "stop"])
-    parser.add_argument("--port", type=int, help=f"port of embedded AWS ({embedded.DEFAULT_PORT})")
+    parser.add_argument("--port", type=int, help=f"port of local AWS ({local_aws.DEFAULT_PORT})")
     parser.add_argument(
         "--speed",
         type=speed_argument,
         metavar="TIMES",
-        help="how much faster than on AWS waits, metric periods and alarms pass on embedded AWS "
-        f"({embedded.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
+        help="how many times as fast as on AWS waits, metric periods, and alarms are on local AWS "
+        f"({local_aws.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
     )
     parser.add_argument("--keep-state", action="store_true", help="remember everything over a restart")
     options = parser.parse_args()

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-import recording
-import stack
-import stages
-import target
-import versions
-from command import CommandError, main
+from pathtolive import recording, stack, stages, target, versions
+from pathtolive.cli import CommandError, main
 
 
 def command() -> int:
@@ -22,6 +18,8 @@ def command() -> int:
         here.config.stage(options.stage)
     found = stages.active(here)
     plan = here.plan(stages.kept(here, found, moved={options.stage} - {None}))
+    if plan.changes:
+        print(here.shown(plan))
     try:
         recording.refuse_weights(here, plan, found)
     except CommandError as error:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-import recording
-import stack
-import stages
-import target
-from command import CommandError, main
+from pathtolive import recording, stack, stages, target
+from pathtolive.cli import CommandError, main
 
 
 def command() -> int:

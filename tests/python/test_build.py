@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import build
+from pathtolive import build
 
 SCRIPT = Path(build.__file__)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
@@ -397,7 +397,7 @@ class TestInterrupted:
     # Waits at the moment that its argument names, with all of the new artifact written or none of it.
     SLOW = """
 import os, sys, time
-import build
+from pathtolive import build
 def wait(*arguments):
     print("here", flush=True)
     time.sleep(60)

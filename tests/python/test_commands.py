@@ -142,7 +142,7 @@ def test_command_wants_a_stage(checkout: Checkout, command: str) -> None:
 
 def test_local_wants_a_port_of_its_own(checkout: Checkout, endpoint: str) -> None:
     port = endpoint.rpartition(":")[2]
-    assert f"Port {port} of 127.0.0.1 cannot be used" in refused(checkout, f"make local PORT={port}")
+    assert f"Port {port} of 127.0.0.1 is in use" in refused(checkout, f"make local PORT={port}")
 
 
 def test_local_wants_a_speed_that_there_is(checkout: Checkout) -> None:

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-import demo
-import picture
-import traffic
-from clone import Change
-from command import CommandError
+from pathtolive import traffic
+from pathtolive.cli import CommandError
+from pathtolive.demo import picture, story
+from pathtolive.demo.clone import Change
 from tests.checkout import Checkout
 from tests.conftest import ROOT
 
@@ -65,8 +64,8 @@ class TestDemonstration:
         assert 0 < figures["all_traffic_back"] - figures["first_failed"] < 3.5 * 60 / figures["speed"]
 
     def test_it_tells_the_releases_of_live(self, figures: dict[str, Any]) -> None:
-        assert [(one["version"], one["outcome"]) for one in figures["releases"]] == demo.OUTCOMES
-        assert demo.WHY in figures["releases"][-1]["reason"]
+        assert [(one["version"], one["outcome"]) for one in figures["releases"]] == story.OUTCOMES
+        assert story.WHY in figures["releases"][-1]["reason"]
         assert figures["alarm_fired"] < figures["releases"][-1]["began"]
 
     def test_every_step_is_in_the_time_line(self, figures: dict[str, Any]) -> None:
@@ -87,7 +86,7 @@ class TestDemonstration:
     def test_its_embedded_aws_is_stopped(self, figures: dict[str, Any], checkout: Checkout) -> None:
         assert (checkout.path / ".local" / "demo" / "checkout" / ".local" / "embedded-aws" / "lock").exists()
         done = checkout.run(".venv/bin/python .local/demo/checkout/scripts/local.py stop")
-        assert "does not run" in done.stdout
+        assert "is not running" in done.stdout
 
     def test_the_checkout_itself_is_left_alone(self, figures: dict[str, Any], checkout: Checkout) -> None:
         assert checkout.git("status", "--porcelain") == "?? docs/drawn.svg"
@@ -106,9 +105,9 @@ def test_without_git_there_is_an_error_with_the_remedy(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("version", "failing"), [(2, 0), (3, 52), (4, 0)])
 def test_version_3_fails_one_call_in_five_but_no_smoke_test(tmp_path: Path, version: int, failing: int) -> None:
     shutil.copytree(ROOT / "lambda", tmp_path / "lambda")
-    for change in [demo.SOUND, demo.BROKEN, demo.FIXED][: version - 1]:
+    for change in [story.SOUND, story.BROKEN, story.FIXED][: version - 1]:
         change.apply(tmp_path)
-    spec = importlib.util.spec_from_file_location("changed_handler", tmp_path / demo.HANDLER)
+    spec = importlib.util.spec_from_file_location("changed_handler", tmp_path / story.HANDLER)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -146,25 +145,25 @@ def test_the_same_calls_make_the_same_picture(tmp_path: Path) -> None:
 
 def test_traffic_is_back_at_the_first_look_without_weights_for_good() -> None:
     weights: list[dict[str, float]] = [{"2": 0.5}, {}, {"3": 0.2}, {"3": 0.2}, {}, {"4": 0.2}]
-    looks = [demo.Look(at, "2", each, alarm=False) for at, each in enumerate(weights)]
-    assert demo.taken_back(looks, "3") == 4
+    looks = [story.Look(at, "2", each, alarm=False) for at, each in enumerate(weights)]
+    assert story.taken_back(looks, "3") == 4
 
 
 def test_live_is_found_in_the_table_of_stages() -> None:
     url = "http://127.0.0.1:1/_aws/execute-api/a/live/"
-    assert demo.live_url(f"  test  2  {url.replace('live', 'test')}  \n  live  1  {url}  ") == url
+    assert story.live_url(f"  test  2  {url.replace('live', 'test')}  \n  live  1  {url}  ") == url
     with pytest.raises(CommandError, match="No URL of live"):
-        demo.live_url("")
+        story.live_url("")
 
 
 def test_releases_are_shown_but_not_what_was_refused() -> None:
     past = [
-        demo.Ended("2", "released", "", 1, 2),
-        demo.Ended("3", "rolled back", "", 3, 4),
-        demo.Ended("4", "refused", "", 5, 5),
-        demo.Ended("4", "released", "", 6, 7),
+        story.Ended("2", "released", "", 1, 2),
+        story.Ended("3", "rolled back", "", 3, 4),
+        story.Ended("4", "refused", "", 5, 5),
+        story.Ended("4", "released", "", 6, 7),
     ]
-    assert [(span.began, span.bad) for span in demo.spans(past)] == [(1, False), (3, True), (6, False)]
+    assert [(span.began, span.bad) for span in story.spans(past)] == [(1, False), (3, True), (6, False)]
 
 
 def test_the_summary_tells_the_time_at_the_pace_of_aws() -> None:
@@ -177,7 +176,7 @@ def test_the_summary_tells_the_time_at_the_pace_of_aws() -> None:
         "seconds": 150.2,
         "picture": "demo.svg",
     }
-    assert demo.summary(given) == [
+    assert story.summary(given) == [
         "5 of 200 calls failed for users (2.5 %): all of version 3",
         "From the first failed call to all traffic on version 2: 20.5 s here, which is 62 s at AWS's pace",
         "All of it took 150 s",

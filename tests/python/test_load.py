@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 
-import load
+from pathtolive import load
+from pathtolive.traffic import Call
 from tests.conftest import ROOT
-from traffic import Call
 
 RATE = 100.0
 

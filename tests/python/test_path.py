@@ -72,10 +72,10 @@ def test_local_again_changes_nothing(checkout: Checkout, local: str) -> None:
 
 @pytest.mark.endpoint
 def test_local_says_at_which_speed_it_runs_and_keeps_it(checkout: Checkout, local: str) -> None:
-    assert f"pass {SPEED} times faster (SPEED=1 is AWS's pace)" in local
+    assert f"{SPEED} times as fast as on AWS (SPEED=1 for AWS's pace)" in local
     done = checkout.run("make local SPEED=10")
     assert done.returncode != 0
-    assert f"runs already, at speed {SPEED}: stop it first with 'make stop'" in done.stderr
+    assert f"Local AWS is already running at speed {SPEED}. Stop it first with: make stop" in done.stderr
 
 
 @pytest.mark.endpoint
@@ -238,7 +238,7 @@ class TestDay:
 
     def test_stop_ends_it_and_may_be_said_twice(self, checkout: Checkout) -> None:
         assert "is stopped" in checkout.make("stop")
-        assert "does not run" in checkout.make("stop")
+        assert "Local AWS is not running" in checkout.make("stop")
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(checkout.port))) != 0
 

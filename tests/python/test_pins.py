@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pins
-from command import CommandError
+from pathtolive import config_file
+from pathtolive.cli import CommandError
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -33,56 +33,58 @@ locals {
 
 
 @pytest.fixture
-def hand_written() -> pins.Pins:
-    return pins.Pins(HAND_WRITTEN, "config.tf")
+def hand_written() -> config_file.Pins:
+    return config_file.Pins(HAND_WRITTEN, "config.tf")
 
 
 def test_pins_read_what_the_repository_pins() -> None:
-    found = pins.read(ROOT / "terraform" / "config.tf")
+    found = config_file.read(ROOT / "terraform" / "config.tf")
     assert list(found.stages) == ["dev", "test", "live"]
-    assert found.stages["dev"] == pins.Pin("newest", "newest")
+    assert found.stages["dev"] == config_file.Pin("newest", "newest")
     assert set(found.gateway_deployments) >= {pin.gateway_deployment for pin in found.stages.values()} - {"newest"}
 
 
-def test_pins_read_quoted_keys_objects_over_lines_and_defaults(hand_written: pins.Pins) -> None:
+def test_pins_read_quoted_keys_objects_over_lines_and_defaults(hand_written: config_file.Pins) -> None:
     assert hand_written.stages == {
-        "dev": pins.Pin("newest", "newest"),
-        "live": pins.Pin("3", "1"),
-        "test": pins.Pin(None, "newest"),
+        "dev": config_file.Pin("newest", "newest"),
+        "live": config_file.Pin("3", "1"),
+        "test": config_file.Pin(None, "newest"),
     }
 
 
-def test_pins_keep_all_that_is_not_changed(hand_written: pins.Pins) -> None:
-    changed = hand_written.with_pin("live", pins.Pin("12", "1"))
+def test_pins_keep_all_that_is_not_changed(hand_written: config_file.Pins) -> None:
+    changed = hand_written.with_pin("live", config_file.Pin("12", "1"))
     assert changed.text == HAND_WRITTEN.replace('"3" # since', '"12" # since')
 
 
-def test_pins_take_a_version_out_with_its_line(hand_written: pins.Pins) -> None:
-    changed = hand_written.with_pin("dev", pins.Pin(None, "newest"))
+def test_pins_take_a_version_out_with_its_line(hand_written: config_file.Pins) -> None:
+    changed = hand_written.with_pin("dev", config_file.Pin(None, "newest"))
     assert "      # follows\n      gateway_deployment" in changed.text
 
 
-def test_pins_put_values_into_an_empty_stage(hand_written: pins.Pins) -> None:
-    assert hand_written.with_pin("test", pins.Pin("4", "1")).stages["test"] == pins.Pin("4", "1")
+def test_pins_put_values_into_an_empty_stage(hand_written: config_file.Pins) -> None:
+    assert hand_written.with_pin("test", config_file.Pin("4", "1")).stages["test"] == config_file.Pin("4", "1")
 
 
-def test_pins_name_the_stages_where_one_is_unknown(hand_written: pins.Pins) -> None:
+def test_pins_name_the_stages_where_one_is_unknown(hand_written: config_file.Pins) -> None:
     with pytest.raises(CommandError, match=r"config\.tf has no stage 'prod', but dev, live, test"):
         hand_written.stage("prod")
 
 
-def test_pins_change_gateway_deployments_and_keep_the_comment(hand_written: pins.Pins) -> None:
+def test_pins_change_gateway_deployments_and_keep_the_comment(hand_written: config_file.Pins) -> None:
     changed = hand_written.with_gateway_deployments(["1", "2"])
     assert changed.gateway_deployments == ["1", "2"]
     assert 'gateway_deployments = ["1", "2"] # the first\n' in changed.text
 
 
 @pytest.mark.parametrize(("names", "following"), [([], "1"), (["1"], "2"), (["9", "10", "blue"], "11")])
-def test_pins_number_the_next_gateway_deployment(hand_written: pins.Pins, names: list[str], following: str) -> None:
+def test_pins_number_the_next_gateway_deployment(
+    hand_written: config_file.Pins, names: list[str], following: str
+) -> None:
     assert hand_written.with_gateway_deployments(names).next_gateway_deployment() == following
 
 
-def test_pins_without_versions_leave_those_who_follow(hand_written: pins.Pins) -> None:
+def test_pins_without_versions_leave_those_who_follow(hand_written: config_file.Pins) -> None:
     versions = {stage: pin.function_version for stage, pin in hand_written.without_versions().stages.items()}
     assert versions == {"dev": "newest", "live": None, "test": None}
 
@@ -97,15 +99,15 @@ def test_pins_without_versions_leave_those_who_follow(hand_written: pins.Pins) -
 )
 def test_pins_refuse_what_they_cannot_read(text: str, message: str) -> None:
     with pytest.raises(CommandError, match=message):
-        _ = pins.Pins(text, "config.tf").gateway_deployments, pins.Pins(text, "config.tf").stages
+        _ = config_file.Pins(text, "config.tf").gateway_deployments, config_file.Pins(text, "config.tf").stages
 
 
 def test_pins_say_how_to_restore_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="git checkout"):
-        pins.read(tmp_path / "config.tf")
+        config_file.read(tmp_path / "config.tf")
 
 
-def test_pins_write_the_file_and_nothing_beside_it(tmp_path: Path, hand_written: pins.Pins) -> None:
+def test_pins_write_the_file_and_nothing_beside_it(tmp_path: Path, hand_written: config_file.Pins) -> None:
     hand_written.write(tmp_path / "config.tf")
     assert [path.name for path in tmp_path.iterdir()] == ["config.tf"]
     assert (tmp_path / "config.tf").read_text() == HAND_WRITTEN
@@ -113,12 +115,12 @@ def test_pins_write_the_file_and_nothing_beside_it(tmp_path: Path, hand_written:
 
 VERSIONS = st.none() | st.just("newest") | st.integers(1, 10**6).map(str)
 DEPLOYMENTS = st.just("newest") | st.from_regex(r"[a-z0-9_.-]{1,12}", fullmatch=True)
-PINS = st.builds(pins.Pin, VERSIONS, DEPLOYMENTS)
+PINS = st.builds(config_file.Pin, VERSIONS, DEPLOYMENTS)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["dev", "live", "test"]), PINS), max_size=6))
-def test_pins_say_what_was_pinned_last_whatever_was_before(changes: list[tuple[str, pins.Pin]]) -> None:
-    found = pins.Pins(HAND_WRITTEN, "config.tf")
+def test_pins_say_what_was_pinned_last_whatever_was_before(changes: list[tuple[str, config_file.Pin]]) -> None:
+    found = config_file.Pins(HAND_WRITTEN, "config.tf")
     expected = found.stages
     for stage, pin in changes:
         found = found.with_pin(stage, pin)

@@ -13,11 +13,29 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-import release
-import releases
-import stack
-import target
-from command import RefusedError
+from pathtolive import stack, target
+from pathtolive.cli import RefusedError
+from pathtolive.release import view
+from pathtolive.release.engine import Engine
+from pathtolive.release.executions import (
+    MAX_NAME,
+    NAME,
+    PROMOTE,
+    RELEASE,
+    RELEASED,
+    ROLLBACK,
+    Execution,
+    Figures,
+    Past,
+    Report,
+    active_versions,
+    execution_name,
+    origin,
+    previous_version,
+    read_report,
+    summarize,
+)
+from pathtolive.release.settings import Settings, percents, read_settings, share, shares
 
 NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 REPORT = {
@@ -32,16 +50,16 @@ REPORT = {
 }
 
 
-def past(kind: str, from_version: str | None, to_version: str, outcome: str = releases.RELEASED) -> releases.Past:
-    return releases.Past("name", kind, from_version, to_version, NOON, NOON, outcome, "")
+def past(kind: str, from_version: str | None, to_version: str, outcome: str = RELEASED) -> Past:
+    return Past("name", kind, from_version, to_version, NOON, NOON, outcome, "")
 
 
-def execution(status: str, **fields: Any) -> releases.Execution:
+def execution(status: str, **fields: Any) -> Execution:
     values: dict[str, Any] = {
         "arn": "arn",
         "name": "live-release-2-20261124T120000Z-1a2b",
-        "kind": releases.RELEASE,
-        "settings": releases.Settings("live", "2"),
+        "kind": RELEASE,
+        "settings": Settings("live", "2"),
         "takes_back": None,
         "status": status,
         "started": NOON,
@@ -49,81 +67,81 @@ def execution(status: str, **fields: Any) -> releases.Execution:
         "report": None,
         "cause": "",
     }
-    return releases.Execution(**values | fields)
+    return Execution(**values | fields)
 
 
-@pytest.mark.parametrize("kind", [releases.RELEASE, releases.PROMOTE, releases.ROLLBACK])
+@pytest.mark.parametrize("kind", [RELEASE, PROMOTE, ROLLBACK])
 @pytest.mark.parametrize("stage", ["live", "pre-release-1", "a-promote-2-b"])
 def test_execution_name_tells_what_it_does(kind: str, stage: str) -> None:
-    name = releases.execution_name(kind, stage, "12", NOON)
+    name = execution_name(kind, stage, "12", NOON)
     assert re.fullmatch(rf"{stage}-{kind}-12-20261124T120000Z-[0-9a-f]{{4}}", name)
-    match = releases.NAME.fullmatch(name)
+    match = NAME.fullmatch(name)
     assert match
     assert (match["stage"], match["kind"], match["version"]) == (stage, kind, "12")
 
 
 def test_execution_names_of_a_second_differ() -> None:
-    assert len({releases.execution_name("release", "live", "1", NOON) for _ in range(20)}) > 1
+    assert len({execution_name("release", "live", "1", NOON) for _ in range(20)}) > 1
 
 
 def test_execution_name_is_as_long_as_aws_allows() -> None:
-    room = releases.MAX_NAME - len(releases.execution_name("rollback", "", "123", NOON))
-    assert len(releases.execution_name("rollback", "s" * room, "123", NOON)) == 80
+    room = MAX_NAME - len(execution_name("rollback", "", "123", NOON))
+    assert len(execution_name("rollback", "s" * room, "123", NOON)) == 80
     with pytest.raises(RefusedError, match="too long a name"):
-        releases.execution_name("rollback", "s" * (room + 1), "123", NOON)
+        execution_name("rollback", "s" * (room + 1), "123", NOON)
 
 
 @pytest.mark.parametrize(
-    ("text", "share"), [("10", 0.1), ("2.5%", 0.025), (" 57 ", 0.57), ("0", 0.0), ("100", 1.0), ("0.01", 0.0001)]
+    ("text", "expected"), [("10", 0.1), ("2.5%", 0.025), (" 57 ", 0.57), ("0", 0.0), ("100", 1.0), ("0.01", 0.0001)]
 )
-def test_share_is_percents(text: str, share: float) -> None:
-    assert releases.share(text) == share
+def test_share_is_percents(text: str, expected: float) -> None:
+    assert share(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "ten", "-1", "101", "NaN", "Infinity"])
 def test_share_refuses_what_is_no_percentage(text: str) -> None:
     with pytest.raises(ValueError, match=r"percents|from 0 to 100"):
-        releases.share(text)
+        share(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "shares"), [("10,50", (0.1, 0.5)), ("1, 5%,25", (0.01, 0.05, 0.25)), ("10,100", (0.1,)), ("100", ())]
+    ("text", "expected"), [("10,50", (0.1, 0.5)), ("1, 5%,25", (0.01, 0.05, 0.25)), ("10,100", (0.1,)), ("100", ())]
 )
-def test_shares_are_steps_that_end_at_100(text: str, shares: tuple[float, ...]) -> None:
-    assert releases.shares(text) == shares
+def test_shares_are_steps_that_end_at_100(text: str, expected: tuple[float, ...]) -> None:
+    assert shares(text) == expected
 
 
 @pytest.mark.parametrize("text", ["50,10", "10,10", "0,50", "10,,50", "10;50", "0.001"])
 def test_shares_refuse_what_does_not_grow(text: str) -> None:
     with pytest.raises(ValueError, match=r"grow|percents"):
-        releases.shares(text)
+        shares(text)
 
 
 @given(st.integers(1, 10000))
 def test_percents_are_read_back(hundredths: int) -> None:
-    share = hundredths / 10000
-    assert releases.share(releases.percents(share)) == pytest.approx(share)
+    expected = hundredths / 10000
+    assert share(percents(expected)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
     ("seconds", "said"), [(0.4, "0 s"), (99, "99 s"), (300, "5 min"), (3570, "1 h 0 min"), (5400, "1 h 30 min")]
 )
 def test_duration_is_as_people_say_it(seconds: float, said: str) -> None:
-    assert release.duration(seconds) == said
+    assert view.duration(seconds) == said
 
 
 def test_description_sets_figures_against_their_limits() -> None:
-    given = releases.Settings("live", "2", (0.1, 0.5), max_error_rate=0.01, max_p99_ms=500)
-    said = release.describe(given, 0.5, releases.Figures(200, 3, 12.4))
+    given = Settings("live", "2", (0.1, 0.5), max_error_rate=0.01, max_p99_ms=500)
+    said = view.describe(given, 0.5, Figures(200, 3, 12.4))
     expected = "step 2 of 2, 50 % to version 2: 200 calls, 3 failed (1.5 %, at most 1 %), p99 12 ms (at most 500 ms)"
     assert said == expected
-    assert release.describe(given, 0.0, releases.Figures()).startswith("0 % to version 2: 0 calls")
+    assert view.describe(given, 0.0, Figures()).startswith("0 % to version 2: 0 calls")
 
 
 def test_settings_leave_the_defaults_to_the_machine() -> None:
-    given = releases.settings({"stage": "live", "version": "2", "steps": [0.1], "min_calls": None, "mine": 1})
+    given = read_settings({"stage": "live", "version": "2", "steps": [0.1], "min_calls": None, "mine": 1})
     assert given.input == {"stage": "live", "version": "2", "steps": (0.1,)}
-    assert releases.Settings("live", "2", steps=(), smoke_test=False).input == {
+    assert Settings("live", "2", steps=(), smoke_test=False).input == {
         "stage": "live",
         "version": "2",
         "steps": (),
@@ -132,32 +150,32 @@ def test_settings_leave_the_defaults_to_the_machine() -> None:
 
 
 def test_report_is_read() -> None:
-    assert releases.report(json.dumps(REPORT)) == releases.Report(
+    assert read_report(json.dumps(REPORT)) == Report(
         "rolled back", "1", "2", "9 of 100 calls failed.", "live-release-2-20261124T120000Z-1a2b"
     )
 
 
 @pytest.mark.parametrize("text", [None, "", "aborted by a@b", "{", "[]", '"text"', "{}", '{"outcome": "released"}'])
 def test_report_is_none_where_there_is_none(text: str | None) -> None:
-    assert releases.report(text) is None
+    assert read_report(text) is None
 
 
 def test_origin_of_a_release_is_its_own_input() -> None:
-    assert releases.origin('{"stage": "live"}', "name") == ({"stage": "live"}, "name", None)
-    assert releases.origin("[]", "name") == ({}, "name", None)
-    assert releases.origin("", "name") == ({}, "name", None)
+    assert origin('{"stage": "live"}', "name") == ({"stage": "live"}, "name", None)
+    assert origin("[]", "name") == ({}, "name", None)
+    assert origin("", "name") == ({}, "name", None)
 
 
 def test_origin_of_a_roll_back_is_in_the_event_that_started_it() -> None:
     event = json.dumps({"detail": {"name": "first", "input": '{"stage": "live"}'}})
-    assert releases.origin(event, "second") == ({"stage": "live"}, "first", "first")
+    assert origin(event, "second") == ({"stage": "live"}, "first", "first")
     again = json.dumps({"detail": {"name": "second", "input": event}})
-    assert releases.origin(again, "third") == ({"stage": "live"}, "first", "first")
+    assert origin(again, "third") == ({"stage": "live"}, "first", "first")
 
 
 def test_told_as_the_machine_reports_it() -> None:
-    report = releases.report(json.dumps(REPORT))
-    told = releases.told(execution("FAILED", report=report, cause="RolledBack: {}"), None)
+    report = read_report(json.dumps(REPORT))
+    told = summarize(execution("FAILED", report=report, cause="RolledBack: {}"), None)
     assert (told.outcome, told.from_version, told.reason) == ("rolled back", "1", "9 of 100 calls failed.")
 
 
@@ -165,29 +183,29 @@ def test_told_as_the_machine_reports_it() -> None:
     ("status", "outcome"), [("RUNNING", "under way"), ("ABORTED", "aborted"), ("TIMED_OUT", "timed out")]
 )
 def test_told_of_what_ended_by_force_or_has_not(status: str, outcome: str) -> None:
-    told = releases.told(execution(status, cause="aborted by a@b"), None)
+    told = summarize(execution(status, cause="aborted by a@b"), None)
     assert (told.outcome, told.reason, told.from_version, told.to_version) == (outcome, "aborted by a@b", None, "2")
 
 
 def test_told_of_an_abortion_with_the_roll_back_of_it() -> None:
-    taken_back = releases.Report("rolled back", "1", "2", "The release ended: ABORTED.", "name")
-    told = releases.told(execution("ABORTED", cause="aborted by a@b"), taken_back)
+    taken_back = Report("rolled back", "1", "2", "The release ended: ABORTED.", "name")
+    told = summarize(execution("ABORTED", cause="aborted by a@b"), taken_back)
     assert (told.outcome, told.reason, told.from_version) == ("aborted", "aborted by a@b", "1")
 
 
 def test_told_of_an_abortion_that_came_too_late() -> None:
-    taken_back = releases.Report("released", "2", "2", "All traffic had been shifted when the release ended.", "name")
-    assert releases.told(execution("ABORTED"), taken_back).outcome == "released"
+    taken_back = Report("released", "2", "2", "All traffic had been shifted when the release ended.", "name")
+    assert summarize(execution("ABORTED"), taken_back).outcome == "released"
 
 
 def test_told_of_a_failure_of_the_machine_itself() -> None:
-    taken_back = releases.Report("rolled back", "1", "2", "The release ended: FAILED.", "name")
-    told = releases.told(execution("FAILED", cause="States.Runtime: oh"), taken_back)
+    taken_back = Report("rolled back", "1", "2", "The release ended: FAILED.", "name")
+    told = summarize(execution("FAILED", cause="States.Runtime: oh"), taken_back)
     assert (told.outcome, told.reason) == ("rolled back", "States.Runtime: oh")
 
 
-def before(*one: releases.Past, runs: str) -> str | None:
-    return releases.before(releases.versions(one), runs)
+def before(*one: Past, runs: str) -> str | None:
+    return previous_version(active_versions(one), runs)
 
 
 def test_before_is_what_the_last_release_came_from() -> None:
@@ -228,7 +246,7 @@ def test_a_release_after_an_edit_by_hand_stands_on_it() -> None:
 
 def test_a_roll_back_to_a_version_by_name_takes_all_above_off() -> None:
     made = [past("release", "1", "2"), past("release", "2", "3"), past("rollback", "3", "1")]
-    assert releases.versions(made) == ["1"]
+    assert active_versions(made) == ["1"]
 
 
 def test_a_roll_back_to_another_version_stands_on_what_ran_before() -> None:
@@ -239,7 +257,7 @@ def test_a_roll_back_to_another_version_stands_on_what_ran_before() -> None:
 @given(st.lists(st.integers(1, 4).map(str), min_size=1, max_size=8))
 def test_roll_backs_go_all_the_way_back(shifts: list[str]) -> None:
     runs = "0"
-    made: list[releases.Past] = []
+    made: list[Past] = []
     for version in shifts:
         if version != runs:
             made.append(past("release", runs, version))
@@ -267,10 +285,10 @@ def executions() -> Iterator[Stubber]:
 
 
 @pytest.fixture
-def engine(executions: Stubber) -> releases.Engine:
+def engine(executions: Stubber) -> Engine:
     here = stack.Stack(target.Target(None, "eu-west-2"))
     here.__dict__["deployed"] = {"stages": {}, "release_state_machine_arn": MACHINE, "function_name": "path-to-live"}
-    engine = releases.Engine(here)
+    engine = Engine(here)
     engine.__dict__.update(_executions=executions.client, poll_seconds=0)
     return engine
 
@@ -281,7 +299,7 @@ def described(name: str, status: str = "SUCCEEDED", **fields: Any) -> dict[str, 
     return common | ({} if status == "RUNNING" else {"stopDate": NOON}) | fields
 
 
-def test_wait_for_what_aws_does_not_know_yet(engine: releases.Engine, executions: Stubber) -> None:
+def test_wait_for_what_aws_does_not_know_yet(engine: Engine, executions: Stubber) -> None:
     began = described("live-release-2-20261124T120000Z-1a2b", "RUNNING", startDate=datetime.datetime.now(datetime.UTC))
     executions.add_response("start_execution", {name: began[name] for name in ("executionArn", "startDate")})
     executions.add_client_error("describe_execution", "ExecutionDoesNotExist")
@@ -289,17 +307,17 @@ def test_wait_for_what_aws_does_not_know_yet(engine: releases.Engine, executions
         "describe_execution",
         described(began["name"], input=json.dumps({"stage": "live", "version": "2"}), output=json.dumps(REPORT)),
     )
-    ended = engine.wait(engine.start(releases.RELEASE, releases.Settings("live", "2")))
+    ended = engine.wait(engine.start(RELEASE, Settings("live", "2")))
     assert (ended.outcome, ended.to_version) == ("rolled back", "2")
 
 
-def test_wait_for_what_aws_has_forgotten_is_an_error(engine: releases.Engine, executions: Stubber) -> None:
+def test_wait_for_what_aws_has_forgotten_is_an_error(engine: Engine, executions: Stubber) -> None:
     executions.add_client_error("describe_execution", "ExecutionDoesNotExist")
     with pytest.raises(botocore.exceptions.ClientError, match="ExecutionDoesNotExist"):
         engine.wait(execution("RUNNING", started=NOON - datetime.timedelta(days=900)))
 
 
-def test_past_reads_every_page_and_asks_for_no_other_stage(engine: releases.Engine, executions: Stubber) -> None:
+def test_past_reads_every_page_and_asks_for_no_other_stage(engine: Engine, executions: Stubber) -> None:
     mine, other = "live-promote-2-20261124T120000Z-1a2b", "test-promote-2-20261124T110000Z-1a2b"
     for names, token in ([other, mine], "more"), ([other, "by-hand"], None):
         listed = [
@@ -323,7 +341,7 @@ def test_past_reads_every_page_and_asks_for_no_other_stage(engine: releases.Engi
     assert (found.name, found.kind, found.from_version, found.outcome) == (mine, "promote", "1", "released")
 
 
-def test_under_way_takes_names_from_the_list_and_no_roll_back(engine: releases.Engine, executions: Stubber) -> None:
+def test_under_way_takes_names_from_the_list_and_no_roll_back(engine: Engine, executions: Stubber) -> None:
     names = ["live-release-2-20261124T120000Z-1a2b", "by-hand", "by-the-rule"]
     executions.add_response(
         "list_executions",

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-import build
-import rie
+from pathtolive import build
+from pathtolive.toolchain import rie
 from tests import processes
 from tests.conftest import free_port
 from tests.python.events import http_api, load_balancer

@@ -20,9 +20,9 @@ import boto3
 import psutil
 import pytest
 
-import embedded
-from command import CommandError
 from emulator import hooks, server
+from pathtolive import local_aws
+from pathtolive.cli import CommandError
 from tests.conftest import REGION, ROOT, embedded_aws, free_port, get
 from tests.python.contract.support import zipped
 
@@ -90,7 +90,7 @@ def test_server_ends_well_and_takes_its_workers_along(number: signal.Signals) ->
     with emulator("--port", str(port)) as process:
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 30
-        while not embedded.answers(url):
+        while not local_aws.answers(url):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
@@ -203,11 +203,11 @@ def look(url: str, api: str) -> dict[str, Any]:
 
 @pytest.fixture
 def background(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Give embedded.py a directory of its own, and stop what it started."""
+    """Give local_aws.py a directory of its own, and stop what it started."""
     for name, path in (("DIRECTORY", ""), ("LOCK", "lock"), ("LOG", "log"), ("STATE", "state")):
-        monkeypatch.setattr(embedded, name, tmp_path / "embedded-aws" / path)
-    yield embedded
-    embedded.stop()
+        monkeypatch.setattr(local_aws, name, tmp_path / "embedded-aws" / path)
+    yield local_aws
+    local_aws.stop()
 
 
 def test_background_starts_once_and_stops_once(background: Any) -> None:
@@ -215,9 +215,9 @@ def test_background_starts_once_and_stops_once(background: Any) -> None:
     assert background.url() is None
     url = background.start(port, 1, keep_state=False)
     assert url == f"http://127.0.0.1:{port}" == background.url() == background.start(None, None, keep_state=False)
-    with pytest.raises(CommandError, match=f"runs already, on port {port}: stop it first with 'make stop'"):
+    with pytest.raises(CommandError, match=f"already running on port {port}. Stop it first with: make stop"):
         background.start(port + 1, 1, keep_state=False)
-    with pytest.raises(CommandError, match="runs already, at speed 1: stop it first with 'make stop'"):
+    with pytest.raises(CommandError, match=r"already running at speed 1\. Stop it first with: make stop"):
         background.start(port, 2, keep_state=False)
     assert background.stop() is True
     assert background.stop() is False
@@ -260,5 +260,5 @@ def test_background_is_not_taken_in_by_another_that_answers(background: Any, mon
 
         monkeypatch.setattr(background, "answers", answers)
         monkeypatch.setattr(background.time, "sleep", lambda _: threading.Event().wait(3))
-        with pytest.raises(CommandError, match="Embedded AWS did not start"):
+        with pytest.raises(CommandError, match="Local AWS did not start"):
             background.start(other.getsockname()[1], 1, keep_state=False)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-import smoke
-from command import CommandError
+from pathtolive import smoke
+from pathtolive.cli import CommandError
 from tests.conftest import free_port
 
 Serve = Callable[[list[tuple[int, str]]], str]

@@ -8,9 +8,8 @@ import urllib.request
 import botocore.utils
 import pytest
 
-import embedded
-import target
-from command import CommandError
+from pathtolive import local_aws, target
+from pathtolive.cli import CommandError
 
 URL = "http://127.0.0.1:4566"
 DEAD_PROXY = "http://127.0.0.1:9"
@@ -36,7 +35,7 @@ def _local(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["TARGET"] = "local"
-    monkeypatch.setattr(embedded, "url", lambda: URL)
+    monkeypatch.setattr(local_aws, "url", lambda: URL)
 
 
 def test_local_aws_ignores_the_users_region_profile_and_endpoints() -> None:
@@ -88,7 +87,7 @@ def test_endpoint_of_the_user_keeps_what_belongs_to_it() -> None:
 
 
 def test_local_aws_that_is_not_running_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "url", lambda: None)
+    monkeypatch.setattr(local_aws, "url", lambda: None)
     with pytest.raises(CommandError, match=r"Local AWS is not running\. Start it with: make local"):
         target.from_environment()
 

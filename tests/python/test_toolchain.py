@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import toolchain
-from command import CommandError
+from pathtolive.cli import CommandError
+from pathtolive.toolchain import terraform as toolchain
+from tests.conftest import ROOT
 
 PLATFORM = toolchain.provider_platform()
 VERSION = toolchain.locked_version()
@@ -56,7 +57,7 @@ def unpacked_mirror(path: Path) -> Path:
 
 
 def test_toolchain_takes_the_terraform_on_the_path(machine: Path) -> None:
-    assert terraform_of(machine, "1.11.0") == toolchain.terraform()
+    assert terraform_of(machine, "1.11.0") == toolchain.executable()
 
 
 @pytest.mark.parametrize("version", ["1.10.5", "0.15.0"])
@@ -64,12 +65,12 @@ def test_toolchain_takes_the_one_from_pypi_where_that_on_the_path_is_too_old(
     machine: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     terraform_of(machine, version)
-    monkeypatch.setattr(toolchain, "pypi_terraform", lambda: machine / "pypi")
-    assert toolchain.terraform() == machine / "pypi"
+    monkeypatch.setattr(toolchain, "from_pypi", lambda: machine / "pypi")
+    assert toolchain.executable() == machine / "pypi"
 
 
 def test_toolchain_reads_a_version_that_is_no_release(machine: Path) -> None:
-    assert terraform_of(machine, "1.12.0-beta1") == toolchain.terraform()
+    assert terraform_of(machine, "1.12.0-beta1") == toolchain.executable()
 
 
 @pytest.mark.parametrize(
@@ -164,21 +165,19 @@ def test_toolchain_replaces_a_configuration_that_does_not_exist(machine: Path, m
 
 
 def test_pypi_terraform_is_a_terraform(tmp_path: Path) -> None:
-    answer = subprocess.run(
-        [toolchain.pypi_terraform(), "version", "-json"], capture_output=True, text=True, check=True
-    )
+    answer = subprocess.run([toolchain.from_pypi(), "version", "-json"], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout)["terraform_version"] == "1.15.5"
 
 
 def test_pypi_terraform_passes_the_exit_status_on(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text("not terraform")
-    done = subprocess.run([toolchain.pypi_terraform(), "validate"], cwd=tmp_path, capture_output=True, check=False)
+    done = subprocess.run([toolchain.from_pypi(), "validate"], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 1
 
 
 def test_pypi_terraform_releases_its_lock_when_interrupted(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(WAITING)
-    command = [str(toolchain.pypi_terraform()), "apply", "-auto-approve", "-no-color"]
+    command = [str(toolchain.from_pypi()), "apply", "-auto-approve", "-no-color"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert any("waiting" in line for line in process.stdout)
@@ -192,6 +191,13 @@ def test_pypi_terraform_releases_its_lock_when_interrupted(tmp_path: Path) -> No
 
 
 def test_toolchain_runs_terraform_with_the_arguments_it_is_given(tmp_path: Path) -> None:
-    command = [sys.executable, str(Path(toolchain.__file__)), "terraform", f"-chdir={tmp_path}", "version", "-json"]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "toolchain.py"),
+        "terraform",
+        f"-chdir={tmp_path}",
+        "version",
+        "-json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     assert json.loads(done.stdout)["terraform_version"].startswith("1.")

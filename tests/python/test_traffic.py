@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import traffic
-from traffic import Call
+from pathtolive import traffic
+from pathtolive.traffic import Call
 
 CALLS = [
     Call(10.0, 0.01, 200, "1"),

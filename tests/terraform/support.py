@@ -13,7 +13,7 @@ from typing import Any
 
 import tftest
 
-import toolchain
+from pathtolive.toolchain import terraform as toolchain
 from tests.conftest import ROOT
 
 SOURCE = ROOT / "terraform"
@@ -33,7 +33,7 @@ class Configuration:
         self.directory = directory
         environment = toolchain.environment()
         self._terraform = tftest.TerraformTest(
-            str(directory), binary=str(terraform or toolchain.terraform()), env=environment
+            str(directory), binary=str(terraform or toolchain.executable()), env=environment
         )
         if backend is None and "backend" in (directory / "terraform.tf").read_text():
             (directory / "backend_override.tf").write_text(LOCAL_BACKEND)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from bootstrap import Given, Repository
-from command import CommandError
+from pathtolive.bootstrap import Given, Repository
+from pathtolive.cli import CommandError
 from tests.checkout import Checkout
 from tests.conftest import REGION
 from tests.terraform.support import SOURCE, Configuration, copy

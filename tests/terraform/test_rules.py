@@ -10,7 +10,7 @@ from typing import Any
 import hcl2
 import pytest
 
-import toolchain
+from pathtolive.toolchain import terraform as toolchain
 from tests.conftest import ROOT
 from tests.terraform.support import SOURCE, Configuration, copy, write_artifact
 
@@ -90,7 +90,7 @@ def test_statements_name_actions_and_resources(path: Path) -> None:
                     assert not any("*" in action for action in statement["actions"]), path
 
 
-@pytest.fixture(params=[toolchain.terraform, toolchain.pypi_terraform], ids=["on the PATH", "from PyPI"])
+@pytest.fixture(params=[toolchain.executable, toolchain.from_pypi], ids=["on the PATH", "from PyPI"])
 def terraform(request: pytest.FixtureRequest) -> Path:
     path: Path = request.param()
     return path
@@ -117,6 +117,6 @@ def test_root_modules_are_valid_with_the_locked_provider(
 def test_root_plans_with_the_second_terraform(endpoint: str, tmp_path: Path) -> None:
     directory = copy(tmp_path / "terraform")
     write_artifact(directory)
-    plan = Configuration(directory, terraform=toolchain.pypi_terraform()).variables().plan()
+    plan = Configuration(directory, terraform=toolchain.from_pypi()).variables().plan()
     assert plan.terraform_version == "1.15.5"
     assert "module.function.aws_lambda_function.this" in plan.resource_changes

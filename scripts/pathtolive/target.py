@@ -13,9 +13,9 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-import embedded
-import toolchain
-from command import LOCAL, ROOT, CommandError
+from pathtolive import local_aws
+from pathtolive.cli import LOCAL, ROOT, CommandError
+from pathtolive.toolchain import terraform
 
 DEFAULT_REGION = "eu-west-2"
 SOURCE = ROOT / "terraform"
@@ -65,6 +65,14 @@ class Target:
         return " TARGET=local" if self.endpoint else ""
 
     @property
+    def description(self) -> str:
+        """The account and region that commands act on, in words."""
+        workspace = "" if self.workspace == "default" else f", workspace {self.workspace}"
+        if self.endpoint:
+            return f"the AWS endpoint {self.endpoint}, region {self.region}{workspace}"
+        return f"AWS account {self.account}, region {self.region}{workspace}"
+
+    @property
     def workspace(self) -> str:
         """Terraform's workspace: ``default``, or the name of a private copy of everything."""
         return os.environ.get("WORKSPACE") or os.environ.get("TF_WORKSPACE") or "default"
@@ -75,7 +83,7 @@ class Target:
         # Terraform reads AWS_REGION, boto3 AWS_DEFAULT_REGION.
         variables = {
             **os.environ,
-            **toolchain.environment(),
+            **terraform.environment(),
             "AWS_DEFAULT_REGION": self.region,
             "AWS_REGION": self.region,
             "TF_VAR_region": self.region,
@@ -147,7 +155,7 @@ def from_environment() -> Target:
     if name != "local":
         raise CommandError(f"TARGET={name} is unknown: use TARGET=local for local AWS, or TARGET=aws")
     ignore_aws_settings()
-    endpoint = given or embedded.url()
+    endpoint = given or local_aws.url()
     if endpoint is None:
         raise CommandError("Local AWS is not running. Start it with: make local")
     return Target(

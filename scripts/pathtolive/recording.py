@@ -8,13 +8,11 @@ from collections.abc import Mapping
 import rich.console
 import rich.syntax
 
-import pins
-import stack
-import stages
-from command import CommandError
+from pathtolive import config_file, stack, stages
+from pathtolive.cli import CommandError
 
 
-def record(here: stack.Stack, stage: str, pin: pins.Pin) -> None:
+def record(here: stack.Stack, stage: str, pin: config_file.Pin) -> None:
     """Make config.tf and Terraform's state say that a stage runs what its alias runs, and bring it its routes.
 
     Where the routes stay, Terraform but reads what there is: a release can be recorded whatever else is to deploy.
@@ -37,7 +35,7 @@ def record(here: stack.Stack, stage: str, pin: pins.Pin) -> None:
     show_difference(before, after)
 
 
-def planned(here: stack.Stack, after: pins.Pins, *, only: tuple[str, str], alias: bool = False) -> stack.Plan:
+def planned(here: stack.Stack, after: config_file.Pins, *, only: tuple[str, str], alias: bool = False) -> stack.Plan:
     """Write config.tf and return the plan that it makes; ``only`` names the one stage and routes that it may change.
 
     Raises:
@@ -55,7 +53,7 @@ def planned(here: stack.Stack, after: pins.Pins, *, only: tuple[str, str], alias
     return plan
 
 
-def with_pin(config: pins.Pins, stage: str, pin: pins.Pin) -> pins.Pins:
+def with_pin(config: config_file.Pins, stage: str, pin: config_file.Pin) -> config_file.Pins:
     """Return a config.tf with another pin for a stage, and with the name of its gateway deployment."""
     names = config.gateway_deployments
     if pin.gateway_deployment not in names:
@@ -65,7 +63,7 @@ def with_pin(config: pins.Pins, stage: str, pin: pins.Pin) -> pins.Pins:
 
 def gateway_deployment(here: stack.Stack, served: str) -> str:
     """Return the name of the gateway deployment with the routes that are served; a new one if none has them."""
-    if served != pins.NEWEST:
+    if served != config_file.NEWEST:
         return served
     deployed: dict[str, dict[str, str]] = here.outputs["gateway_deployments"]
     same = [name for name, deployment in deployed.items() if deployment["routes"] == here.outputs["routes"]]
@@ -92,12 +90,11 @@ def _refuse_more(plan: stack.Plan, stage: str, gateway_deployment: str, *, alias
         )
 
 
-def show_difference(before: pins.Pins, after: pins.Pins) -> None:
+def show_difference(before: config_file.Pins, after: config_file.Pins) -> None:
     """Print what changes in config.tf."""
-    lines = difflib.unified_diff(
-        before.text.splitlines(), after.text.splitlines(), "config.tf", "config.tf", lineterm=""
-    )
-    difference = "\n".join(lines)
+    lines = difflib.unified_diff(before.text.splitlines(), after.text.splitlines(), n=0, lineterm="")
+    changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    difference = "\n".join(["config.tf:", *changed]) if changed else ""
     if difference:
         rich.console.Console(soft_wrap=True).print(rich.syntax.Syntax(difference, "diff", background_color="default"))
 

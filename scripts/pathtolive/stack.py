@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from typing import Any
 
 import botocore.exceptions
 
-import pins
-from command import ROOT, CommandError, run
-from target import SOURCE, Target
+from pathtolive import config_file, progress, terraform_cli
+from pathtolive.cli import ROOT, CommandError, run
+from pathtolive.target import SOURCE, Target
 
 # What Terraform makes in its directory, and what speaks of the target's own account.
 NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars"}
@@ -35,16 +34,16 @@ class Stack:
     target: Target
 
     @property
-    def config(self) -> pins.Pins:
+    def config(self) -> config_file.Pins:
         """What the target's config.tf says."""
-        return pins.read(self.target.config_file) if self.target.config_file.exists() else _config(self.target)
+        return config_file.read(self.target.config_file) if self.target.config_file.exists() else _config(self.target)
 
     @property
-    def stages(self) -> Mapping[str, pins.Pin]:
+    def stages(self) -> Mapping[str, config_file.Pin]:
         """What every stage is pinned to: in a private copy, all to the newest."""
         if self.target.workspace == "default":
             return self.config.stages
-        return dict.fromkeys(self.config.stages, pins.Pin(pins.NEWEST, pins.NEWEST))
+        return dict.fromkeys(self.config.stages, config_file.Pin(config_file.NEWEST, config_file.NEWEST))
 
     @functools.cached_property
     def deployed(self) -> Mapping[str, Any]:
@@ -76,30 +75,42 @@ class Stack:
         """Return where a stage answers, ending in a slash."""
         return self.target.stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
 
-    def plan(self, kept: Mapping[str, pins.Pin]) -> Plan:
-        """Make a plan and show it; ``kept`` are pins that Terraform applies instead of those in config.tf.
+    def plan(self, kept: Mapping[str, config_file.Pin]) -> Plan:
+        """Create a plan; ``kept`` are pins that Terraform applies instead of those in config.tf.
 
         Raises:
-            CommandError: Terraform refuses it; the reason is in the terminal.
+            CommandError: Terraform could not create it; the message has its errors.
         """
         path = self.target.directory / ".terraform" / "next.tfplan"
         arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
-        status = self.show("plan", *arguments)
-        if status not in {0, 2}:
-            raise CommandError("Terraform made no plan: mend what it says above. Nothing was changed.")
-        return Plan(path, json.loads(self._terraform("show", "-json", str(path))))
+        with progress.step("Plan") as step:
+            try:
+                self.run("plan", *arguments, statuses=(0, 2))
+            except CommandError as error:
+                raise CommandError(f"{error}\nNothing was changed.") from error
+            plan = Plan(path, json.loads(self._terraform("show", "-json", str(path))))
+            step.result = plan.summary
+        return plan
 
     def apply(self, plan: Plan) -> None:
-        """Apply a plan.
+        """Apply a plan, unless it is empty.
 
         Raises:
-            CommandError: Terraform failed half-way; what it made so far is in its state.
+            CommandError: Terraform failed; what it has changed until then is in its state.
         """
         self.__dict__.pop("deployed", None)
-        if plan.changes and self.show("apply", "-compact-warnings", str(plan.path)) != 0:
-            raise CommandError("Terraform did not finish: mend what it says above, then run the same command again")
+        if plan.changes:
+            with progress.step("Apply the plan"):
+                try:
+                    self.run("apply", "-compact-warnings", str(plan.path))
+                except CommandError as error:
+                    raise CommandError(f"{error}\nFix the cause, then run the same command again") from error
 
-    def refresh(self, kept: Mapping[str, pins.Pin]) -> None:
+    def shown(self, plan: Plan) -> str:
+        """Return a plan as Terraform shows it, in colour on a terminal."""
+        return self._terraform("show", *([] if sys.stdout.isatty() else ["-no-color"]), str(plan.path)).strip()
+
+    def refresh(self, kept: Mapping[str, config_file.Pin]) -> None:
         """Bring Terraform's state and the outputs up to date with what there is, and change nothing else.
 
         ``kept`` are pins that Terraform applies instead of those in config.tf.
@@ -110,18 +121,12 @@ class Stack:
             CommandError: Terraform failed.
         """
         self.__dict__.pop("deployed", None)
-        self._terraform("apply", "-refresh-only", "-auto-approve", "-no-color", *_variables(kept))
+        with progress.step("Refresh Terraform's state"):
+            self.run("apply", "-refresh-only", "-auto-approve", *_variables(kept))
 
-    def show(self, *arguments: str) -> int:
-        """Run Terraform with its output in the terminal and return its exit status."""
-        colour = [] if sys.stdout.isatty() else ["-no-color"]
-        return subprocess.run(
-            ["terraform", arguments[0], *colour, *arguments[1:]],
-            cwd=self.target.directory,
-            env=self.target.environment,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        ).returncode
+    def run(self, *arguments: str, statuses: tuple[int, ...] = (0,)) -> int:
+        """Run Terraform with its words in a log; see ``terraform_cli.run``."""
+        return terraform_cli.run(*arguments, cwd=self.target.directory, env=self.target.environment, statuses=statuses)
 
     def _terraform(self, *arguments: str) -> str:
         return _terraform(self.target, *arguments)
@@ -136,6 +141,15 @@ class Plan:
 
     path: Path
     content: Mapping[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """How many resources it adds, changes, and destroys."""
+        actions = [change["change"]["actions"] for change in self.content.get("resource_changes", [])]
+        counts = [sum(action in each for each in actions) for action in ("create", "update", "delete")]
+        if any(counts):
+            return "{} to add, {} to change, {} to destroy".format(*counts)
+        return "only outputs change" if self.changes else "No changes."
 
     @property
     def changes(self) -> list[str]:
@@ -159,6 +173,7 @@ def prepare(target: Target) -> Stack:
     Raises:
         CommandError: credentials, the state bucket or Terraform's providers are missing. Nothing was changed then.
     """
+    print(f"Using {target.description}", flush=True)
     if not _has_state_bucket(target):
         _begin(target)
     return _initialised(target)
@@ -205,9 +220,10 @@ def _has_state_bucket(target: Target) -> bool:
 
 
 def _initialised(target: Target) -> Stack:
-    if target.endpoint:
-        _copy(target)
-    _init(target, bucket_name(target))
+    with progress.step("Prepare Terraform"):
+        if target.endpoint:
+            _copy(target)
+        _init(target, bucket_name(target))
     return Stack(target)
 
 
@@ -227,14 +243,14 @@ def _begin(target: Target) -> None:
     shutil.rmtree(target.directory, ignore_errors=True)
 
 
-def _config(target: Target) -> pins.Pins:
+def _config(target: Target) -> config_file.Pins:
     """Return what config.tf says for a target: an emulator's stages are those of the repository, its pins its own."""
-    source = pins.read(SOURCE / "config.tf")
+    source = config_file.read(SOURCE / "config.tf")
     if not target.endpoint:
         return source
     source = source.without_versions()
     if target.config_file.exists():
-        own = pins.read(target.config_file)
+        own = config_file.read(target.config_file)
         source = source.with_gateway_deployments(own.gateway_deployments)
         for stage in source.stages.keys() & own.stages.keys():
             source = source.with_pin(stage, own.stages[stage])
@@ -283,7 +299,7 @@ def _init(target: Target, bucket: str) -> None:
     stamp.write_text(digest.hexdigest())
 
 
-def _variables(kept: Mapping[str, pins.Pin]) -> list[str]:
+def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:
     """Return Terraform's arguments for the variable ``pins``."""
     given = {stage: dataclasses.asdict(pin) for stage, pin in kept.items()}
     return [f"-var=pins={json.dumps(given)}"] if given else []

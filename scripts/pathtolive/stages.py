@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import botocore.exceptions
 
-import pins
-import releases
-import stack
-from command import RefusedError
+from pathtolive import config_file, stack
+from pathtolive.cli import RefusedError
+from pathtolive.release.engine import Engine
+from pathtolive.release.settings import percents
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def active(here: stack.Stack) -> dict[str, Active]:
     deployed = here.deployed.get("stages", {})
     if here.target.workspace != "default" or not deployed:
         return {}
-    engine = releases.Engine(here)
+    engine = Engine(here)
     served = _served(here)
     found = {}
     for stage in here.config.stages:
@@ -46,7 +46,9 @@ def active(here: stack.Stack) -> dict[str, Active]:
                 raise
             continue
         found[stage] = Active(
-            alias.version, alias.weights, served.get(stage, deployed[stage].get("gateway_deployment", pins.NEWEST))
+            alias.version,
+            alias.weights,
+            served.get(stage, deployed[stage].get("gateway_deployment", config_file.NEWEST)),
         )
     return found
 
@@ -58,13 +60,13 @@ def _served(here: stack.Stack) -> dict[str, str]:
     pages = here.target.client("apigatewayv2").get_paginator("get_stages").paginate(ApiId=here.outputs["api_id"])
     for stage in (stage for page in pages for stage in page["Items"]):
         if stage.get("AutoDeploy"):
-            served[stage["StageName"]] = pins.NEWEST
+            served[stage["StageName"]] = config_file.NEWEST
         elif stage.get("DeploymentId") in names:
             served[stage["StageName"]] = names[stage["DeploymentId"]]
     return served
 
 
-def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[str] = ()) -> dict[str, pins.Pin]:
+def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[str] = ()) -> dict[str, config_file.Pin]:
     """Return the pins that Terraform must apply instead of those in config.tf, so that no other stage moves.
 
     A stage that follows "newest" moves. So does a stage in ``moved``, unless config.tf does not pin it: a stage that
@@ -73,21 +75,21 @@ def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[st
     result = {}
     for stage, running in found.items():
         configured = here.config.stage(stage)
-        version = None if configured.function_version == pins.NEWEST else running.version
+        version = None if configured.function_version == config_file.NEWEST else running.version
         deployment = configured.gateway_deployment
         if stage in moved:
             version = None if configured.function_version else version
-        elif deployment != pins.NEWEST:
+        elif deployment != config_file.NEWEST:
             deployment = running.gateway_deployment
-        result[stage] = pins.Pin(version, deployment)
+        result[stage] = config_file.Pin(version, deployment)
     return result
 
 
-def recordable(configured: pins.Pin, running: Active) -> pins.Pin:
+def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
     """Return the pin that records what a stage runs and serves; what follows "newest" goes on following it."""
-    return pins.Pin(
-        pins.NEWEST if configured.function_version == pins.NEWEST else running.version,
-        pins.NEWEST if configured.gateway_deployment == pins.NEWEST else running.gateway_deployment,
+    return config_file.Pin(
+        config_file.NEWEST if configured.function_version == config_file.NEWEST else running.version,
+        config_file.NEWEST if configured.gateway_deployment == config_file.NEWEST else running.gateway_deployment,
     )
 
 
@@ -95,8 +97,7 @@ def refuse_weights(here: stack.Stack, stage: str, running: Active) -> None:
     """Raise RefusedError if a stage's alias has weights: then a release of it is in progress."""
     if running.weights:
         shares = ", ".join(
-            f"version {version} has {releases.percents(weight)} of the traffic"
-            for version, weight in running.weights.items()
+            f"version {version} has {percents(weight)} of the traffic" for version, weight in running.weights.items()
         )
         raise RefusedError(
             f"A release of {stage} is in progress: {shares}. Wait for it to end, or end it with: "
@@ -123,7 +124,7 @@ def report(here: stack.Stack, found: Mapping[str, Active]) -> None:
 
 def since(here: stack.Stack, stage: str, version: str) -> str:
     """Return a sentence that names the release which moved a stage to the version that it runs, and when."""
-    last = releases.Engine(here).last(stage)
+    last = Engine(here).last(stage)
     if last is None or last.to_version != version or last.ended is None:
         return f"No release, promotion, or rollback in the history of {stage} moved it to version {version}."
     return f"{stage} runs version {version} since {last.ended.astimezone():%Y-%m-%d %H:%M:%S} ({last.name})."

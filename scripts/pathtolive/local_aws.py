@@ -1,4 +1,4 @@
-"""Start and stop embedded AWS in the background.
+"""Start and stop local AWS in the background.
 
 It holds a lock on a file of this checkout for as long as it runs, so that what is stopped is exactly what was
 started, whatever became of its process id.
@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from command import LOCAL, ROOT, CommandError
+from pathtolive.cli import LOCAL, ROOT, CommandError
 
 DIRECTORY = LOCAL / "embedded-aws"
 LOCK = DIRECTORY / "lock"
@@ -31,7 +31,7 @@ STOP_SECONDS = 30
 
 
 def url() -> str | None:
-    """Return the URL of this checkout's embedded AWS, or None where it does not run."""
+    """Return the URL of this checkout's local AWS, or None if it is not running."""
     running = _running()
     return f"http://127.0.0.1:{running['port']}" if running else None
 
@@ -43,20 +43,20 @@ def speed(endpoint: str | None) -> float:
 
 
 def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
-    """Start embedded AWS, unless it runs, and return its URL once it answers.
+    """Start local AWS, unless it is running, and return its URL when it answers.
 
     ``speed`` is how many of AWS's seconds pass in a real one: waits, metric periods, alarms. ``keep_state`` makes it
     remember everything over a restart.
 
     Raises:
-        CommandError: it runs already on another port or at another speed, or cannot start; the message has its log.
+        CommandError: it is running on another port or at another speed, or cannot start; the message has its log.
     """
     if running := _running():
         if port not in {None, running["port"]}:
-            raise CommandError(f"Embedded AWS runs already, on port {running['port']}: stop it first with 'make stop'")
+            raise CommandError(f"Local AWS is already running on port {running['port']}. Stop it first with: make stop")
         if speed not in {None, running["speed"]}:
             raise CommandError(
-                f"Embedded AWS runs already, at speed {running['speed']:g}: stop it first with 'make stop'"
+                f"Local AWS is already running at speed {running['speed']:g}. Stop it first with: make stop"
             )
         return f"http://127.0.0.1:{running['port']}"
     port = port or DEFAULT_PORT
@@ -64,8 +64,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
     # What answers there would be taken for what is started here.
     if answers(address):
         raise CommandError(
-            f"Port {port} of 127.0.0.1 cannot be used, something answers there already: stop that, or choose another "
-            "port with PORT=4567"
+            f"Port {port} of 127.0.0.1 is in use. Stop the program that uses it, or choose another port with PORT=4567"
         )
     speed = speed or DEFAULT_SPEED
     DIRECTORY.mkdir(parents=True, exist_ok=True)
@@ -74,7 +73,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CommandError("Embedded AWS is being started by another command: try again") from error
+            raise CommandError("Another command is starting local AWS. Run the command again") from error
         process = subprocess.Popen(
             [*command, "--state", STATE] if keep_state else command,
             cwd=ROOT,
@@ -90,16 +89,16 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
     while not answers(address):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise CommandError(f"Embedded AWS did not start:\n{LOG.read_text().strip()}")
+            raise CommandError(f"Local AWS did not start:\n{LOG.read_text().strip()}")
         time.sleep(0.05)
     # It may be another that answers, which took the port in the meantime.
     if process.poll() is not None:
-        raise CommandError(f"Embedded AWS did not start:\n{LOG.read_text().strip()}")
+        raise CommandError(f"Local AWS did not start:\n{LOG.read_text().strip()}")
     return address
 
 
 def stop() -> bool:
-    """Stop embedded AWS and wait until it has ended; return whether it ran.
+    """Stop local AWS, wait until it has ended, and return whether it was running.
 
     Raises:
         CommandError: it does not end.
@@ -111,7 +110,7 @@ def stop() -> bool:
     deadline = time.monotonic() + STOP_SECONDS
     while _running():
         if time.monotonic() > deadline:
-            raise CommandError(f"Embedded AWS does not end: see {LOG}, or end it with 'kill -9 {running['pid']}'")
+            raise CommandError(f"Local AWS does not stop. See {LOG}, or end it with: kill -9 {running['pid']}")
         time.sleep(0.05)
     return True
 

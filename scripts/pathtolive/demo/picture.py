@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-import traffic
+from pathtolive import traffic
 
 # Okabe and Ito's colours, told apart by all: https://jfly.uni-koeln.de/color/
 COLOURS = ("#b9c3cc", "#56b4e9", "#d55e00", "#009e73")

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import platform
@@ -15,7 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from command import LOCAL, CommandError, main, run
+from pathtolive.cli import LOCAL, CommandError, run
 
 SAM_CLI = "1.170.0"
 SHA256 = {
@@ -58,15 +57,3 @@ def fetch() -> None:
     partial.write_bytes(content)
     partial.chmod(0o755)
     partial.replace(path())
-
-
-def command() -> int:
-    """Return 0 where the emulator is there, or this system cannot run it: it is made for Linux."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    if sys.platform == "linux":
-        fetch()
-    return 0
-
-
-if __name__ == "__main__":
-    main(command)

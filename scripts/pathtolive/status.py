@@ -1,0 +1,109 @@
+"""What every stage runs, as data and as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.table
+
+from pathtolive import smoke, stack
+from pathtolive.release.engine import Engine
+
+# A stage with weights answers now with one version, now with the other, and a bad version not always.
+ATTEMPTS = 20
+
+
+def stages(here: stack.Stack) -> list[dict[str, Any]]:
+    """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
+
+    ``weights`` is the share of traffic that another version gets, such as ``{"4": 0.1}``; ``revision`` the commit
+    that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire;
+    ``release`` the name of the one under way, or None.
+    """
+    aliases = here.target.client("lambda")
+    alarms = here.target.client("cloudwatch")
+    under_way = Engine(here).under_way()
+    name = here.outputs["function_name"]
+    result = []
+    for stage, pin in here.stages.items():
+        alias = aliases.get_alias(FunctionName=name, Name=stage)
+        firing = alarms.describe_alarms(
+            AlarmNamePrefix=f"{name}-{stage}-",
+            StateValue="ALARM",
+            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+        )
+        url = here.stage_url(stage)
+        result.append(
+            {
+                "stage": stage,
+                "url": url,
+                "function_version": alias["FunctionVersion"],
+                "weights": alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}),
+                "revision": revision(url, alias["FunctionVersion"]),
+                "pinned_version": pin.function_version,
+                "gateway_deployment": pin.gateway_deployment,
+                "alarms": [
+                    alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
+                ],
+                "release": under_way.get(stage),
+            }
+        )
+    return result
+
+
+def revision(url: str, version: str) -> str | None:
+    """Return the commit that a version was built from, as the stage's ``/build-info`` tells."""
+    for _ in range(ATTEMPTS):
+        info = smoke.build_info(url)
+        if info is not None and info["function"]["version"] == version:
+            return f"{info['long']}{'-modified' if info['modified'] else ''}"
+    return None
+
+
+def show(here: stack.Stack, *, urls: bool = True) -> None:
+    """Print the stages as a table, or as a list if the terminal is too narrow for it, then their URLs."""
+    rows = stages(here)
+    fields = [
+        {
+            "stage": row["stage"],
+            "version": row["function_version"],
+            "weights": ", ".join(f"{version}: {weight:.0%}" for version, weight in row["weights"].items()),
+            "revision": _short(row["revision"]),
+            "pin": row["pinned_version"] or "none",
+            "routes": row["gateway_deployment"],
+            "alarms": ", ".join(_alarm(name, row["stage"]) for name in row["alarms"]),
+            "release": row["release"],
+        }
+        for row in rows
+    ]
+    # Columns that no stage has a value for are left out.
+    shown = [name for name in fields[0] if any(row[name] for row in fields)]
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for name in shown:
+        table.add_column(name, no_wrap=True)
+    for row in fields:
+        table.add_row(*(row[name] or "-" for name in shown))
+    console = rich.console.Console(highlight=False)
+    if console.measure(table, options=console.options.update(max_width=1000)).maximum <= console.width:
+        console.print(table)
+    else:
+        for row in fields:
+            console.print()
+            for name in shown:
+                console.print(f"{name:<9} {row[name] or '-'}", soft_wrap=True)
+        console.print()
+    width = max(len(row["stage"]) for row in rows)
+    for row in rows if urls else []:
+        console.print(f"  {row['stage']:<{width}}  curl {row['url']}", soft_wrap=True)
+
+
+def _alarm(name: str, stage: str) -> str:
+    """Return the name of an alarm without that of the service and the stage."""
+    return name.partition(f"-{stage}-")[2] or name
+
+
+def _short(revision: str | None) -> str:
+    commit, _, modified = (revision or "").partition("-")
+    return f"{commit[:7]}{' modified' if modified else ''}"
