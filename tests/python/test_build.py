@@ -23,8 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathtolive import build
+from tests.conftest import ROOT
 
-SCRIPT = Path(build.__file__)
+SCRIPT = ROOT / "scripts" / "build.py"
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 FILES = st.dictionaries(
     st.builds(lambda folders, name: "/".join([*folders, f"{name}.txt"]), st.lists(NAMES, max_size=2), NAMES),
@@ -397,7 +398,7 @@ class TestInterrupted:
     # Waits at the moment that its argument names, with all of the new artifact written or none of it.
     SLOW = """
 import os, sys, time
-from pathtolive import build
+import build
 def wait(*arguments):
     print("here", flush=True)
     time.sleep(60)
@@ -455,7 +456,7 @@ class TestCommand:
 
     def test_it_runs_on_the_standard_library_alone(self, project: Project) -> None:
         done = subprocess.run(
-            [sys.executable, "-I", "-S", SCRIPT, "--source", project.source, "--output", project.output],
+            [sys.executable, "-E", "-s", "-S", SCRIPT, "--source", project.source, "--output", project.output],
             capture_output=True,
             text=True,
             check=False,
