@@ -50,8 +50,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Mark what this run starts. Workers of pytest-xdist are a part of it."""
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = processes.mark()
-        # As Ctrl-C, so that fixtures end what they have started.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whatever ends the run, fixtures end what they have started. A shell lets commands in its background ignore SIGINT,
+    # and so would all that the tests start and end with Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

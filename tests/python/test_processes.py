@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -37,7 +38,7 @@ LEAVES = {
         1,
     ),
 }
-IMPORTS = "import os, pathlib, signal, subprocess, sys, time\nfrom tests.conftest import free_port\n"
+IMPORTS = "import os, pathlib, signal, subprocess, sys, time, pytest\nfrom tests.conftest import free_port\n"
 
 
 class Interrupt(BaseException):
@@ -72,26 +73,40 @@ def test_run_that_leaves_nothing_running_passes(checkout: Checkout) -> None:
     assert processes.below(checkout.path) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_run_that_is_interrupted_leaves_nothing_running(checkout: Checkout, number: signal.Signals) -> None:
+# The last two as job control, a closed terminal or CI sends them: to all processes of the run.
+@pytest.mark.parametrize(
+    ("number", "send"), [(signal.SIGINT, os.kill), (signal.SIGTERM, os.killpg), (signal.SIGHUP, os.killpg)]
+)
+def test_run_that_is_interrupted_leaves_nothing_running(
+    checkout: Checkout, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
     begun = checkout.path / f"begun-{number}"
     source = f"""
-        def test_waits(endpoint):
+        @pytest.fixture
+        def background():
+            command = [sys.executable, "-m", "emulator", "--port", str(free_port())]
+            process = subprocess.Popen(command, start_new_session=True)
+            yield
+            process.terminate()
+            process.wait()
+
+        def test_waits(background):
             pathlib.Path({str(begun)!r}).touch()
             time.sleep(600)
     """
-    command = write(checkout, source)
+    # Begun as in the background of a shell, which lets it ignore SIGINT.
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *write(checkout, source)]
     process = subprocess.Popen(
         command, cwd=checkout.path, env=checkout.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         eventually(begun.exists, seconds=60)
         running = [" ".join(each.cmdline()) for each in processes.below(checkout.path)]
-        process.send_signal(number)
+        send(process.pid, number)
         output, _ = process.communicate(timeout=60)
     finally:
         processes.interrupt(process)
-    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert (process.returncode, HEADING in output) == (pytest.ExitCode.INTERRUPTED, False), output
     assert any("-m emulator" in each for each in running)
     assert processes.below(checkout.path) == []
 
