@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import functools
 import http.client
 import json
@@ -239,6 +240,7 @@ def test_pages_reach_nothing_but_stages(local: Local, request_: tuple[str, str, 
         ("POST", "{root}.execute-api.localhost:PORT", "/_ministack/config"),
         ("POST", "{root}.execute-api.localhost:PORT", "/_ministack/rds/iam-auth"),
         ("POST", "{root}.execute-api.localhost:PORT", "/%5Fministack/reset"),
+        ("GET", "{root}.execute-api.localhost:PORT", "http://{root}.execute-api.localhost:PORT/"),
         ("GET", "{root}.EXECUTE-API.localhost:PORT", "/"),
         ("GET", "evil.{root}.execute-api.localhost:PORT", "/"),
         ("GET", "{named}.execute-api.localhost:PORT", "/prod/"),
@@ -418,9 +420,12 @@ def test_http_2_is_fenced_too(local: Local, authority: str, more: list[tuple[str
     with socket.create_connection(("127.0.0.1", local.port), timeout=30) as connection:
         connection.sendall(client.data_to_send())
         answers: list[h2.events.ResponseReceived] = []
-        while not answers and (chunk := connection.recv(65536)):
-            answers = [event for event in client.receive_data(chunk) if isinstance(event, h2.events.ResponseReceived)]
-            connection.sendall(client.data_to_send())
+        # A server that ends the connection at once may reset it.
+        with contextlib.suppress(ConnectionError):
+            while not answers and (chunk := connection.recv(65536)):
+                events = client.receive_data(chunk)
+                answers = [event for event in events if isinstance(event, h2.events.ResponseReceived)]
+                connection.sendall(client.data_to_send())
     found = [dict(answer.headers or [])[b":status"].decode() for answer in answers]
     assert found == ([status] if status else [])
 
@@ -668,11 +673,6 @@ PIECES = st.binary(max_size=3) | st.sampled_from([b".", b"-", b"a", b"@", b":456
 @example(b"localhost", 80)
 @example(b"[::1]", 80)
 def test_hosts_are_read_by_the_letter(authority: bytes, port: int) -> None:
-    assert fence.is_local(authority, port) == local_by_hand(authority, port)
-
-
-@given(st.text().map(str.encode) | st.binary(), st.integers(1, 65535))
-def test_other_bytes_are_no_host(authority: bytes, port: int) -> None:
     assert fence.is_local(authority, port) == local_by_hand(authority, port)
 
 
