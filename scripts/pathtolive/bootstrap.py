@@ -108,7 +108,7 @@ def bootstrap(to: target.Target, given: Given) -> None:
     is named.
 
     Raises:
-        CommandError: Terraform failed; run again once its reason is mended. Or the repository's ids are unknown.
+        CommandError: Terraform failed, or the repository's ids are unknown. Fix the cause, then run it again.
     """
     bucket = stack.bucket_name(to)
     # Flushed, as Terraform writes to the same terminal.

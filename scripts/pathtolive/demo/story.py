@@ -125,7 +125,7 @@ class Ended:
 
 @dataclass
 class Demonstration:
-    """The clone and its embedded AWS, the clock that began with them, and what was told so far."""
+    """The clone and its local AWS, the clock that began with them, and what was told so far."""
 
     speed: float
     console: rich.console.Console
@@ -143,7 +143,7 @@ class Demonstration:
 
     @property
     def endpoint(self) -> str:
-        """URL of embedded AWS."""
+        """URL of local AWS."""
         return f"http://127.0.0.1:{self.port}"
 
     def pinned(self, stage: str) -> config_file.Pin:
@@ -438,7 +438,7 @@ def lambda_errors(endpoint: str, version: str) -> int:
 
 
 def client(endpoint: str, service: str) -> Any:
-    """Return a boto3 client of the demonstration's embedded AWS."""
+    """Return a boto3 client of the demonstration's local AWS."""
     return boto3.client(  # type: ignore[call-overload]
         service,
         endpoint_url=endpoint,
