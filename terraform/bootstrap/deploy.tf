@@ -127,7 +127,7 @@ data "aws_iam_policy_document" "deploy" {
       "lambda:GetFunctionCodeSigningConfig",
       "lambda:GetFunctionConfiguration",
       "lambda:GetPolicy",
-      # GetFunction returns the tags only to callers who may list them; Terraform would set them again at every deploy.
+      # GetFunction returns the tags only with this permission. Without them, Terraform would set the tags at every apply.
       # https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
       "lambda:ListTags",
       "lambda:ListVersionsByFunction",
@@ -157,7 +157,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = [local.apis_arn, "${local.apis_arn}/*", "${local.arn}:apigateway:${var.region}::/tags/*"]
   }
 
-  # The first API of an account makes API Gateway create its service-linked role on behalf of the caller.
+  # When an account creates its first API, API Gateway creates its service-linked role on behalf of the caller.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html
   statement {
     sid       = "CreateApiServiceRole"
