@@ -25,8 +25,8 @@ locals {
   bucket_arn = "${local.arn}:s3:::${aws_s3_bucket.state.bucket}"
   state_arn  = "${local.bucket_arn}/path-to-live.tfstate"
 
-  # Both forms of each ARN: the tag actions are authorized against the first, the others against the second, which
-  # the service authorization reference does not say. A resource without ":*" is why CreateLogGroup is denied in
+  # Both forms of each ARN: IAM authorizes the tag actions against the first, and the others against the second. The
+  # service authorization reference does not say so. CreateLogGroup without ":*" in its resource is denied, as in
   # https://github.com/elastic/apm-aws-lambda/issues/526.
   # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
   log_group_arns = {
@@ -65,7 +65,7 @@ data "aws_iam_policy_document" "deploy_trust" {
       values   = ["sts.amazonaws.com"]
     }
 
-    # Repositories created, renamed or transferred since 15 July 2026 have the form with the ids.
+    # The subjects of repositories created, renamed, or transferred since 15 July 2026 contain the IDs.
     # https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
     condition {
       test     = "StringEquals"
@@ -142,7 +142,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = [local.function_arn, "${local.function_arn}:*"]
   }
 
-  # API Gateway chooses the id of the API. CreateStage with tags requires TagResource on /apis/ID/stages, which the
+  # API Gateway chooses the ID of the API. CreateStage with tags requires TagResource on /apis/ID/stages, which the
   # service authorization reference does not list: https://github.com/hashicorp/terraform-provider-aws/issues/20634
   statement {
     sid = "ManageApi"

@@ -21,7 +21,7 @@ locals {
   ]
 }
 
-# With this prefix, Step Functions does not add the log group to the size-limited CloudWatch Logs resource policy.
+# The prefix avoids the size limit of the CloudWatch Logs resource policy, to which Step Functions adds log groups.
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/vendedlogs/states/${var.name}-release"
