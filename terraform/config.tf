@@ -1,10 +1,10 @@
-# Which stage runs which version of the function and serves which routes. `make promote`, `make release` and
-# `make rollback` write this file; so may you. See docs/stages.md.
+# The pins: the function version and the gateway deployment of each stage. `make promote`, `make release`, and
+# `make rollback` write this file. You can edit it, too. See docs/stages.md.
 locals {
-  # The API's routes as they stood when a name was added here. A stage pins one by name.
+  # Each name stands for the routes that the API had when the name was added. Stages pin a name.
   gateway_deployments = ["1"]
 
-  # "newest" follows every `make deploy`. A stage without function_version is pinned by the next one.
+  # "newest" follows every `make deploy`. If a stage has no function_version, the next `make deploy` pins it.
   stages = {
     dev  = { function_version = "newest", gateway_deployment = "newest" }
     test = { gateway_deployment = "1" }

@@ -1,12 +1,13 @@
 locals {
-  # A workspace is a whole private copy. Versions are numbered per function, so pins speak of the default one only.
+  # A workspace is a private copy of the service. Versions are numbered per function, so the pins in config.tf apply
+  # to the default workspace only.
   default_workspace = terraform.workspace == "default"
   name              = local.default_workspace ? var.name : "${var.name}-${terraform.workspace}"
 
-  # ANY lets the service itself answer HEAD, and 405 with Allow to what it does not take.
+  # ANY, so that the service itself answers HEAD, and returns 405 with an Allow header for other methods.
   routes = toset(["ANY /", "ANY /build-info"])
 
-  # config.tf, and what takes its place in this run.
+  # The pins in config.tf, overridden by var.pins.
   configured = {
     for stage, pin in local.stages : stage => merge(pin, { for name, value in try(var.pins[stage], {}) : name => value if value != null })
   }
@@ -17,7 +18,7 @@ locals {
       gateway_deployment = local.default_workspace ? tostring(pin.gateway_deployment) : "newest"
     }
   }
-  # A gateway deployment that a stage serves stays, even if config.tf no longer names it.
+  # Keep each gateway deployment that a stage serves, even if config.tf no longer names it.
   served_deployments = tolist(setsubtract(compact([for pin in values(var.pins) : pin.gateway_deployment]), concat(local.gateway_deployments, ["newest"])))
   unpinned_stages    = [for stage, pin in local.pins : stage if pin.function_version == null]
 }
@@ -25,7 +26,7 @@ locals {
 check "every_stage_is_pinned" {
   assert {
     condition     = length(local.unpinned_stages) == 0
-    error_message = "Not pinned in config.tf: ${join(", ", local.unpinned_stages)}. Such a stage runs whatever is newest; `make deploy` pins it to what it then runs."
+    error_message = "Not pinned in config.tf: ${join(", ", local.unpinned_stages)}. An unpinned stage runs the newest version. To pin it to the version that it runs, run: make deploy"
   }
 }
 

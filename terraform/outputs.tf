@@ -1,5 +1,5 @@
 output "api_id" {
-  description = "Id of the HTTP API."
+  description = "ID of the HTTP API."
   value       = module.api.id
 }
 
@@ -9,27 +9,27 @@ output "function_name" {
 }
 
 output "gateway_deployments" {
-  description = "Of every gateway deployment by its name: its id at AWS, and a fingerprint of the routes that it holds."
+  description = "ID and routes fingerprint of each gateway deployment, by name."
   value       = { for name, id in module.api.deployments : name => { id = id, routes = module.api.deployment_routes[name] } }
 }
 
 output "newest_version" {
-  description = "The version that was published last."
+  description = "Newest published version of the function."
   value       = module.function.version
 }
 
 output "release_state_machine_arn" {
-  description = "ARN of the state machine that shifts traffic."
+  description = "ARN of the state machine that runs releases."
   value       = module.release.state_machine_arn
 }
 
 output "routes" {
-  description = "Fingerprint of the API's routes as they are now."
+  description = "Fingerprint of the API's current routes."
   value       = module.api.routes_fingerprint
 }
 
 output "stages" {
-  description = "Of every stage by its name: the version that its alias runs, the gateway deployment that it serves (\"newest\" follows the API), and its URL."
+  description = "Version, gateway deployment, and URL of each stage, by name. The gateway deployment \"newest\" follows the API's current routes."
   value = {
     for name, stage in module.stage : name => {
       function_version   = module.alias[name].function_version
@@ -40,6 +40,6 @@ output "stages" {
 }
 
 output "topic_arn" {
-  description = "ARN of the topic that hears of alarms and releases."
+  description = "ARN of the SNS topic that notifies people of alarms and releases."
   value       = module.monitoring.topic_arn
 }

@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # The bucket is named at `terraform init -backend-config=bucket=...`: it differs from account to account.
+  # Each account has its own bucket: pass its name with `terraform init -backend-config=bucket=...`.
   backend "s3" {
     encrypt      = true
     key          = "path-to-live.tfstate"

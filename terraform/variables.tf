@@ -6,30 +6,30 @@ variable "alarms" {
     min_calls                 = optional(number, 20)
     throttles                 = optional(number, 1)
   })
-  description = "From where on a minute of a stage is a bad one: two out of three make an alarm. Rates are judged in minutes with at least min_calls calls."
+  description = "Alarm thresholds. An alarm fires when 2 of 3 one-minute periods breach. A rate counts as 0 in a period with fewer than min_calls invocations or requests."
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for rate in [var.alarms.api_5xx_rate_percent, var.alarms.error_rate_percent] : rate >= 0 && rate < 100])
-    error_message = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be from 0 to less than 100: no rate is above that."
+    error_message = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be at least 0 and less than 100. No rate exceeds 100, so the alarm would never fire."
   }
 
   validation {
     condition     = alltrue([for least in [var.alarms.duration_p99_milliseconds, var.alarms.min_calls, var.alarms.throttles] : least >= 1])
-    error_message = "alarms.duration_p99_milliseconds, alarms.min_calls and alarms.throttles must be at least 1."
+    error_message = "alarms.duration_p99_milliseconds, alarms.min_calls, and alarms.throttles must be at least 1."
   }
 }
 
 variable "alert_emails" {
   type        = set(string)
-  description = "Addresses that hear of alarms and releases; AWS asks each to confirm."
+  description = "Email addresses to notify of alarms and releases. AWS asks each address to confirm its subscription."
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for email in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", email))])
-    error_message = "alert_emails must be addresses such as on-call@example.com."
+    error_message = "alert_emails must be email addresses, such as on-call@example.com."
   }
 }
 
@@ -39,13 +39,13 @@ variable "function" {
     memory_megabytes = optional(number, 128)
     timeout_seconds  = optional(number, 5)
   })
-  description = "The Lambda function: the level from which it logs, its memory, and how long a call may take."
+  description = "Settings of the Lambda function: lowest log level, memory, and timeout of an invocation."
   default     = {}
   nullable    = false
 
   validation {
     condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], var.function.log_level)
-    error_message = "function.log_level must be DEBUG, INFO, WARNING, ERROR or CRITICAL."
+    error_message = "function.log_level must be DEBUG, INFO, WARNING, ERROR, or CRITICAL."
   }
 
   validation {
@@ -53,7 +53,8 @@ variable "function" {
     error_message = "function.memory_megabytes must be a whole number from 128 to 10240."
   }
 
-  # API Gateway gives up after 30 seconds: a longer call would be paid for and thrown away.
+  # API Gateway times out after 30 seconds: you would pay for the rest of a longer invocation, and no client would get
+  # its response.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
   validation {
     condition     = var.function.timeout_seconds >= 1 && var.function.timeout_seconds <= 29 && floor(var.function.timeout_seconds) == var.function.timeout_seconds
@@ -63,26 +64,26 @@ variable "function" {
 
 variable "log_retention_days" {
   type        = number
-  description = "How long the logs of the function and of every stage are kept."
+  description = "Retention of the logs of the function, the stages, and the releases, in days."
   default     = 30
   nullable    = false
 
   # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
   validation {
     condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653], var.log_retention_days)
-    error_message = "log_retention_days must be a number of days that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+    error_message = "log_retention_days must be a retention period that CloudWatch Logs supports: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, or 3653."
   }
 }
 
 variable "name" {
   type        = string
-  description = "Name of the service; names of its resources start with it."
+  description = "Name of the service. The names of its resources start with it."
   default     = "path-to-live"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,31}$", var.name))
-    error_message = "name must be 2 to 32 lower-case letters, digits and hyphens, starting with a letter."
+    error_message = "name must be 2 to 32 lowercase letters, digits, and hyphens, and start with a letter."
   }
 }
 
@@ -91,54 +92,54 @@ variable "pins" {
     function_version   = optional(string)
     gateway_deployment = optional(string)
   }))
-  description = "Pins that apply instead of those in config.tf, by stage. `make` passes what each stage runs, so that only the stages that are meant to move do."
+  description = "Pins by stage, which override those in config.tf. The commands pass the version and the gateway deployment that each stage runs now, so that only the intended stages move."
   default     = {}
   nullable    = false
 }
 
 variable "region" {
   type        = string
-  description = "AWS region of everything."
+  description = "AWS Region of all resources."
   default     = "eu-west-2"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.region))
-    error_message = "region must be the code of an AWS region, such as eu-west-2."
+    error_message = "region must be the code of an AWS Region, such as eu-west-2."
   }
 }
 
 variable "release_timeout_seconds" {
   type        = number
-  description = "How long a release may take; one that takes longer is rolled back."
+  description = "Timeout of a release, in seconds. A release that exceeds it is rolled back."
   default     = 21600
   nullable    = false
 
-  # An execution has at most 25,000 events, and a release that holds writes about 20,000 a day.
+  # The history of an execution has at most 25,000 events, and a release on hold adds about 20,000 a day.
   # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
   validation {
     condition     = var.release_timeout_seconds >= 60 && var.release_timeout_seconds <= 86400 && floor(var.release_timeout_seconds) == var.release_timeout_seconds
-    error_message = "release_timeout_seconds must be a whole number from 60 to 86400, a day."
+    error_message = "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."
   }
 }
 
 variable "runbook" {
   type        = string
-  description = "Where the runbook is, such as the URL of docs/runbook.md in your repository: alarms link to its headings."
+  description = "Location of the runbook, such as the URL of docs/runbook.md in your repository. Alarm descriptions link to its headings."
   default     = "docs/runbook.md"
   nullable    = false
 }
 
 variable "tags" {
   type        = map(string)
-  description = "Tags of every resource, beside Service."
+  description = "Tags of all resources, in addition to Service."
   default     = {}
   nullable    = false
 
   # https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html
   validation {
     condition     = alltrue([for key in keys(var.tags) : !startswith(lower(key), "aws:") && length(key) >= 1 && length(key) <= 128])
-    error_message = "tags must have keys of 1 to 128 characters that do not start with aws:, which is AWS's own."
+    error_message = "tags must have keys of 1 to 128 characters that do not start with aws:, a prefix that AWS reserves."
   }
 }
 
@@ -147,7 +148,7 @@ variable "throttles" {
     burst               = number
     requests_per_second = number
   }))
-  description = "How many requests a stage takes before it answers 429, by stage. One that is not named takes 10 per second, 20 at once."
+  description = "Throttling limits by stage. API Gateway responds with 429 to requests above them. A stage that is not listed allows 10 requests per second, with a burst of 20."
   default = {
     dev  = { burst = 50, requests_per_second = 25 }
     test = { burst = 50, requests_per_second = 25 }
@@ -162,6 +163,6 @@ variable "throttles" {
 
   validation {
     condition     = alltrue([for throttle in values(var.throttles) : throttle.burst >= 1 && throttle.requests_per_second >= 1])
-    error_message = "throttles must allow at least one request at once and one per second: 0 would close the stage."
+    error_message = "throttles must set burst and requests_per_second to at least 1. With 0, the stage would reject every request."
   }
 }

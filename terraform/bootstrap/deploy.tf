@@ -1,4 +1,5 @@
-# What GitHub Actions deploys with: it changes the service, and can delete neither the function nor the API nor the state.
+# The role that GitHub Actions deploys with. It can change the service, but not delete the function, the API, or the
+# state.
 # Actions and resources: https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 
 locals {
@@ -12,7 +13,7 @@ locals {
   key_alias    = "${local.arn}:kms:${var.region}:${local.account}:alias/${var.name}-alerts"
   keys_arn     = "${local.arn}:kms:${var.region}:${local.account}:key/*"
 
-  # Each role by the service that runs as it.
+  # The roles that the deployment passes, by the service that assumes them.
   passed_roles = {
     lambda = local.role_arn
     states = "${local.role_arn}-release"
@@ -20,12 +21,12 @@ locals {
   }
   api_service = "ops.apigateway.amazonaws.com"
   apis_arn    = "${local.arn}:apigateway:${var.region}::/apis"
-  # Built from the bucket's name, so that a plan shows the whole policy.
+  # Composed from the bucket's name, so that a plan shows the whole policy.
   bucket_arn = "${local.arn}:s3:::${aws_s3_bucket.state.bucket}"
   state_arn  = "${local.bucket_arn}/path-to-live.tfstate"
 
-  # Both forms of each ARN: the tag actions are authorized against the first, the others against the second, which
-  # the service authorization reference does not say. A resource without ":*" is why CreateLogGroup is denied in
+  # Both forms of each ARN: IAM authorizes the tag actions against the first, and the others against the second. The
+  # service authorization reference does not say so. CreateLogGroup without ":*" in its resource is denied, as in
   # https://github.com/elastic/apm-aws-lambda/issues/526.
   # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
   log_group_arns = {
@@ -64,7 +65,7 @@ data "aws_iam_policy_document" "deploy_trust" {
       values   = ["sts.amazonaws.com"]
     }
 
-    # Repositories created, renamed or transferred since 15 July 2026 have the form with the ids.
+    # The subjects of repositories created, renamed, or transferred since 15 July 2026 contain the IDs.
     # https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
     condition {
       test     = "StringEquals"
@@ -79,7 +80,7 @@ data "aws_iam_policy_document" "deploy_trust" {
       ])
     }
 
-    # The form without ids would also be that of a repository that takes over an abandoned name.
+    # Without the ids, a repository that takes over an abandoned name would match the subject.
     condition {
       test     = "StringEquals"
       variable = "${local.github}:repository_id"
@@ -97,19 +98,19 @@ data "aws_iam_policy_document" "deploy_trust" {
 
 data "aws_iam_policy_document" "deploy" {
   statement {
-    sid       = "FindTheState"
+    sid       = "ListStateBucket"
     actions   = ["s3:ListBucket"]
     resources = [local.bucket_arn]
   }
 
   statement {
-    sid       = "ReadAndWriteTheState"
+    sid       = "ReadWriteState"
     actions   = ["s3:GetObject", "s3:PutObject"]
     resources = [local.state_arn]
   }
 
   statement {
-    sid       = "LockTheState"
+    sid       = "LockState"
     actions   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
     resources = ["${local.state_arn}.tflock"]
   }
@@ -126,7 +127,7 @@ data "aws_iam_policy_document" "deploy" {
       "lambda:GetFunctionCodeSigningConfig",
       "lambda:GetFunctionConfiguration",
       "lambda:GetPolicy",
-      # GetFunction returns the tags only to callers who may list them; Terraform would set them again at every deploy.
+      # GetFunction returns the tags only with this permission. Without them, Terraform would set the tags at every apply.
       # https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html
       "lambda:ListTags",
       "lambda:ListVersionsByFunction",
@@ -141,7 +142,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = [local.function_arn, "${local.function_arn}:*"]
   }
 
-  # API Gateway chooses the id of the API. CreateStage with tags requires TagResource on /apis/ID/stages, which the
+  # API Gateway chooses the ID of the API. CreateStage with tags requires TagResource on /apis/ID/stages, which the
   # service authorization reference does not list: https://github.com/hashicorp/terraform-provider-aws/issues/20634
   statement {
     sid = "ManageApi"
@@ -156,7 +157,7 @@ data "aws_iam_policy_document" "deploy" {
     resources = [local.apis_arn, "${local.apis_arn}/*", "${local.arn}:apigateway:${var.region}::/tags/*"]
   }
 
-  # The first API of an account makes API Gateway create its service-linked role on behalf of the caller.
+  # When an account creates its first API, API Gateway creates its service-linked role on behalf of the caller.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html
   statement {
     sid       = "CreateApiServiceRole"
@@ -171,7 +172,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid     = "DeleteWhatTheApiNoLongerHas"
+    sid     = "DeleteApiParts"
     actions = ["apigateway:DELETE"]
     resources = concat(
       [for part in ["deployments", "integrations", "routes", "stages"] : "${local.apis_arn}/*/${part}/*"],
@@ -180,7 +181,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "KeepTheServicesRoles"
+    sid = "ManageRoles"
     actions = [
       "iam:CreateRole",
       "iam:DeleteRolePolicy",
@@ -202,7 +203,7 @@ data "aws_iam_policy_document" "deploy" {
     for_each = local.passed_roles
 
     content {
-      sid       = "GiveItsRoleTo${title(statement.key)}"
+      sid       = "PassRoleTo${title(statement.key)}"
       actions   = ["iam:PassRole"]
       resources = [statement.value]
 
@@ -215,7 +216,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "KeepTheStateMachineAndRunReleases"
+    sid = "ManageStateMachine"
     actions = [
       "states:CreateStateMachine",
       "states:DescribeStateMachine",
@@ -237,7 +238,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "KeepTheRuleThatRollsBack"
+    sid = "ManageRollbackRule"
     actions = [
       "events:DescribeRule",
       "events:ListTagsForResource",
@@ -272,13 +273,13 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid       = "KeepTheDashboard"
+    sid       = "ManageDashboard"
     actions   = ["cloudwatch:GetDashboard", "cloudwatch:PutDashboard"]
     resources = ["${local.arn}:cloudwatch::${local.account}:dashboard/${var.name}"]
   }
 
   statement {
-    sid = "KeepTheTopic"
+    sid = "ManageTopic"
     actions = [
       "sns:CreateTopic",
       "sns:GetTopicAttributes",
@@ -291,9 +292,9 @@ data "aws_iam_policy_document" "deploy" {
     resources = [local.topic_arn]
   }
 
-  # A key's id is AWS's choice: the one with the service's tag is the topic's.
+  # KMS chooses the ID of the key, so the service's tag identifies it.
   statement {
-    sid       = "MakeTheTopicsKey"
+    sid       = "CreateTopicKey"
     actions   = ["kms:CreateKey", "kms:TagResource"]
     resources = ["*"]
 
@@ -305,7 +306,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "KeepTheTopicsKey"
+    sid = "ManageTopicKey"
     actions = [
       "kms:CreateAlias",
       "kms:DescribeKey",
@@ -329,7 +330,7 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid       = "NameTheTopicsKey"
+    sid       = "ManageTopicKeyAlias"
     actions   = ["kms:CreateAlias", "kms:UpdateAlias"]
     resources = [local.key_alias]
   }
@@ -352,10 +353,10 @@ data "aws_iam_policy_document" "deploy" {
     resources = local.log_group_arns.stages
   }
 
-  # None of these supports resources, except those of SNS: a subscription's ARN ends in an id that SNS chooses.
+  # None of these actions has resource types, except those of SNS: a subscription's ARN ends in an ID that SNS chooses.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
   statement {
-    sid = "FindWhatCannotBeNamedAndDeliverLogs"
+    sid = "UnscopedActions"
     actions = [
       "cloudwatch:DescribeAlarms",
       "cloudwatch:GetMetricData",
@@ -380,7 +381,7 @@ resource "aws_iam_role" "deploy" {
   count = local.deploys
 
   name               = "${var.name}-deploy"
-  description        = "What GitHub Actions of ${var.github_repository.owner}/${var.github_repository.name} deploys ${var.name} with"
+  description        = "Role of GitHub Actions in ${var.github_repository.owner}/${var.github_repository.name}: deploy ${var.name}"
   assume_role_policy = data.aws_iam_policy_document.deploy_trust[0].json
 }
 

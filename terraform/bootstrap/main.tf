@@ -11,7 +11,7 @@ resource "aws_s3_bucket" "state" {
   bucket = "${var.name}-state-${local.account}-${var.region}"
 
   lifecycle {
-    # Without its state, Terraform would make everything again beside what serves.
+    # Without its state, Terraform would create everything again, next to the resources that serve traffic.
     prevent_destroy = true
   }
 }
@@ -24,7 +24,7 @@ resource "aws_s3_bucket_versioning" "state" {
   }
 }
 
-# With S3's own key: nothing secret is in this state, and a key of one's own costs and can be lost.
+# SSE-S3: this state contains no secrets, and a customer managed key costs money and can be lost.
 resource "aws_s3_bucket_server_side_encryption_configuration" "state" {
   bucket = aws_s3_bucket.state.id
 
@@ -66,7 +66,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
 
 data "aws_iam_policy_document" "state" {
   statement {
-    sid       = "RefuseWhatIsNotEncryptedOnItsWay"
+    sid       = "DenyInsecureTransport"
     effect    = "Deny"
     actions   = ["s3:*"]
     resources = [aws_s3_bucket.state.arn, "${aws_s3_bucket.state.arn}/*"]

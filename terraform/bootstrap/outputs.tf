@@ -1,14 +1,14 @@
 output "deploy_role_arn" {
-  description = "The role that GitHub Actions deploys with: the repository's variable AWS_DEPLOY_ROLE. Null without a repository."
+  description = "ARN of the role that GitHub Actions deploys with, for the repository's variable AWS_DEPLOY_ROLE. Null if github_repository is null."
   value       = one(aws_iam_role.deploy[*].arn)
 }
 
 output "github_repository" {
-  description = "The repository that the deploy role trusts, with its numbers; null without one."
+  description = "Repository that the deploy role trusts, with its GitHub IDs. Null if github_repository is null."
   value       = var.github_repository
 }
 
 output "state_bucket" {
-  description = "Name of the bucket of Terraform's state."
+  description = "Name of the S3 bucket for Terraform's state."
   value       = aws_s3_bucket.state.bucket
 }

@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # In the bucket that it makes itself: `make bootstrap` moves it there once the bucket exists.
+  # This configuration creates the bucket that holds its own state: `make bootstrap` moves the state there afterwards.
   backend "s3" {
     encrypt      = true
     key          = "bootstrap.tfstate"

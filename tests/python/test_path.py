@@ -135,7 +135,7 @@ class TestDay:
     def test_it_is_released_to_live_with_its_routes(self, checkout: Checkout) -> None:
         with checkout.running("make load STAGE=live TARGET=local"):
             said = checkout.make("release STAGE=live TARGET=local")
-        assert "Released: All went well." in said
+        assert "Released: Release completed." in said
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 200}
         assert "No changes." in checkout.make("plan TARGET=local")
 

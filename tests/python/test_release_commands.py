@@ -244,7 +244,7 @@ class TestReleases:
         assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("release", "1", "2", "released")
         assert made["seconds"] > 1
         assert re.search(
-            r"release +1 +2 +\d+ s +released +All went well\.", checkout.make("history STAGE=live TARGET=local")
+            r"release +1 +2 +\d+ s +released +Release completed\.", checkout.make("history STAGE=live TARGET=local")
         )
 
     def test_again_there_is_nothing_to_release(self, checkout: Checkout) -> None:
@@ -257,7 +257,7 @@ class TestReleases:
         with load(checkout):
             done = release(checkout, "--version", BAD, "--bake-seconds", "120", "--max-p99-ms", "30000")
         assert done.returncode == 1, done.stdout + done.stderr
-        assert re.search(r"Rolled back: (\d+ of \d+ calls failed|The alarm path-to-live-live)", done.stderr)
+        assert re.search(r"Rolled back: (\d+ of \d+ invocations failed|The alarm path-to-live-live)", done.stderr)
         assert "All traffic goes to version 2, and config.tf is as it was" in done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "rolled back"

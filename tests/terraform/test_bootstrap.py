@@ -153,8 +153,8 @@ class TestCommand:
     def test_bucket_refuses_what_is_not_encrypted_on_its_way(self, first: Done, client: Client) -> None:
         policy = client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"]
         assert statements(policy) == {
-            "RefuseWhatIsNotEncryptedOnItsWay": {
-                "Sid": "RefuseWhatIsNotEncryptedOnItsWay",
+            "DenyInsecureTransport": {
+                "Sid": "DenyInsecureTransport",
                 "Effect": "Deny",
                 "Principal": "*",
                 "Action": "s3:*",

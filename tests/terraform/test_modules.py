@@ -78,7 +78,7 @@ class TestFunction:
             "Version": "2012-10-17",
             "Statement": [
                 {
-                    "Sid": "LambdaRunsTheFunctionAsThisRole",
+                    "Sid": "LambdaAssumeRole",
                     "Effect": "Allow",
                     "Action": "sts:AssumeRole",
                     "Principal": {"Service": "lambda.amazonaws.com"},

@@ -142,16 +142,16 @@ def test_key_serves_alarms_and_releases_alone(plan: Any) -> None:
         statement["Sid"]: statement for statement in document(plan.resources["aws_kms_key.this"])["Statement"]
     }
     use = ["kms:GenerateDataKey", "kms:Decrypt"]
-    assert statements.pop("AlarmsPublishToTheTopic") == {
-        "Sid": "AlarmsPublishToTheTopic",
+    assert statements.pop("UseKeyFromAlarms") == {
+        "Sid": "UseKeyFromAlarms",
         "Effect": "Allow",
         "Principal": {"Service": "cloudwatch.amazonaws.com"},
         "Action": use,
         "Resource": "*",
         "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
     }
-    assert statements.pop("TheReleaseEnginePublishesToTheTopic") == {
-        "Sid": "TheReleaseEnginePublishesToTheTopic",
+    assert statements.pop("UseKeyFromReleases") == {
+        "Sid": "UseKeyFromReleases",
         "Effect": "Allow",
         "Principal": {"AWS": RELEASE_ROLE},
         "Action": use,

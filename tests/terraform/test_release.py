@@ -63,17 +63,17 @@ def test_role_may_do_what_the_machine_does_and_nothing_else(plan: Any) -> None:
         statement["Sid"]: (set(flat(statement["Action"])), set(flat(statement["Resource"])))
         for statement in document(plan.resources["aws_iam_role_policy.this"])["Statement"]
     }
-    actions, _ = statements.pop("DeliverItsLog")
+    actions, _ = statements.pop("DeliverLogs")
     assert all(action.startswith("logs:") for action in actions)
     assert statements == {
-        "ShiftTheAliasesOfTheStages": (
+        "UpdateAliases": (
             {"lambda:GetAlias", "lambda:UpdateAlias"},
             {FUNCTION_ARN, *(f"{FUNCTION_ARN}:{stage}" for stage in STAGES)},
         ),
-        "SeeThatVersionsExist": ({"lambda:GetFunctionConfiguration"}, {FUNCTION_ARN, *VERSION_ARNS}),
-        "CallVersions": ({"lambda:InvokeFunction"}, VERSION_ARNS),
-        "ReadFiguresAndAlarms": ({"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"}, {"*"}),
-        "TellHowItEnds": ({"sns:Publish"}, {TOPIC}),
+        "ReadVersions": ({"lambda:GetFunctionConfiguration"}, {FUNCTION_ARN, *VERSION_ARNS}),
+        "InvokeVersions": ({"lambda:InvokeFunction"}, VERSION_ARNS),
+        "ReadMetricsAndAlarms": ({"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"}, {"*"}),
+        "PublishNotifications": ({"sns:Publish"}, {TOPIC}),
     }
 
 

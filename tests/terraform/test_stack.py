@@ -98,7 +98,7 @@ class TestStack:
             "Version": "2012-10-17",
             "Statement": [
                 {
-                    "Sid": "WriteToItsOwnLogGroup",
+                    "Sid": "WriteLogs",
                     "Effect": "Allow",
                     "Action": ["logs:PutLogEvents", "logs:CreateLogStream"],
                     "Resource": f"{group[0]['arn'].removesuffix(':*')}:*",
@@ -154,7 +154,7 @@ class TestStack:
         widgets = json.loads(monitoring.get_dashboard(DashboardName=stack.name)["DashboardBody"])["widgets"]
         properties = {widget["properties"]["title"]: widget["properties"] for widget in widgets}
         for stage in ("dev", "test", "live"):
-            (search,) = properties.pop(f"{stage}: calls by version")["metrics"]
+            (search,) = properties.pop(f"{stage}: invocations by version")["metrics"]
             assert f'Resource="{stack.name}:{stage}" MetricName="Invocations"' in search[0]["expression"]
             shown = properties.pop(f"{stage}: errors and throttles")["metrics"]
             dimensions = ["FunctionName", stack.name, "Resource", f"{stack.name}:{stage}"]
@@ -168,7 +168,7 @@ class TestStack:
         alarms = {alarm["AlarmArn"] for alarm in [*found["MetricAlarms"], *found["CompositeAlarms"]]}
         assert len(alarms) == 15
         assert set(properties.pop("Alarms")["alarms"]) == alarms
-        assert f"SOURCE '/aws/lambda/{stack.name}'" in properties.pop("Last errors")["query"]
+        assert f"SOURCE '/aws/lambda/{stack.name}'" in properties.pop("Recent errors")["query"]
         assert properties == {}
 
     def test_topic_lets_alarms_and_releases_publish_and_nobody_else(self, stack: Stack) -> None:
@@ -178,7 +178,7 @@ class TestStack:
         policy = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
         statements = {statement.pop("Sid"): statement for statement in json.loads(policy)["Statement"]}
         assert statements == {
-            "AlarmsOfTheStagesPublish": {
+            "PublishFromAlarms": {
                 "Effect": "Allow",
                 "Principal": {"Service": "cloudwatch.amazonaws.com"},
                 "Action": "sns:Publish",
@@ -192,13 +192,13 @@ class TestStack:
                     }
                 },
             },
-            "TheReleaseEnginePublishes": {
+            "PublishFromReleases": {
                 "Effect": "Allow",
                 "Principal": {"AWS": role},
                 "Action": "sns:Publish",
                 "Resource": topic,
             },
-            "NobodyElsePublishes": {
+            "DenyOtherPublishers": {
                 "Effect": "Deny",
                 "Principal": "*",
                 "Action": "sns:Publish",

@@ -11,31 +11,31 @@ import pytest
 
 from tests.terraform.support import PINNED, SOURCE, Configuration, write_config
 
-RATES = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be from 0 to less than 100"
-LEAST = "alarms.duration_p99_milliseconds, alarms.min_calls and alarms.throttles must be at least 1."
+RATES = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be at least 0 and less than 100."
+LEAST = "alarms.duration_p99_milliseconds, alarms.min_calls, and alarms.throttles must be at least 1."
 ROOT_VARIABLES = [
     ({"alarms": {"error_rate_percent": 100}}, RATES),
     ({"alarms": {"api_5xx_rate_percent": -1}}, RATES),
     ({"alarms": {"duration_p99_milliseconds": 0}}, LEAST),
     ({"alarms": {"min_calls": 0}}, LEAST),
     ({"alarms": {"throttles": 0}}, LEAST),
-    ({"alert_emails": ["on-call"]}, "alert_emails must be addresses such as on-call@example.com."),
+    ({"alert_emails": ["on-call"]}, "alert_emails must be email addresses, such as on-call@example.com."),
     (
         {"function": {"log_level": "debug"}},
-        "function.log_level must be DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+        "function.log_level must be DEBUG, INFO, WARNING, ERROR, or CRITICAL.",
     ),
     ({"function": {"memory_megabytes": 127}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
     ({"function": {"memory_megabytes": 10241}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
     ({"function": {"memory_megabytes": 128.5}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
     ({"function": {"timeout_seconds": 30}}, "function.timeout_seconds must be a whole number from 1 to 29."),
     ({"function": {"timeout_seconds": 0}}, "function.timeout_seconds must be a whole number from 1 to 29."),
-    ({"log_retention_days": 31}, "log_retention_days must be a number of days that CloudWatch Logs knows: 1, 3, 5,"),
-    ({"name": "Path"}, "name must be 2 to 32 lower-case letters, digits and hyphens, starting with a letter."),
-    ({"name": "p" * 33}, "name must be 2 to 32 lower-case letters, digits and hyphens, starting with a letter."),
-    ({"region": "London"}, "region must be the code of an AWS region, such as eu-west-2."),
-    ({"release_timeout_seconds": 59}, "release_timeout_seconds must be a whole number from 60 to 86400, a day."),
-    ({"release_timeout_seconds": 86401}, "release_timeout_seconds must be a whole number from 60 to 86400, a day."),
-    ({"release_timeout_seconds": 60.5}, "release_timeout_seconds must be a whole number from 60 to 86400, a day."),
+    ({"log_retention_days": 31}, "log_retention_days must be a retention period that CloudWatch Logs supports: 1, 3,"),
+    ({"name": "Path"}, "name must be 2 to 32 lowercase letters, digits, and hyphens, and start with a letter."),
+    ({"name": "p" * 33}, "name must be 2 to 32 lowercase letters, digits, and hyphens, and start with a letter."),
+    ({"region": "London"}, "region must be the code of an AWS Region, such as eu-west-2."),
+    ({"release_timeout_seconds": 59}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
+    ({"release_timeout_seconds": 86401}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
+    ({"release_timeout_seconds": 60.5}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
     ({"tags": {"AWS:cost": "1"}}, "tags must have keys of 1 to 128 characters that do not start with aws:"),
     (
         {"throttles": {"prod": {"burst": 1, "requests_per_second": 1}}},
@@ -43,11 +43,11 @@ ROOT_VARIABLES = [
     ),
     (
         {"throttles": {"live": {"burst": 0, "requests_per_second": 1}}},
-        "throttles must allow at least one request at once and one per second: 0 would close the stage.",
+        "throttles must set burst and requests_per_second to at least 1. With 0, the stage would reject every request.",
     ),
     (
         {"throttles": {"live": {"burst": 1, "requests_per_second": 0}}},
-        "throttles must allow at least one request at once and one per second: 0 would close the stage.",
+        "throttles must set burst and requests_per_second to at least 1. With 0, the stage would reject every request.",
     ),
 ]
 
@@ -55,34 +55,34 @@ CONFIGURATIONS: list[tuple[dict[str, Any], list[str], str]] = [
     (
         {"live": {"function_version": "seven", "gateway_deployment": "1"}},
         ["1"],
-        'Stage live: function_version must be the number of a version or "newest", not "seven".',
+        'Stage live: function_version must be a version number or "newest", not "seven".',
     ),
     (
         {"live": {"function_version": "0", "gateway_deployment": "1"}},
         ["1"],
-        'Stage live: function_version must be the number of a version or "newest", not "0".',
+        'Stage live: function_version must be a version number or "newest", not "0".',
     ),
     (
         {"live": {"function_version": "newest", "gateway_deployment": "3"}},
         ["1", "2"],
         'Stage live is pinned to the gateway deployment "3", which is not in gateway_deployments. '
-        'Pin it in config.tf to "newest" or to one of: 1, 2.',
+        'In config.tf, pin the stage to "newest" or to one of: 1, 2.',
     ),
     (
         PINNED,
         ["newest"],
-        "gateway_deployments must hold names of 1 to 64 letters, digits, dots, hyphens and underscores, other than",
+        "gateway_deployments must contain names of 1 to 64 letters, digits, dots, hyphens, and underscores, other than",
     ),
     (
         PINNED,
         ["with space"],
-        "gateway_deployments must hold names of 1 to 64 letters, digits, dots, hyphens and underscores, other than",
+        "gateway_deployments must contain names of 1 to 64 letters, digits, dots, hyphens, and underscores, other than",
     ),
-    (PINNED, ["1", "1"], "gateway_deployments must hold each name once."),
+    (PINNED, ["1", "1"], "gateway_deployments must contain each name only once."),
     (
         {"7": {"function_version": "newest", "gateway_deployment": "newest"}},
         ["1"],
-        '"7" cannot name a stage: 1 to 128 letters, digits, hyphens and underscores, not digits alone.',
+        '"7" is not a valid stage name. Use 1 to 128 letters, digits, hyphens, and underscores, and not digits alone.',
     ),
 ]
 
@@ -146,7 +146,7 @@ def test_root_refuses_to_deploy_without_an_artifact(root: Configuration) -> None
         refusal = root.variables().refusal()
     finally:
         hidden.rename(artifact)
-    assert "There is no artifact at ./../dist/lambda.zip. Build it first: make build." in refusal
+    assert "Artifact ./../dist/lambda.zip not found. Build it with: make build" in refusal
 
 
 def test_root_refuses_a_workspace_too_long_for_a_name(root: Configuration) -> None:
@@ -156,8 +156,8 @@ def test_root_refuses_a_workspace_too_long_for_a_name(root: Configuration) -> No
         refusal = root.variables().refusal()
     finally:
         root.run("workspace", "select", "default")
-    assert f'"path-to-live-{workspace}" cannot name a function' in refusal
-    assert "Choose a shorter or simpler workspace name." in refusal
+    assert f'"path-to-live-{workspace}" is not a valid function name' in refusal
+    assert "choose a shorter or simpler workspace name." in refusal
 
 
 def test_root_refuses_a_workspace_too_long_for_a_role(root: Configuration) -> None:
@@ -184,7 +184,7 @@ def test_alias_refuses_a_stage(module: Callable[[str], Configuration], stage: st
         )
         .refusal()
     )
-    assert f'"{stage}" cannot name a stage: 1 to 128 letters, digits, hyphens and underscores' in refusal
+    assert f'"{stage}" is not a valid stage name. Use 1 to 128 letters, digits, hyphens, and underscores' in refusal
 
 
 def test_alias_refuses_a_version_that_is_not_yet(module: Callable[[str], Configuration]) -> None:
@@ -200,8 +200,8 @@ def test_alias_refuses_a_version_that_is_not_yet(module: Callable[[str], Configu
         .refusal()
     )
     assert (
-        "Stage live is pinned to version 10, but the newest version of greeter is 9. Pin it in config.tf to a "
-        "version that exists, or remove its function_version to start at the newest."
+        "Stage live is pinned to version 10, but the newest version of greeter is 9. In config.tf, pin the stage "
+        "to a version that exists, or remove its function_version to use the newest version."
     ) in refusal
 
 
@@ -211,7 +211,7 @@ def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
 
 
 REPOSITORY: dict[str, Any] = {"id": "1296269", "name": "hello", "owner": "octocat", "owner_id": "583231"}
-OWNER = "github_repository.owner must be 1 to 39 letters, digits, hyphens and underscores, starting with a letter or"
+OWNER = "github_repository.owner must be 1 to 39 letters, digits, hyphens, and underscores, and start with a letter or"
 BAD_OWNERS = [
     "",
     "*",
@@ -226,7 +226,7 @@ BAD_OWNERS = [
     "${x}",
     None,
 ]
-NAME = "github_repository.name must be 1 to 100 letters, digits, dots, hyphens and underscores, other than . and .. and"
+NAME = "github_repository.name must be 1 to 100 letters, digits, dots, hyphens, and underscores. It must not be"
 BAD_NAMES = [
     "",
     "*",
@@ -251,12 +251,12 @@ BAD_NAMES = [
         *(
             (
                 {"github_repository": REPOSITORY | {attribute: number}},
-                f"github_repository.{attribute} must be the number",
+                f"github_repository.{attribute} must be the numeric ID",
             )
             for attribute in ("id", "owner_id")
             for number in ("", "*", "12?", "12a", "-1", "1\n2", None)
         ),
-        ({"stages": ["live", "*"]}, "stages must be names of letters, digits, hyphens and underscores: a wildcard"),
+        ({"stages": ["live", "*"]}, "stages must be names of letters, digits, hyphens, and underscores. A wildcard"),
         ({"state_retention_days": 0}, "state_retention_days must be at least 1."),
     ],
 )

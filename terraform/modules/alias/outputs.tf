@@ -1,5 +1,5 @@
 output "function_version" {
-  description = "The version that the alias points at."
+  description = "Version that the alias points to."
   value       = aws_lambda_alias.this.function_version
 }
 
@@ -7,6 +7,6 @@ output "name" {
   description = "Name of the alias."
   value       = aws_lambda_alias.this.name
 
-  # Who calls by this name must be allowed to.
+  # Callers that use this name need the permission first.
   depends_on = [aws_lambda_permission.this]
 }

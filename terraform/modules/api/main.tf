@@ -1,6 +1,6 @@
 locals {
   payload_format_version = "2.0"
-  # What a deployment freezes, short enough for its description.
+  # Identifies the configuration that a deployment freezes, and fits in the deployment's description.
   routes_fingerprint = substr(sha256(jsonencode([local.payload_format_version, sort(var.routes)])), 0, 12)
 }
 
@@ -13,7 +13,7 @@ resource "aws_apigatewayv2_api" "this" {
 resource "aws_apigatewayv2_integration" "this" {
   api_id           = aws_apigatewayv2_api.this.id
   integration_type = "AWS_PROXY"
-  # The stage decides at every request which alias it calls.
+  # API Gateway reads the alias from the stage variable on every request.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.stage-variables-reference.html
   integration_uri        = replace(var.function_invoke_arn, var.function_arn, "${var.function_arn}:$${stageVariables.lambdaAlias}")
   payload_format_version = local.payload_format_version
@@ -34,12 +34,12 @@ resource "aws_apigatewayv2_deployment" "this" {
   description = "${each.value} ${local.routes_fingerprint}"
 
   lifecycle {
-    # A stage must have left a deployment before that can be deleted.
+    # API Gateway deletes a deployment only when no stage uses it.
     create_before_destroy = true
-    # It tells the routes of then: a deployment never changes.
+    # The description identifies the routes at creation: a deployment never changes.
     ignore_changes = [description]
   }
 
-  # A deployment holds the routes that exist when it is made.
+  # A deployment holds the routes that exist when it is created.
   depends_on = [aws_apigatewayv2_route.this]
 }

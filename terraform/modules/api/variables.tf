@@ -1,16 +1,16 @@
 variable "deployments" {
   type        = list(string)
-  description = "Names of the gateway deployments: each holds the routes that the API had when its name was added."
+  description = "Names of the gateway deployments. Each holds the routes that the API had when its name was added."
   nullable    = false
 
   validation {
     condition     = alltrue([for name in var.deployments : can(regex("^[A-Za-z0-9_.-]{1,64}$", name)) && name != "newest"])
-    error_message = "gateway_deployments must hold names of 1 to 64 letters, digits, dots, hyphens and underscores, other than \"newest\"."
+    error_message = "gateway_deployments must contain names of 1 to 64 letters, digits, dots, hyphens, and underscores, other than \"newest\"."
   }
 
   validation {
     condition     = length(distinct(var.deployments)) == length(var.deployments)
-    error_message = "gateway_deployments must hold each name once."
+    error_message = "gateway_deployments must contain each name only once."
   }
 }
 
@@ -22,7 +22,7 @@ variable "function_arn" {
 
 variable "function_invoke_arn" {
   type        = string
-  description = "ARN by which API Gateway invokes the function."
+  description = "ARN that API Gateway uses to invoke the function."
   nullable    = false
 }
 
@@ -34,6 +34,6 @@ variable "name" {
 
 variable "routes" {
   type        = set(string)
-  description = "Keys of the routes, such as \"GET /items\"; all lead to the function."
+  description = "Route keys, such as \"GET /items\". API Gateway sends all of these routes to the function."
   nullable    = false
 }

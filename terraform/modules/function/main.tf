@@ -1,4 +1,5 @@
-# Terraform's own, before the function: Lambda would create it by itself, never expiring and in nobody's state.
+# Created before the function: otherwise Lambda creates the log group without a retention period, outside of
+# Terraform's state.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
@@ -6,7 +7,7 @@ resource "aws_cloudwatch_log_group" "this" {
 
 data "aws_iam_policy_document" "trust" {
   statement {
-    sid     = "LambdaRunsTheFunctionAsThisRole"
+    sid     = "LambdaAssumeRole"
     actions = ["sts:AssumeRole"]
 
     principals {
@@ -18,7 +19,7 @@ data "aws_iam_policy_document" "trust" {
 
 data "aws_iam_policy_document" "logs" {
   statement {
-    sid       = "WriteToItsOwnLogGroup"
+    sid       = "WriteLogs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
   }
@@ -26,7 +27,7 @@ data "aws_iam_policy_document" "logs" {
 
 resource "aws_iam_role" "this" {
   name               = var.name
-  description        = "What the function ${var.name} may do: write its log."
+  description        = "Execution role of the function ${var.name}: write logs."
   assume_role_policy = data.aws_iam_policy_document.trust.json
 }
 
@@ -47,7 +48,7 @@ resource "aws_lambda_function" "this" {
   handler          = "handler.handler"
   memory_size      = var.memory_megabytes
   timeout          = var.timeout_seconds
-  # Every change of code or configuration becomes a version: only versions can be promoted.
+  # Publish a version for each change of code or configuration: only versions can be promoted.
   publish = true
 
   environment {
@@ -62,10 +63,10 @@ resource "aws_lambda_function" "this" {
   lifecycle {
     precondition {
       condition     = fileexists(var.artifact)
-      error_message = "There is no artifact at ${var.artifact}. Build it first: make build."
+      error_message = "Artifact ${var.artifact} not found. Build it with: make build"
     }
   }
 
-  # A call before the role may write would lose its log.
+  # Without the policy, an invocation would lose its logs.
   depends_on = [aws_iam_role_policy.logs]
 }

@@ -4,7 +4,7 @@ output "arn" {
 }
 
 output "invoke_arn" {
-  description = "ARN by which API Gateway invokes the function."
+  description = "ARN that API Gateway uses to invoke the function."
   value       = aws_lambda_function.this.invoke_arn
 }
 
@@ -19,6 +19,6 @@ output "name" {
 }
 
 output "version" {
-  description = "The version that was published last."
+  description = "Newest published version of the function."
   value       = aws_lambda_function.this.version
 }

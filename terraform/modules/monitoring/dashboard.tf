@@ -12,7 +12,7 @@ locals {
         width  = 6
         height = 6
         properties = {
-          title   = "${stage}: calls by version"
+          title   = "${stage}: invocations by version"
           region  = local.function.region
           stat    = "Sum"
           period  = local.period_seconds
@@ -67,7 +67,7 @@ locals {
         width  = 6
         height = 6
         properties = {
-          title  = "${stage}: requests, 4xx and 5xx"
+          title  = "${stage}: requests, 4xx, and 5xx"
           region = local.function.region
           stat   = "Sum"
           period = local.period_seconds
@@ -106,7 +106,7 @@ locals {
       width  = 24
       height = 6
       properties = {
-        title  = "Last errors"
+        title  = "Recent errors"
         region = local.function.region
         view   = "table"
         query  = "SOURCE '${var.log_group_name}' | fields @timestamp, stage, version, route, error, request_id | filter level = 'ERROR' or @message like /Task timed out|Runtime\\./ | sort @timestamp desc | limit 20"

@@ -1,7 +1,7 @@
 locals {
   function = provider::aws::arn_parse(var.function_arn)
 
-  # Of an alias alone: the whole function's figures would be diluted by what other stages run.
+  # Metrics of one alias: those of the whole function would include the other stages.
   # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
   dimensions = {
     for stage in var.stages : stage => {
@@ -10,19 +10,19 @@ locals {
     }
   }
 
-  # Two bad minutes out of three: one alone may be chance, and waiting for three in a row would take longer.
+  # Two of three periods: a single breach can be chance, and three in a row would take longer.
   period_seconds      = 60
   evaluation_periods  = 3
   datapoints_to_alarm = 2
 }
 
-# An alarm can publish to an encrypted topic only where the key's own policy lets it, so the key cannot be AWS's.
+# A customer managed key: only its key policy can allow alarms to publish to the encrypted topic.
 # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 data "aws_iam_policy_document" "key" {
-  # Without the account among those who may change it, a key could never be changed or deleted again.
+  # If the key policy does not include the account, the key becomes unmanageable.
   # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
   statement {
-    sid = "TheAccountKeepsTheKey"
+    sid = "ManageKey"
     actions = [
       "kms:CancelKeyDeletion",
       "kms:CreateAlias",
@@ -50,7 +50,7 @@ data "aws_iam_policy_document" "key" {
   }
 
   statement {
-    sid       = "AlarmsPublishToTheTopic"
+    sid       = "UseKeyFromAlarms"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = ["*"]
 
@@ -67,7 +67,7 @@ data "aws_iam_policy_document" "key" {
   }
 
   statement {
-    sid       = "TheReleaseEnginePublishesToTheTopic"
+    sid       = "UseKeyFromReleases"
     actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
     resources = ["*"]
 
@@ -97,7 +97,7 @@ resource "aws_sns_topic" "this" {
 
 data "aws_iam_policy_document" "topic" {
   statement {
-    sid       = "AlarmsOfTheStagesPublish"
+    sid       = "PublishFromAlarms"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.this.arn]
 
@@ -114,7 +114,7 @@ data "aws_iam_policy_document" "topic" {
   }
 
   statement {
-    sid       = "TheReleaseEnginePublishes"
+    sid       = "PublishFromReleases"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.this.arn]
 
@@ -124,9 +124,9 @@ data "aws_iam_policy_document" "topic" {
     }
   }
 
-  # Whatever rights others have by their own policies.
+  # An explicit deny overrides the identity-based policies of other principals.
   statement {
-    sid       = "NobodyElsePublishes"
+    sid       = "DenyOtherPublishers"
     effect    = "Deny"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.this.arn]
@@ -168,7 +168,7 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-error-rate"
-  alarm_description   = "Calls of the stage ${each.key} end in an error of the function. ${var.runbook}#error-rate"
+  alarm_description   = "The function's error rate in the stage ${each.key} is above ${var.alarms.error_rate_percent} %. ${var.runbook}#error-rate"
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = local.evaluation_periods
   datapoints_to_alarm = local.datapoints_to_alarm
@@ -211,7 +211,7 @@ resource "aws_cloudwatch_metric_alarm" "duration" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-duration"
-  alarm_description   = "One call of the stage ${each.key} in a hundred takes too long. ${var.runbook}#duration"
+  alarm_description   = "The function's p99 duration in the stage ${each.key} is above ${var.alarms.duration_p99_milliseconds} ms. ${var.runbook}#duration"
   namespace           = "AWS/Lambda"
   metric_name         = "Duration"
   dimensions          = each.value.function
@@ -222,7 +222,7 @@ resource "aws_cloudwatch_metric_alarm" "duration" {
   datapoints_to_alarm = local.datapoints_to_alarm
   threshold           = var.alarms.duration_p99_milliseconds
   treat_missing_data  = "notBreaching"
-  # The slowest of a handful of calls says nothing of one in a hundred.
+  # With few data points, p99 is the slowest invocation, and not significant.
   # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/percentiles-with-low-samples.html
   evaluate_low_sample_count_percentiles = "ignore"
 }
@@ -231,7 +231,7 @@ resource "aws_cloudwatch_metric_alarm" "throttles" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-throttles"
-  alarm_description   = "Lambda refuses calls of the stage ${each.key}: too many at once. ${var.runbook}#throttles"
+  alarm_description   = "Lambda throttles invocations in the stage ${each.key}: concurrency is at its limit. ${var.runbook}#throttles"
   namespace           = "AWS/Lambda"
   metric_name         = "Throttles"
   dimensions          = each.value.function
@@ -248,7 +248,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx_rate" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-api-5xx-rate"
-  alarm_description   = "API Gateway answers requests to the stage ${each.key} with errors of 500 and more. ${var.runbook}#api-5xx-rate"
+  alarm_description   = "The API's 5xx rate in the stage ${each.key} is above ${var.alarms.api_5xx_rate_percent} %. ${var.runbook}#api-5xx-rate"
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = local.evaluation_periods
   datapoints_to_alarm = local.datapoints_to_alarm
@@ -287,12 +287,12 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx_rate" {
   }
 }
 
-# What people hear of, and releases look at: one word for each stage, not one for each of its alarms.
+# The only alarm of a stage that notifies people, and the one that releases read.
 resource "aws_cloudwatch_composite_alarm" "unhealthy" {
   for_each = local.dimensions
 
   alarm_name        = "${var.name}-${each.key}-unhealthy"
-  alarm_description = "Something is wrong with the stage ${each.key}. ${var.runbook}#unhealthy"
+  alarm_description = "The stage ${each.key} is unhealthy: at least one of its alarms fires. ${var.runbook}#unhealthy"
   alarm_actions     = [aws_sns_topic.this.arn]
   ok_actions        = [aws_sns_topic.this.arn]
   alarm_rule = join(" OR ", [

@@ -6,19 +6,19 @@ variable "alarms" {
     min_calls                 = number
     throttles                 = number
   })
-  description = "From where on a minute of a stage is a bad one. Rates are judged in minutes with at least min_calls calls."
+  description = "Alarm thresholds. An alarm fires when 2 of 3 one-minute periods breach. A rate counts as 0 in a period with fewer than min_calls invocations or requests."
   nullable    = false
 }
 
 variable "api_id" {
   type        = string
-  description = "Id of the HTTP API."
+  description = "ID of the HTTP API."
   nullable    = false
 }
 
 variable "emails" {
   type        = set(string)
-  description = "Addresses that hear of alarms and releases; each has to confirm its subscription."
+  description = "Email addresses to notify of alarms and releases. AWS asks each address to confirm its subscription."
   nullable    = false
 }
 
@@ -36,24 +36,24 @@ variable "log_group_name" {
 
 variable "name" {
   type        = string
-  description = "Name of the service; names of alarms, topic and dashboard start with it."
+  description = "Name of the service. The names of the alarms, the topic, and the dashboard start with it."
   nullable    = false
 }
 
 variable "publisher_role_arn" {
   type        = string
-  description = "ARN of the role that tells of releases."
+  description = "ARN of the role that publishes notifications of releases."
   nullable    = false
 }
 
 variable "runbook" {
   type        = string
-  description = "Where the runbook is; descriptions of alarms link to its headings."
+  description = "Location of the runbook. Alarm descriptions link to its headings."
   nullable    = false
 }
 
 variable "stages" {
   type        = set(string)
-  description = "Names of the stages, which are also those of the aliases that they call."
+  description = "Names of the stages. Each stage invokes the alias of the same name."
   nullable    = false
 }

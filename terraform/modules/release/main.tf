@@ -5,10 +5,10 @@ locals {
   function_name = trimprefix(local.function.resource, "function:")
   arn           = "arn:${local.function.partition}:states:${local.function.region}:${local.function.account_id}:stateMachine:${var.name}-release"
 
-  # IAM has no pattern for digits alone: numbers are what begins with one.
+  # IAM has no pattern for digits, so match everything that starts with one.
   version_arns = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
 
-  # How it ends in order. Any other failure is not the machine's own, and may have left weights behind.
+  # The errors with which the state machine itself fails an execution. Any other failure can leave weights on the alias.
   errors = [
     "AlarmFiring",
     "AlreadyRunning",
@@ -21,7 +21,7 @@ locals {
   ]
 }
 
-# The prefix keeps the log group out of the resource policy that Step Functions would write for each one.
+# The prefix avoids the size limit of the CloudWatch Logs resource policy, to which Step Functions adds log groups.
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/vendedlogs/states/${var.name}-release"
@@ -30,7 +30,7 @@ resource "aws_cloudwatch_log_group" "this" {
 
 data "aws_iam_policy_document" "trust" {
   statement {
-    sid     = "TheStateMachineRunsAsThisRole"
+    sid     = "StepFunctionsAssumeRole"
     actions = ["sts:AssumeRole"]
 
     principals {
@@ -49,40 +49,40 @@ data "aws_iam_policy_document" "trust" {
 # Actions and resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
 data "aws_iam_policy_document" "this" {
   statement {
-    sid       = "ShiftTheAliasesOfTheStages"
+    sid       = "UpdateAliases"
     actions   = ["lambda:GetAlias", "lambda:UpdateAlias"]
     resources = concat([var.function_arn], [for stage in local.stages : "${var.function_arn}:${stage}"])
   }
 
   statement {
-    sid       = "SeeThatVersionsExist"
+    sid       = "ReadVersions"
     actions   = ["lambda:GetFunctionConfiguration"]
     resources = concat([var.function_arn], local.version_arns)
   }
 
   statement {
-    sid       = "CallVersions"
+    sid       = "InvokeVersions"
     actions   = ["lambda:InvokeFunction"]
     resources = local.version_arns
   }
 
-  # These know no resources: DescribeAlarms shows composite alarms only to those who may see them all.
+  # GetMetricData has no resource types. DescribeAlarms returns composite alarms only if it is allowed on all resources.
   # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
   statement {
-    sid       = "ReadFiguresAndAlarms"
+    sid       = "ReadMetricsAndAlarms"
     actions   = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"]
     resources = ["*"]
   }
 
   statement {
-    sid       = "TellHowItEnds"
+    sid       = "PublishNotifications"
     actions   = ["sns:Publish"]
     resources = [var.topic_arn]
   }
 
-  # These know no resources: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+  # These actions have no resource types: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
   statement {
-    sid = "DeliverItsLog"
+    sid = "DeliverLogs"
     actions = [
       "logs:CreateLogDelivery",
       "logs:DeleteLogDelivery",
@@ -99,7 +99,7 @@ data "aws_iam_policy_document" "this" {
 
 resource "aws_iam_role" "this" {
   name               = "${var.name}-release"
-  description        = "What releases of ${var.name} may do: shift its aliases, read its figures, tell how it ends."
+  description        = "Execution role of releases of ${var.name}: update aliases, read metrics and alarms, publish notifications."
   assume_role_policy = data.aws_iam_policy_document.trust.json
 }
 
@@ -125,15 +125,16 @@ resource "aws_sfn_state_machine" "this" {
     log_destination        = "${aws_cloudwatch_log_group.this.arn}:*"
   }
 
-  # It could be started before it may do anything.
+  # Without the policy, the first tasks of an early execution would fail.
   depends_on = [aws_iam_role_policy.this]
 }
 
-# An execution that is aborted, or runs out of time, runs no state any more: another one takes its weights back.
+# An execution that is aborted or times out cannot roll back, because it runs no more states. The rule starts another
+# execution, which removes its weights.
 # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
 resource "aws_cloudwatch_event_rule" "roll_back" {
   name        = "${var.name}-release-roll-back"
-  description = "Releases that ended without rolling back themselves"
+  description = "Rolls back releases that ended before they could do so"
   event_pattern = jsonencode({
     source      = ["aws.states"]
     detail-type = ["Step Functions Execution Status Change"]
@@ -149,7 +150,7 @@ resource "aws_cloudwatch_event_rule" "roll_back" {
 
 data "aws_iam_policy_document" "roll_back_trust" {
   statement {
-    sid     = "TheRuleRunsAsThisRole"
+    sid     = "EventBridgeAssumeRole"
     actions = ["sts:AssumeRole"]
 
     principals {
@@ -167,7 +168,7 @@ data "aws_iam_policy_document" "roll_back_trust" {
 
 data "aws_iam_policy_document" "roll_back" {
   statement {
-    sid       = "StartTheRollBack"
+    sid       = "StartRollback"
     actions   = ["states:StartExecution"]
     resources = [aws_sfn_state_machine.this.arn]
   }
@@ -175,7 +176,7 @@ data "aws_iam_policy_document" "roll_back" {
 
 resource "aws_iam_role" "roll_back" {
   name               = "${var.name}-release-roll-back"
-  description        = "What the rule ${var.name}-release-roll-back may do: start the roll-back."
+  description        = "Role of the rule ${var.name}-release-roll-back: start rollbacks."
   assume_role_policy = data.aws_iam_policy_document.roll_back_trust.json
 }
 

@@ -1,5 +1,5 @@
 output "role_arn" {
-  description = "ARN of the role that the state machine runs as."
+  description = "ARN of the state machine's execution role."
   value       = aws_iam_role.this.arn
 }
 

@@ -6,36 +6,36 @@ variable "function_arn" {
 
 variable "log_retention_days" {
   type        = number
-  description = "How long the log of the releases is kept."
+  description = "Retention of the logs of releases, in days."
   nullable    = false
 }
 
 variable "name" {
   type        = string
-  description = "Name of the service; the name of the state machine starts with it."
+  description = "Name of the service. The name of the state machine starts with it."
   nullable    = false
 
   # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
   validation {
     condition     = length(var.name) <= 46
-    error_message = "\"${var.name}\" is too long a name: that of the role ${var.name}-release-roll-back must have at most 64 characters. Choose a shorter workspace name."
+    error_message = "\"${var.name}\" is too long a name: the role ${var.name}-release-roll-back would exceed 64 characters. Choose a shorter workspace name."
   }
 }
 
 variable "timeout_seconds" {
   type        = number
-  description = "How long a release may take; one that takes longer is rolled back."
+  description = "Timeout of a release, in seconds. A release that exceeds it is rolled back."
   nullable    = false
 }
 
 variable "topic_arn" {
   type        = string
-  description = "ARN of the topic that hears how releases end."
+  description = "ARN of the SNS topic that receives the notifications of releases."
   nullable    = false
 }
 
 variable "unhealthy_alarms" {
   type        = map(string)
-  description = "Name of the composite alarm of every stage."
+  description = "Name of the composite alarm of each stage."
   nullable    = false
 }

@@ -6,7 +6,7 @@ resource "aws_cloudwatch_log_group" "access" {
 resource "aws_apigatewayv2_stage" "this" {
   api_id          = var.api_id
   name            = var.name
-  description     = "Calls the alias ${var.alias}"
+  description     = "Invokes the alias ${var.alias}"
   auto_deploy     = var.deployment == "newest"
   deployment_id   = var.deployment == "newest" ? null : var.deployments[var.deployment]
   stage_variables = { lambdaAlias = var.alias }
@@ -35,7 +35,7 @@ resource "aws_apigatewayv2_stage" "this" {
   }
 
   default_route_settings {
-    # 4xx, 5xx and latency of each route on its own, not of the stage alone.
+    # Metrics of each route, in addition to those of the stage.
     detailed_metrics_enabled = true
     throttling_burst_limit   = var.throttle.burst
     throttling_rate_limit    = var.throttle.requests_per_second

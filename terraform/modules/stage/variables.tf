@@ -1,12 +1,12 @@
 variable "alias" {
   type        = string
-  description = "Name of the alias that the stage calls."
+  description = "Name of the alias that the stage invokes."
   nullable    = false
 }
 
 variable "api_id" {
   type        = string
-  description = "Id of the API."
+  description = "ID of the API."
   nullable    = false
 }
 
@@ -18,24 +18,24 @@ variable "api_name" {
 
 variable "deployment" {
   type        = string
-  description = "Name of the gateway deployment that the stage serves, or \"newest\" to follow the API's routes."
+  description = "Name of the gateway deployment that the stage serves, or \"newest\" to follow the API's current routes."
   nullable    = false
 
   validation {
     condition     = var.deployment == "newest" || contains(keys(var.deployments), var.deployment)
-    error_message = "Stage ${var.name} is pinned to the gateway deployment \"${var.deployment}\", which is not in gateway_deployments. Pin it in config.tf to \"newest\" or to one of: ${join(", ", keys(var.deployments))}."
+    error_message = "Stage ${var.name} is pinned to the gateway deployment \"${var.deployment}\", which is not in gateway_deployments. In config.tf, pin the stage to \"newest\" or to one of: ${join(", ", keys(var.deployments))}."
   }
 }
 
 variable "deployments" {
   type        = map(string)
-  description = "Id of every gateway deployment by its name."
+  description = "ID of each gateway deployment, by name."
   nullable    = false
 }
 
 variable "log_retention_days" {
   type        = number
-  description = "How long the access log is kept."
+  description = "Retention of the access logs, in days."
   nullable    = false
 }
 
@@ -50,6 +50,6 @@ variable "throttle" {
     burst               = number
     requests_per_second = number
   })
-  description = "How many requests the stage takes, at once and per second, before it answers 429."
+  description = "Throttling limits of the stage. API Gateway responds with 429 to requests above them."
   nullable    = false
 }

@@ -43,7 +43,7 @@ class TestReleased:
 
     def test_reports_and_tells(self, release: Release, world: World) -> None:
         done = release()
-        expected = {"outcome": "released", "stage": "live", "from": OLD, "to": NEW, "reason": "All went well."}
+        expected = {"outcome": "released", "stage": "live", "from": OLD, "to": NEW, "reason": "Release completed."}
         assert {key: done.report[key] for key in expected} == expected
         (message,) = world.told
         assert message["Subject"] == "live: version 7 released"
@@ -139,23 +139,23 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("given", "reason"),
         [
-            ({}, "stage must be one of dev, live, test; version must be the number of a version."),
+            ({}, "stage must be one of dev, live, test; version must be a version number."),
             ([], "the input must be an object"),
             ("live", "the input must be an object"),
             ({"stage": "prod", "version": NEW}, "stage must be one of dev, live, test."),
-            ({"stage": "live", "version": 7}, "version must be a string, the number of a version."),
-            ({"stage": "live", "version": "$LATEST"}, "version must be the number of a version."),
-            ({"stage": "live", "version": NEW, "step": [0.1]}, "there is no setting step."),
-            ({"stage": "live", "version": NEW, "steps": 0.1}, "steps must be a list of growing shares"),
-            ({"stage": "live", "version": NEW, "steps": [0.5, 0.1]}, "steps must be a list of growing shares"),
-            ({"stage": "live", "version": NEW, "steps": [0.5, 0.5]}, "steps must be a list of growing shares"),
-            ({"stage": "live", "version": NEW, "steps": [0]}, "steps must be a list of growing shares"),
-            ({"stage": "live", "version": NEW, "steps": [1]}, "steps must be a list of growing shares"),
-            ({"stage": "live", "version": NEW, "steps": ["0.1"]}, "steps must be a list of growing shares"),
+            ({"stage": "live", "version": 7}, "version must be a version number, as a string."),
+            ({"stage": "live", "version": "$LATEST"}, "version must be a version number."),
+            ({"stage": "live", "version": NEW, "step": [0.1]}, "unknown setting: step."),
+            ({"stage": "live", "version": NEW, "steps": 0.1}, "steps must be a list of increasing weights"),
+            ({"stage": "live", "version": NEW, "steps": [0.5, 0.1]}, "steps must be a list of increasing weights"),
+            ({"stage": "live", "version": NEW, "steps": [0.5, 0.5]}, "steps must be a list of increasing weights"),
+            ({"stage": "live", "version": NEW, "steps": [0]}, "steps must be a list of increasing weights"),
+            ({"stage": "live", "version": NEW, "steps": [1]}, "steps must be a list of increasing weights"),
+            ({"stage": "live", "version": NEW, "steps": ["0.1"]}, "steps must be a list of increasing weights"),
             ({"stage": "live", "version": NEW, "bake_seconds": 0}, "bake_seconds must be a whole number from 1 to"),
             ({"stage": "live", "version": NEW, "bake_seconds": 1.5}, "bake_seconds must be a whole number from 1 to"),
-            ({"stage": "live", "version": NEW, "max_error_rate": 2}, "max_error_rate must be a share from 0 to 1."),
-            ({"stage": "live", "version": NEW, "max_error_rate": "1%"}, "max_error_rate must be a share from 0 to 1."),
+            ({"stage": "live", "version": NEW, "max_error_rate": 2}, "max_error_rate must be a number from 0 to 1."),
+            ({"stage": "live", "version": NEW, "max_error_rate": "1%"}, "max_error_rate must be a number from 0 to 1."),
             ({"stage": "live", "version": NEW, "max_p99_ms": 0}, "max_p99_ms must be a number from 1 to 900000."),
             ({"stage": "live", "version": NEW, "min_calls": 0}, "min_calls must be a whole number of at least 1."),
             ({"stage": "live", "version": NEW, "extensions": -1}, "extensions must be a whole number from 0 to 100."),
@@ -163,11 +163,11 @@ class TestRefused:
                 {"stage": "live", "version": NEW, "when_inconclusive": "go"},
                 "when_inconclusive must be rollback, promote",
             ),
-            ({"stage": "live", "version": NEW, "ignore_alarms": True}, "ignore_alarms must be the reason, as text."),
+            ({"stage": "live", "version": NEW, "ignore_alarms": True}, "ignore_alarms must be a string, the reason."),
             ({"stage": "live", "version": NEW, "smoke_test": "no"}, "smoke_test must be true or false."),
             (
                 {"stage": "live", "version": NEW, "bake_seconds": 20_000, "steps": [0.1, 0.5]},
-                "steps, bake_seconds and extensions add up to more than the 86400 seconds",
+                "steps, bake_seconds, and extensions add up to the timeout of a release (86400 seconds) or",
             ),
         ],
     )
@@ -184,15 +184,15 @@ class TestRefused:
 
     def test_version_that_does_not_exist(self, release: Release, world: World) -> None:
         world.versions = {OLD}
-        assert refused(release(), world, "NoSuchVersion") == "There is no version 7 of greeter."
+        assert refused(release(), world, "NoSuchVersion") == "Version 7 of greeter does not exist."
 
     def test_version_that_runs_already(self, engine: Engine, world: World) -> None:
         done = engine.run({"stage": "live", "version": OLD})
-        assert refused(done, world, "AlreadyRunning") == "live runs version 6 already."
+        assert refused(done, world, "AlreadyRunning") == "live already runs version 6."
 
     def test_release_under_way(self, release: Release, world: World) -> None:
         world.change(RoutingConfig={"AdditionalVersionWeights": {"5": 0.1}})
-        assert "live runs version 5 beside 6" in refused(release(), world, "ReleaseUnderWay")
+        assert "live sends traffic to versions 6 and 5" in refused(release(), world, "ReleaseUnderWay")
         assert world.state() == (OLD, {"5": 0.1})
 
     def test_alarm_that_fired_before(self, release: Release, world: World) -> None:
@@ -218,7 +218,7 @@ class TestRefused:
 
     def test_smoke_call_that_another_version_answers(self, release: Release, world: World) -> None:
         world.answers = lambda path, _version: answer(path, OLD)
-        assert "GET /build-info answers" in refused(release(), world, "SmokeTestFailed")
+        assert "GET /build-info returned" in refused(release(), world, "SmokeTestFailed")
 
     def test_smoke_call_that_answers_with_nothing_of_http(self, release: Release, world: World) -> None:
         world.answers = lambda _path, _version: "Hello, World!"
@@ -239,13 +239,13 @@ class TestRolledBack:
     def test_error_rate_over_the_limit_at_the_first_step(self, release: Release, world: World) -> None:
         world.figures = lambda _weight: (100, 2, 20.0)
         reason = rolled_back(release(steps=[0.1, 0.5]), world)
-        assert reason == "2 of 100 calls failed (2 %, at most 1 % may), at 10 % of the traffic."
+        assert reason == "2 of 100 invocations failed (2 %, limit 1 %) at 10 % of the traffic."
         assert world.shifts() == [0.1, "back"]
 
     def test_error_rate_over_the_limit_at_a_later_step(self, release: Release, world: World) -> None:
         world.figures = lambda weight: (100, 20 if weight == 0.5 else 0, 20.0)
         reason = rolled_back(release(steps=[0.1, 0.5]), world)
-        assert "20 of 100 calls failed (20 %, at most 1 % may), at 50 % of the traffic." in reason
+        assert "20 of 100 invocations failed (20 %, limit 1 %) at 50 % of the traffic." in reason
         assert world.shifts() == [0.1, 0.5, "back"]
 
     def test_at_once_not_at_the_end_of_the_step(self, release: Release, world: World) -> None:
@@ -271,18 +271,18 @@ class TestRolledBack:
     def test_slow_instead_of_failing(self, release: Release, world: World) -> None:
         world.figures = lambda _weight: (100, 0, 1500.4)
         assert rolled_back(release(max_p99_ms=1500), world) == (
-            "One call in a hundred took over 1500 ms (at most 1500 ms is allowed), at 10 % of the traffic."
+            "The p99 duration was 1500.4 ms (limit 1500 ms) at 10 % of the traffic."
         )
 
     def test_too_few_calls_is_inconclusive_after_the_extensions(self, release: Release, world: World) -> None:
         world.figures = lambda _weight: (3, 0, 20.0)
         reason = rolled_back(release(bake_seconds=60, extensions=2), world)
-        assert reason == "Inconclusive: 3 calls, and it takes 20 to judge, at 10 % of the traffic."
+        assert reason == "Inconclusive: 3 invocations at 10 % of the traffic, but the analysis of a step needs 20."
         assert [action for action, _ in world.calls].count("getMetricData") == 3
 
     def test_no_calls_at_all_is_inconclusive(self, release: Release, world: World) -> None:
         world.figures = lambda _weight: (0, 0, 0.0)
-        assert rolled_back(release(), world).startswith("Inconclusive: 0 calls")
+        assert rolled_back(release(), world).startswith("Inconclusive: 0 invocations")
 
 
 class TestInconclusive:
@@ -310,15 +310,15 @@ class TestInconclusive:
 class TestIgnoredAlarms:
     def test_do_not_keep_the_fix_from_being_released(self, release: Release, world: World) -> None:
         world.firing = True
-        done = release(ignore_alarms="7 mends it")
+        done = release(ignore_alarms="7 fixes it")
         assert done.status == "SUCCEEDED"
         assert world.state() == RELEASED
-        assert done.report["reason"] == "All went well; alarms were ignored: 7 mends it"
+        assert done.report["reason"] == "Release completed. Alarms were ignored: 7 fixes it"
 
     def test_do_not_keep_a_bad_version_from_being_judged(self, release: Release, world: World) -> None:
         world.firing = True
         world.figures = lambda _weight: (100, 50, 20.0)
-        assert "50 of 100 calls failed" in rolled_back(release(ignore_alarms="7 mends it"), world)
+        assert "50 of 100 invocations failed" in rolled_back(release(ignore_alarms="7 fixes it"), world)
 
 
 class TestSomeoneElse:
@@ -334,7 +334,7 @@ class TestSomeoneElse:
 
     def test_takes_the_weights_back(self, release: Release, world: World) -> None:
         self.at(world, 1, lambda: world.change(RoutingConfig={"AdditionalVersionWeights": {}}))
-        assert rolled_back(release(bake_seconds=60), world) == "Someone else has changed the alias live."
+        assert rolled_back(release(bake_seconds=60), world) == "The alias live was changed outside this release."
 
     def test_points_it_at_another_version(self, release: Release, world: World) -> None:
         self.at(world, 1, lambda: world.change(FunctionVersion="5"))
@@ -351,7 +351,7 @@ class TestSomeoneElse:
 
     def test_at_the_last_step(self, release: Release, world: World) -> None:
         self.at(world, 2, world.change)
-        assert rolled_back(release(steps=[0.1, 0.5], bake_seconds=60), world).startswith("Someone else")
+        assert rolled_back(release(steps=[0.1, 0.5], bake_seconds=60), world).startswith("The alias live was changed")
 
     def test_between_the_reading_and_the_first_shift(self, release: Release, world: World) -> None:
         def before(action: str, count: int) -> None:
@@ -419,7 +419,7 @@ class TestEnded:
             "live-release",
         )
         assert world.state() == BACK
-        assert "The release live-release ended: ABORTED." in world.told[-1]["Message"]
+        assert "The release live-release ended with status ABORTED." in world.told[-1]["Message"]
 
     def test_so_are_they_where_the_roll_back_was_aborted(
         self, engine: Engine, world: World, aborted: dict[str, Any]

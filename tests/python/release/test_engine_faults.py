@@ -85,14 +85,14 @@ def test_for_good_at_a_later_step_rolls_back(release: Release, world: World) -> 
 @pytest.mark.parametrize("state", ROLLING_BACK)
 def test_roll_back_is_tried_until_it_works_and_shouts_meanwhile(release: Release, world: World, state: str) -> None:
     def faults(entered: str, _nth: int) -> ServiceError | None:
-        shouts = [message for message in world.told if message["Subject"] == "live: ROLL-BACK FAILS"]
+        shouts = [message for message in world.told if message["Subject"] == "live: ROLLBACK FAILED"]
         return ServiceError(MOMENTARY) if entered == state and len(shouts) < 2 else None
 
     world.figures, world.faults = bad, faults
     assert release().error == "RolledBack"
     assert world.state() == (OLD, {})
     shout, again, told = world.told
-    assert shout["Subject"] == again["Subject"] == "live: ROLL-BACK FAILS"
+    assert shout["Subject"] == again["Subject"] == "live: ROLLBACK FAILED"
     assert f"{MOMENTARY}: because" in shout["Message"]
     assert "aws lambda update-alias --function-name greeter --name live" in shout["Message"]
     assert told["Subject"] == "live: version 7 rolled back"
