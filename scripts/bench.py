@@ -18,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 import build
-from command import ROOT, CommandError, main
+from command import ROOT, CommandError, main, require
 
 MAX_IMPORT_MS = 5.0
 MIN_IMPORT_RATIO = 20.0
@@ -192,6 +192,7 @@ def command() -> int:
     options = parser.parse_args()
     if min(options.processes, options.calls) < 1:
         parser.error("--processes and --calls are at least 1")
+    require("aws_lambda_powertools", target="bench")
     with tempfile.TemporaryDirectory() as temporary:
         directories = {name: Path(temporary) / name for name in ("bare", "ours", "powertools")}
         for name, code in (("bare", BARE), ("powertools", POWERTOOLS)):

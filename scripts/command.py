@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -64,6 +65,16 @@ def run(
         reason = COLOUR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
         raise CommandError(f"'{line}' failed with status {done.returncode}\n{reason}".strip())
     return done.stdout or ""
+
+
+def require(module: str, *, target: str) -> None:
+    """Check that Python finds a module that ``make local`` does not install, but another target does.
+
+    Raises:
+        CommandError: it is missing.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise CommandError(f"The package {module} is not installed. Install it and run the command with: make {target}")
 
 
 def main(command: Callable[[], int]) -> None:

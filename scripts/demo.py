@@ -36,7 +36,7 @@ import releases
 import target
 import traffic
 from clone import Change, Clone, Running
-from command import LOCAL, CommandError, main
+from command import LOCAL, CommandError, main, require
 from load import Load
 from local import speed_argument
 
@@ -498,6 +498,8 @@ def command() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, and the time line to stderr")
     options = parser.parse_args()
+    # Not only after the minutes that the story takes.
+    require("matplotlib", target="demo")
     target.ignore_aws_settings()
     console = rich.console.Console(stderr=options.json, soft_wrap=True, highlight=False)
     with _alone():
