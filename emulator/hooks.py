@@ -25,7 +25,7 @@ def wrap(module: ModuleType, name: str, parameters: list[str], wrapper: Callable
     if original is None or found != parameters:
         raise HookError(
             f"{module.__name__}.{name} takes {found}, not {parameters}: "
-            "install the pinned MiniStack with 'pip install -r requirements-dev.txt'"
+            "install the pinned MiniStack with 'pip install --requirement requirements/run.txt'"
         )
 
     async def asynchronous(*args: Any, **kwargs: Any) -> Any:

@@ -42,7 +42,7 @@ def load(port: int, state: Path | None, speed: float = 1) -> App:
     if found != MINISTACK_VERSION:
         raise ServerError(
             f"embedded AWS needs MiniStack {MINISTACK_VERSION}, found {found or 'none'}: "
-            "run 'pip install -r requirements-dev.txt'"
+            "install it with 'pip install --requirement requirements/run.txt'"
         )
     # MiniStack reads its settings when it is imported.
     os.environ.update(_settings(port, state, speed))

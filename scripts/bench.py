@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pathtolive import benchmark
-from pathtolive.cli import CommandError, main
+from pathtolive.cli import CommandError, main, require
 
 
 def command() -> int:
@@ -21,6 +21,7 @@ def command() -> int:
     options = parser.parse_args()
     if min(options.processes, options.calls) < 1:
         parser.error("--processes and --calls are at least 1")
+    require("aws_lambda_powertools", target="bench")
     with tempfile.TemporaryDirectory() as temporary:
         directories = {name: Path(temporary) / name for name in ("bare", "ours", "powertools")}
         for name, code in (("bare", benchmark.BARE), ("powertools", benchmark.POWERTOOLS)):

@@ -16,7 +16,7 @@ import rich.console
 import rich.markup
 
 from pathtolive import target
-from pathtolive.cli import main, speed_argument
+from pathtolive.cli import main, require, speed_argument
 from pathtolive.demo.story import DEFAULT_SPEED, PICTURE, Demonstration, alone, free_port, play, summary
 
 
@@ -33,6 +33,8 @@ def command() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON, and the time line to stderr")
     options = parser.parse_args()
+    # Not only after the minutes that the story takes.
+    require("matplotlib", target="demo")
     target.ignore_aws_settings()
     console = rich.console.Console(stderr=options.json, soft_wrap=True, highlight=False)
     with alone():

@@ -32,7 +32,7 @@ class Checkout:
         for name in filter(None, listed.split("\0")):
             if (ROOT / name).is_file():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
-                # With its time: make sets up again where requirements-dev.txt is newer than what was installed.
+                # With its time: make installs again when a lock file is newer than what was installed.
                 shutil.copy2(ROOT / name, path / name)
         (path / ".venv").symlink_to(ROOT / ".venv")
         (path / ".local").mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import re
 import signal
 import subprocess
@@ -74,6 +75,16 @@ def speed_argument(text: str) -> float:
     if not 1 <= speed <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
     return speed
+
+
+def require(module: str, *, target: str) -> None:
+    """Check that Python finds a module that ``make local`` does not install, but another target does.
+
+    Raises:
+        CommandError: it is missing.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise CommandError(f"The package {module} is not installed. Install it and run the command with: make {target}")
 
 
 def main(command: Callable[[], int]) -> None:

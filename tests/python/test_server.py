@@ -65,7 +65,7 @@ def test_server_refuses_another_ministack(monkeypatch: pytest.MonkeyPatch, versi
         return version
 
     monkeypatch.setattr(importlib.metadata, "version", installed)
-    with pytest.raises(server.ServerError, match=f"needs MiniStack 1.5.33, found {found}: run 'pip install"):
+    with pytest.raises(server.ServerError, match=f"MiniStack 1.5.33, found {found}: install it with 'pip install"):
         server.load(free_port(), None)
 
 

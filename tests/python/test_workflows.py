@@ -38,7 +38,7 @@ FIRST_ON_NODE_24 = {
 # https://docs.github.com/en/code-security/reference/supply-chain-security/dependabot-options-reference#directories-or-directory--
 MANIFESTS = {
     "github-actions": [".github/workflows/*.yml", ".github/workflows/*.yaml", "action.yml", "action.yaml"],
-    "pip": ["*requirements*.txt", "*requirements*.in", "Pipfile", "poetry.lock", "uv.lock"],
+    "pip": ["pyproject.toml", "*requirements*.txt", "*requirements*.in", "Pipfile", "poetry.lock", "uv.lock"],
     "terraform": ["terraform.tf", "versions.tf", ".terraform.lock.hcl"],
 }
 COOLDOWN_DAYS = 5

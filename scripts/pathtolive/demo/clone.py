@@ -109,8 +109,10 @@ class Clone:
                 link = self.path / found.relative_to(ROOT)
                 if not link.is_symlink():
                     link.symlink_to(found.resolve())
-        # make sets up again where this is newer than what was installed.
-        shutil.copystat(ROOT / "requirements-dev.txt", self.path / "requirements-dev.txt")
+        # make installs again when a lock file is newer than what was installed.
+        for lock in (ROOT / "requirements").glob("*.txt"):
+            if (copy := self.path / lock.relative_to(ROOT)).exists():
+                shutil.copystat(lock, copy)
         return git("rev-parse", "--short", "HEAD", cwd=self.path)
 
     def stop(self) -> None:

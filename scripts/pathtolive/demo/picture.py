@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from typing import TYPE_CHECKING, Any
 
 from pathtolive import traffic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's colours, told apart by all: https://jfly.uni-koeln.de/color/
 COLOURS = ("#b9c3cc", "#56b4e9", "#d55e00", "#009e73")
@@ -61,6 +59,10 @@ class Story:
 
 def draw(path: Path, calls: Sequence[traffic.Call], story: Story, speed: float) -> None:
     """Draw shares of traffic by version and error rate over time, as SVG."""
+    # Installed by make demo alone: whoever imports this module for its classes need not have it.
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(9.6, 5.4), facecolor="white", layout="constrained")
         shares, errors = figure.subplots(2, 1, sharex=True, height_ratios=[2.4, 1])
@@ -95,6 +97,8 @@ def _draw_shares(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
 
 
 def _draw_errors(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
+    from matplotlib.ticker import MultipleLocator  # noqa: PLC0415
+
     rates = [100 * each.error_rate for each in bins]
     axes.bar([each.start for each in bins], rates, width=1, align="edge", color=BAD, linewidth=0)
     axes.set_ylim(0, max(10.0, 1.35 * max(rates)))
