@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REGION, get
-from tests.python.contract.support import eventually
+from tests.python.emulator.contract.support import eventually
 from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
 from tests.terraform.test_modules import ACCESS_LOG
 
