@@ -25,14 +25,14 @@ export GITHUB_REPOSITORY GITHUB_REPOSITORY_ID GITHUB_REPOSITORY_OWNER_ID
 help: ## Print this help
 	@echo "make local         the whole path on this machine; make test: every test. Then:"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
-	@echo "TARGET=local means embedded AWS, else the AWS account of the environment (AWS_PROFILE, AWS_REGION, ...)."
+	@echo "TARGET=local means local AWS, else the AWS account of the environment (AWS_PROFILE, AWS_REGION, ...)."
 
 .PHONY: local
-local: $(READY) build ## Run the whole path on embedded AWS: PORT=4566 SPEED=10 PERSIST=1
+local: $(READY) build ## Run the whole path on local AWS: PORT=4566 SPEED=10 PERSIST=1
 	@$(RUN) scripts/local.py start $(if $(PORT),--port $(PORT)) $(if $(SPEED),--speed $(SPEED)) $(if $(PERSIST),--keep-state)
 
 .PHONY: stop
-stop: ## Stop embedded AWS
+stop: ## Stop local AWS
 	@if [ -e $(READY) ]; then $(RUN) scripts/local.py stop; else echo "Local AWS is not running"; fi
 
 .PHONY: test
@@ -42,7 +42,7 @@ test: $(TEST_READY) check ## Run every test, with coverage
 	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
 
 .PHONY: test-local
-test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on embedded AWS or AWS_ENDPOINT_URL
+test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local AWS or AWS_ENDPOINT_URL
 	@$(RUN) -m pytest -m endpoint $(ARGS)
 
 .PHONY: check
@@ -135,7 +135,7 @@ destroy: $(READY) ## Delete everything that deploy made
 	@$(RUN) scripts/destroy.py
 
 .PHONY: clean
-clean: stop ## Stop embedded AWS and delete what was installed and built
+clean: stop ## Stop local AWS and delete what was installed and built
 	@rm -rf $(VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

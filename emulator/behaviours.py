@@ -1,11 +1,11 @@
-"""The behaviours of embedded AWS, in the order in which they are put in front of MiniStack."""
+"""The behaviours of local AWS, in the order in which they are put in front of MiniStack."""
 
 from __future__ import annotations
 
 from emulator import cloudwatch
-from emulator.aws_lambda import aliases, invocations, permissions, versions
+from emulator.api_gateway import addresses, deployments, requests
 from emulator.eventbridge import targets
-from emulator.http_api import addresses, deployments, requests
+from emulator.lambda_ import aliases, invocations, permissions, versions
 from emulator.sns import subscriptions
 from emulator.step_functions import definitions, executions, integrations, state_machines, states, tasks
 

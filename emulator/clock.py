@@ -1,14 +1,14 @@
-"""How fast AWS's slow time passes: waits, retries, time-outs of executions, metric periods, alarm evaluations.
+"""How fast AWS's time passes: waits, retries, timeouts of executions, metric periods, and alarm evaluations.
 
-One place for all of them, so that a release of half an hour can be watched in a minute with nothing else changed.
-Moments (timestamps of metrics, logs, events) are always those of the real clock.
+All of them take their pace from here, so that a release of half an hour takes a minute and nothing else changes.
+Timestamps of metrics, logs, and events are those of the real clock.
 """
 
 from __future__ import annotations
 
 import os
 
-VARIABLE = "EMBEDDED_AWS_SPEED"
+VARIABLE = "LOCAL_AWS_SPEED"
 
 
 def speed() -> float:

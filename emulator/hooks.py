@@ -7,9 +7,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+MINISTACK_VERSION = "1.5.33"
+REMEDY = f"Install it with: pip install ministack=={MINISTACK_VERSION}"
+
 
 class HookError(RuntimeError):
-    """MiniStack is not the version that embedded AWS was written against."""
+    """MiniStack is not the version that local AWS was written for."""
 
 
 def wrap(module: ModuleType, name: str, parameters: list[str], wrapper: Callable[..., Any]) -> None:
@@ -25,7 +28,7 @@ def wrap(module: ModuleType, name: str, parameters: list[str], wrapper: Callable
     if original is None or found != parameters:
         raise HookError(
             f"{module.__name__}.{name} takes {found}, not {parameters}: "
-            "install the pinned MiniStack with 'pip install --requirement requirements/run.txt'"
+            f"this is not MiniStack {MINISTACK_VERSION}. {REMEDY}"
         )
 
     async def asynchronous(*args: Any, **kwargs: Any) -> Any:

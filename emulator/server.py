@@ -11,44 +11,44 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from emulator import clock, fence
+from emulator import clock, fence, hooks, names
 
 if TYPE_CHECKING:
     from emulator.asgi import App
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
-MINISTACK_VERSION = "1.5.33"
 
 
 class ServerError(RuntimeError):
-    """Embedded AWS cannot start; the message names the remedy."""
+    """Local AWS cannot start; the message names the remedy."""
 
 
 def load(port: int, state: Path | None, speed: float = 1) -> App:
-    """Return embedded AWS as an ASGI application. Once per process: MiniStack's state is global.
+    """Return local AWS as an ASGI application. Call it once per process: MiniStack's state is global.
 
-    ``state`` is the directory that keeps everything over a restart; without it, all is forgotten. ``speed`` is how many
-    of AWS's seconds pass in a real one, where AWS is slow: see ``clock``.
+    ``state`` is the directory that keeps the state over a restart; without it, the state is lost. ``speed`` is how many
+    of AWS's seconds pass in a real one: see ``clock``.
 
     Raises:
-        ServerError: MiniStack is missing or of another version.
-        HookError: MiniStack lacks a function that a behaviour stands in for.
+        ServerError: MiniStack is not installed, or is another version.
+        HookError: MiniStack lacks something that a behaviour uses.
     """
     try:
         found = importlib.metadata.version("ministack")
     except importlib.metadata.PackageNotFoundError:
         found = None
-    if found != MINISTACK_VERSION:
+    if found != hooks.MINISTACK_VERSION:
         raise ServerError(
-            f"embedded AWS needs MiniStack {MINISTACK_VERSION}, found {found or 'none'}: "
-            "install it with 'pip install --requirement requirements/run.txt'"
+            f"Local AWS needs MiniStack {hooks.MINISTACK_VERSION}, found {found or 'none'}. {hooks.REMEDY}"
         )
     # MiniStack reads its settings when it is imported.
     os.environ.update(_settings(port, state, speed))
     ministack = importlib.import_module("ministack.app")
+    # Before the behaviours are imported: they import names of MiniStack.
+    names.check()
     importlib.import_module("emulator.behaviours").install()
-    addresses = importlib.import_module("emulator.http_api.addresses")
+    addresses = importlib.import_module("emulator.api_gateway.addresses")
     return fence.around(ministack.app, port, addresses.is_stage)
 
 
@@ -71,8 +71,8 @@ def check_port(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise ServerError(
-                f"port {port} of {HOST} cannot be used ({error.strerror}): "
-                "stop what listens there, or choose another port with PORT=4567"
+                f"Port {port} of {HOST} cannot be used ({error.strerror}). "
+                "Stop the process that uses it, or choose another port: --port 4567, or make local PORT=4567"
             ) from error
 
 
@@ -88,7 +88,7 @@ async def _serve(app: App, port: int) -> None:
     config.bind = [f"{HOST}:{port}"]
     config.loglevel = "WARNING"
     config.keep_alive_timeout = 75
-    print(f"Embedded AWS answers on http://{HOST}:{port}", flush=True)
+    print(f"Local AWS answers on http://{HOST}:{port}", flush=True)
     await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
 
 
@@ -102,7 +102,6 @@ def _settings(port: int, state: Path | None, speed: float) -> dict[str, Any]:
         "MINISTACK_HOST": "localhost",
         "PERSIST_STATE": "0",
         "S3_PERSIST": "0",
-        "SFN_WAIT_SCALE": str(1 / speed),
     }
     if state is not None:
         settings |= {

@@ -1,6 +1,6 @@
 """Show the whole path by itself: a good release, a bad one that is caught and rolled back, and the fix, under load.
 
-It works in a clone of the last commit, on an embedded AWS of its own, with the commands that a person would type, and
+It works in a clone of the last commit, on a local AWS of its own, with the commands that a person would type, and
 fails where any of them does not do what it should.
 
 Exit status: 0 all was as it should be, 1 it was not, or could not be shown.

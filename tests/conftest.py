@@ -36,7 +36,7 @@ hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
-# Of embedded AWS: a minute of metrics, waits and alarms passes in a second.
+# Of local AWS: a minute of metrics, waits and alarms passes in a second.
 SPEED = 60
 
 # A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
@@ -103,12 +103,12 @@ def _environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def endpoint(_environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the endpoint that localstack-client's variables name, or embedded AWS started for these tests."""
+    """Give the endpoint that localstack-client's variables name, or start local AWS for these tests."""
     with contextlib.ExitStack() as stack:
         if {"AWS_ENDPOINT_URL", "LOCALSTACK_HOST"} & os.environ.keys():
             url = localstack_client.config.get_service_endpoint("lambda")
         else:
-            url = stack.enter_context(embedded_aws(tmp_path_factory.mktemp("embedded-aws") / "log"))
+            url = stack.enter_context(local_aws(tmp_path_factory.mktemp("local-aws") / "log"))
         # Terraform and the commands read this one.
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("AWS_ENDPOINT_URL", url)
         yield url
@@ -151,7 +151,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def embedded_aws(log: Path, *arguments: str) -> Iterator[str]:
+def local_aws(log: Path, *arguments: str) -> Iterator[str]:
     """Run ``python -m emulator`` on a free port and give its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -160,16 +160,17 @@ def embedded_aws(log: Path, *arguments: str) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 30
-        while not _answers(url):
-            assert process.poll() is None, f"embedded AWS ended at once:\n{log.read_text()}"
-            assert time.monotonic() < deadline, f"embedded AWS does not answer:\n{log.read_text()}"
+        while not answers(url):
+            assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"local AWS does not answer:\n{log.read_text()}"
             time.sleep(0.05)
         yield url
     finally:
         processes.terminate(process)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Return whether local AWS answers at a URL."""
     try:
         urllib.request.urlopen(f"{url}/_ministack/health", timeout=5).close()
     except OSError:

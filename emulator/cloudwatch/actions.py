@@ -20,8 +20,8 @@ from botocore.loaders import Loader
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import eventbridge, lambda_svc, sns
 
-from emulator.aws_lambda import permissions
 from emulator.cloudwatch.protocol import iso
+from emulator.lambda_ import permissions
 
 ACTIONS = {"ALARM": "AlarmActions", "OK": "OKActions", "INSUFFICIENT_DATA": "InsufficientDataActions"}
 PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com"
@@ -98,7 +98,7 @@ def _take(action: str, alarm: Alarm, state: State, previous: State) -> None:
     service = action.split(":")[2] if action.count(":") >= 5 else ""
     known: dict[str, Callable[[str, Alarm, State, State], None]] = {"lambda": _invoke, "sns": _publish}
     if service not in known:
-        raise ActionError("Embedded AWS takes no such action")
+        raise ActionError("Local AWS does not support this action")
     known[service](action, alarm, state, previous)
 
 

@@ -28,9 +28,8 @@ LISTS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 
 
 def install() -> None:
-    """Keep MiniStack from evaluating alarms itself, which it does when data is put."""
+    """Keep MiniStack from evaluating alarms itself: it does so whenever data is put."""
     hooks.wrap(cloudwatch, "_evaluate_alarm", ["alarm"], lambda *_: None)
-    hooks.wrap(cloudwatch, "_evaluate_all_alarms", [], lambda *_: None)
 
 
 def put_metric_alarm(request: Input) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def _check(request: Mapping[str, Any]) -> None:
     if bool(asked) == bool(request.get("MetricName")):
         raise RefusalError("ValidationError", "Exactly one of MetricName and Metrics must be given.")
     if request["ComparisonOperator"] not in evaluation.OPERATORS or "Threshold" not in request:
-        raise RefusalError("ValidationError", "Embedded AWS has no anomaly detection: give a Threshold.")
+        raise RefusalError("ValidationError", "Local AWS does not support anomaly detection. Specify a Threshold.")
     if request.get("DatapointsToAlarm", 0) > request["EvaluationPeriods"]:
         raise RefusalError("ValidationError", "DatapointsToAlarm must be less than or equal to EvaluationPeriods.")
     if asked:

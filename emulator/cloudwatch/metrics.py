@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import bisect
 import math
-import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,8 +74,12 @@ class Metric:
 
 
 def install() -> None:
-    """Put this in the place of MiniStack's own way to forget old data."""
-    hooks.wrap(cloudwatch, "_evict_old_metrics", [], _forget_old_data)
+    """Keep metrics: AWS keeps data for 15 months, MiniStack for two weeks.
+
+    MiniStack also loses data that a thread adds while it deletes the old.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#metrics-retention
+    """
+    hooks.wrap(cloudwatch, "_evict_old_metrics", [], lambda *_: None)
 
 
 def floor(moment: float, length: float) -> float:
@@ -122,10 +125,3 @@ def get_metric_statistics(request: Mapping[str, Any]) -> dict[str, Any]:
             extended = {name: value for name in percentiles if (value := statistic(found, name)) is not None}
             datapoints.append({"Timestamp": moment, "Unit": unit, **datapoint, "ExtendedStatistics": extended or None})
     return {"Label": metric.name, "Datapoints": datapoints}
-
-
-def _forget_old_data(original: Callable[[], None]) -> None:
-    """Forget only where there is something to: MiniStack loses what a thread adds while it makes its new lists."""
-    oldest = time.time() - cloudwatch.TWO_WEEKS_SECONDS
-    if any(point["Timestamp"] < oldest for points in cloudwatch._metrics.values() for point in list(points)):
-        original()

@@ -91,7 +91,7 @@ def error(service: str, code: str, message: str, status: int, request_id: str) -
 @functools.cache
 def _client(service: str, region: str, account: str) -> Any:
     session = botocore.session.Session()
-    # Nothing of the settings of whoever runs embedded AWS: it calls itself.
+    # Local AWS calls itself: the AWS settings of the person who runs it do not apply.
     store = session.get_component("config_store")
     for name, value in {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}.items():
         store.set_config_provider(name, ConstantProvider(value))

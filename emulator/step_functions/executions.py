@@ -208,9 +208,13 @@ def _step(run: Run, kind: str, state: Mapping[str, Any], value: Any, context: di
         return stepfunctions._apply_output_path(state, value, context), None
     if kind == "Fail":
         raise stepfunctions._ExecutionError(*stepfunctions._fail_state_error(state, value, context))
-    if kind in {"Task", "Parallel", "Map"}:
-        at_work = getattr(stepfunctions, f"_execute_{kind.lower()}")
-        result: tuple[Any, str | None] = at_work(state, value, run.record, context)
+    with_record = {
+        "Map": stepfunctions._execute_map,
+        "Parallel": stepfunctions._execute_parallel,
+        "Task": stepfunctions._execute_task,
+    }
+    if kind in with_record:
+        result: tuple[Any, str | None] = with_record[kind](state, value, run.record, context)
         return result
     return {  # type: ignore[no-any-return]
         "Pass": stepfunctions._execute_pass,

@@ -79,7 +79,7 @@ def authorize(run: Run, resource: str, given: Any) -> None:
     name = _name(resource)
     if name not in _RIGHTS:
         raise stepfunctions._ExecutionError(
-            "States.Permissions", f"Embedded AWS does not know which permissions {resource} needs, so none allows it"
+            "States.Permissions", f"Local AWS does not know the permissions for {resource}, so it refuses the call"
         )
     if not roles.assumable(run.role_arn, "states", run.record["stateMachineArn"]):
         raise stepfunctions._ExecutionError(
@@ -108,12 +108,11 @@ def _authorize_encryption(run: Run, given: Mapping[str, Any]) -> None:
     key_id = topic and topic["attributes"].get("KmsMasterKeyId")
     if not key_id or key_id == "alias/aws/sns":
         return
-    from ministack.services import kms  # noqa: PLC0415 - warns of what it lacks: only where there are keys
-
-    key = kms._resolve_key(key_id)
-    if key is None:
+    try:
+        key = aws_sdk.call("kms", "DescribeKey", {"KeyId": key_id})["KeyMetadata"]
+    except aws_sdk.ServiceError:
         message = f"Key '{key_id}' does not exist"
-        raise _optimized_error("sns", "KMSNotFoundException", "KMSNotFound", message, 400, str(uuid.uuid4()))
+        raise _optimized_error("sns", "KMSNotFoundException", "KMSNotFound", message, 400, str(uuid.uuid4())) from None
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
         try:
             roles.check(run.role_arn, action, key["Arn"])

@@ -13,7 +13,7 @@ from typing import Any
 
 from ministack.services import cloudwatch_logs
 
-from emulator.aws_lambda import invocations
+from emulator.lambda_ import invocations
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/cloudwatch-log-level.html
 _FATAL = {"ExecutionAborted", "ExecutionFailed", "ExecutionTimedOut"}

@@ -170,7 +170,7 @@ def _within(seconds: float | None, function: Callable[..., Any], *arguments: Any
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             done.set_exception(error)
 
-    # Embedded AWS can end while this still waits: no executor's thread, which would have to be waited for.
+    # A daemon thread, because Python waits for the threads of an executor when local AWS ends.
     threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True).start()
     try:
         return done.result(timeout=clock.real(seconds))

@@ -19,7 +19,7 @@ from typing import Any
 
 from pathtolive.cli import LOCAL, ROOT, CommandError
 
-DIRECTORY = LOCAL / "embedded-aws"
+DIRECTORY = LOCAL / "local-aws"
 LOCK = DIRECTORY / "lock"
 LOG = DIRECTORY / "log"
 STATE = DIRECTORY / "state"

@@ -1,4 +1,4 @@
-"""Where commands go: the AWS account of the environment, embedded AWS, or an endpoint that the user names."""
+"""Where commands go: the AWS account of the environment, local AWS, or an endpoint that the user names."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ class TestDemonstration:
         assert figures["picture"] == str(checkout.path / "docs" / "drawn.svg")
         assert "</svg>" in Path(figures["picture"]).read_text()
 
-    def test_its_embedded_aws_is_stopped(self, figures: dict[str, Any], checkout: Checkout) -> None:
-        assert (checkout.path / ".local" / "demo" / "checkout" / ".local" / "embedded-aws" / "lock").exists()
+    def test_its_local_aws_is_stopped(self, figures: dict[str, Any], checkout: Checkout) -> None:
+        assert (checkout.path / ".local" / "demo" / "checkout" / ".local" / "local-aws" / "lock").exists()
         done = checkout.run(".venv/bin/python .local/demo/checkout/scripts/local.py stop")
         assert "is not running" in done.stdout
 

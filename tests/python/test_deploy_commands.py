@@ -95,7 +95,7 @@ def answers(checkout: Checkout, path: str = "") -> dict[str, Any]:
 def everything(checkout: Checkout) -> dict[str, Any]:
     """Return what a command that only reads could write: files of this target, buckets, objects, aliases."""
     directory, s3 = checkout.path / ".local", checkout.client("s3")
-    files = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if "embedded-aws" not in path.parts}
+    files = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if "local-aws" not in path.parts}
     buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     objects = {item["Key"]: item["ETag"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
     return {"files": files, "buckets": buckets, "objects": objects, "live": alias(checkout, "live")}

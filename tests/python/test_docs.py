@@ -9,7 +9,12 @@ import pytest
 
 from tests.conftest import ROOT
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "emulator" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def anchors(document: Path) -> set[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import get
-from tests.python.contract.support import eventually
+from tests.python.emulator.contract.support import eventually
 from tests.terraform.support import PINNED, Configuration, copy, stage_url, write_artifact, write_config
 
 GOOD = """

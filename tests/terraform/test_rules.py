@@ -75,7 +75,7 @@ def test_modules_are_composed_by_the_root_alone(directory: Path) -> None:
 def test_file_runs_no_scripts_and_knows_no_emulator(path: Path) -> None:
     text = path.read_text().lower()
     assert not re.search(r'provisioner|null_resource|terraform_data|"external"|local-exec|local_file', text)
-    assert not re.search(r"ministack|localstack|emulator|embedded aws|endpoints|localhost|127\.0\.0\.1", text)
+    assert not re.search(r"ministack|localstack|emulator|local aws|endpoints|localhost|127\.0\.0\.1", text)
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

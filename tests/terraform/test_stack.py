@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REGION, get
-from tests.python.contract.support import eventually
+from tests.python.emulator.contract.support import eventually
 from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
 from tests.terraform.test_modules import ACCESS_LOG
 
@@ -161,7 +161,7 @@ class TestStack:
             assert shown == [["AWS/Lambda", metric, *dimensions] for metric in ("Errors", "Throttles")]
             latency = properties.pop(f"{stage}: duration (ms)")["metrics"]
             assert [metric[-1]["stat"] for metric in latency] == ["p50", "p90", "p99"]
-            requests = properties.pop(f"{stage}: requests, 4xx and 5xx")["metrics"]
+            requests = properties.pop(f"{stage}: requests, 4xx, and 5xx")["metrics"]
             assert [metric[1] for metric in requests] == ["Count", "4xx", "5xx"]
             assert all(metric[-2:] == ["Stage", stage] for metric in requests)
         found = monitoring.describe_alarms(AlarmNamePrefix=stack.name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])

@@ -11,7 +11,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.python.contract.support import eventually
+from tests.python.emulator.contract.support import eventually
 from tests.terraform.support import Configuration, copy
 
 SOURCE = Path(__file__).parent / "fixtures" / "step_functions"

@@ -116,7 +116,7 @@ class Clone:
         return git("rev-parse", "--short", "HEAD", cwd=self.path)
 
     def stop(self) -> None:
-        """End what runs in the clone, its embedded AWS last."""
+        """End what runs in the clone, its local AWS last."""
         for command in self.commands:
             command.end()
         if (self.path / "scripts" / "local.py").exists():

@@ -1,4 +1,4 @@
-"""The state machine as Terraform makes it, on the interpreter of embedded AWS, in a world of the test's own."""
+"""The state machine as Terraform makes it, on the interpreter of local AWS, in a world of the test's own."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def definition(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def stepfunctions() -> Iterator[Any]:
-    """Give embedded AWS's Step Functions, in this process."""
+    """Give the Step Functions of local AWS, in this process."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("BIND_HOST", "GATEWAY_PORT", "LOG_LEVEL", "PERSIST_STATE", "S3_PERSIST", "SFN_WAIT_SCALE"):
+        for name in ("BIND_HOST", "GATEWAY_PORT", "LOG_LEVEL", "PERSIST_STATE", "S3_PERSIST"):
             patch.setenv(name, "")
         patch.setenv(clock.VARIABLE, str(SPEED))
         server.load(free_port(), None, SPEED)

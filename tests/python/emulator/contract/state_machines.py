@@ -1,0 +1,109 @@
+"""State machines for tests that would pass on AWS as well."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tests.conftest import SPEED
+from tests.python.emulator.contract.support import Client, eventually
+
+
+@dataclass
+class StateMachine:
+    """A state machine of one test, in JSONata, with a role of its own."""
+
+    client: Client
+    name: str
+    role: str
+    arn: str = ""
+
+    @property
+    def api(self) -> Any:
+        return self.client("stepfunctions")
+
+    @property
+    def account(self) -> str:
+        return self.role.split(":")[4]
+
+    @property
+    def speed(self) -> int:
+        """How many of AWS's seconds pass in one."""
+        return 1 if self.api.meta.endpoint_url.endswith("amazonaws.com") else SPEED
+
+    def allow(self, *statements: dict[str, Any], policy: str = "test") -> None:
+        """Let its role do what the statements say, and nothing else of this policy."""
+        self.client("iam").put_role_policy(RoleName=self.name, PolicyName=policy, PolicyDocument=document(*statements))
+
+    def create(self, states: dict[str, Any], start: str | None = None, **settings: Any) -> str:
+        """Create it, starting at the first state."""
+        definition = {"QueryLanguage": "JSONata", "StartAt": start or next(iter(states)), "States": states}
+        top = {key: settings.pop(key) for key in ("TimeoutSeconds",) if key in settings}
+        self.arn = str(
+            self.api.create_state_machine(
+                name=self.name, roleArn=self.role, definition=json.dumps(definition | top), **settings
+            )["stateMachineArn"]
+        )
+        return self.arn
+
+    def start(self, given: Any = None, **settings: Any) -> str:
+        """Start an execution and return its ARN."""
+        content = json.dumps({} if given is None else given)
+        arn = self.api.start_execution(stateMachineArn=self.arn, input=content, **settings)["executionArn"]
+        return str(arn)
+
+    def end(self, execution: str) -> Any:
+        """Wait for an execution's end and describe it, its output parsed."""
+
+        def look() -> Any:
+            found = self.api.describe_execution(executionArn=execution)
+            return None if found["status"] == "RUNNING" else found
+
+        # A minute of AWS's is in some tests.
+        found = eventually(look, seconds=120)
+        return found | ({"output": json.loads(found["output"])} if found.get("output") else {})
+
+    def run(self, given: Any = None) -> Any:
+        """Run an execution to its end and describe it."""
+        return self.end(self.start(given))
+
+    def output(self, given: Any = None) -> Any:
+        """Run an execution, which must succeed, and return its output."""
+        ended = self.run(given)
+        assert ended["status"] == "SUCCEEDED", ended
+        return ended["output"]
+
+    def seconds(self, execution: str, *types: str) -> list[float]:
+        """Return after how many seconds of AWS's each event of these types followed on the one before."""
+        moments = [event["timestamp"] for event in self.history(execution) if event["type"] in types]
+        gaps = [after - before for before, after in itertools.pairwise(moments)]
+        return [gap / timedelta(seconds=1) * self.speed for gap in gaps]
+
+    def history(self, execution: str) -> list[Any]:
+        pages = self.api.get_paginator("get_execution_history").paginate(executionArn=execution)
+        return [event for page in pages for event in page["events"]]
+
+
+def statement(action: str | list[str], resource: str | list[str], **more: Any) -> dict[str, Any]:
+    """Return a statement of a policy that allows something."""
+    return {"Effect": "Allow", "Action": action, "Resource": resource} | more
+
+
+def document(*statements: dict[str, Any]) -> str:
+    """Return a policy."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def task(resource: str, arguments: Any, **more: Any) -> dict[str, Any]:
+    """Return a Task state of an integration, the last one unless told otherwise."""
+    following = {} if "Next" in more else {"End": True}
+    return {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Arguments": arguments} | following | more
+
+
+def caught(resource: str, arguments: Any) -> dict[str, Any]:
+    """Return states that make a call and give out its error."""
+    catch = {"ErrorEquals": ["States.ALL"], "Next": "Caught", "Output": "{% $states.errorOutput %}"}
+    return {"Call": task(resource, arguments, Catch=[catch]), "Caught": {"Type": "Succeed"}}

@@ -1,0 +1,179 @@
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html.
+
+Metrics are read with https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any
+
+import pytest
+
+from tests.python.emulator.contract.alarms import PATIENCE, Alarms
+from tests.python.emulator.contract.support import Api, Client, eventually
+from tests.python.emulator.contract.test_cloudwatch_alarms import statistic
+
+# Three hours at one second a minute: long enough for all tests of this module to find the same data.
+SPAN = datetime.timedelta(seconds=180)
+
+
+def read(alarms: Alarms, *queries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return what GetMetricData finds in the last three hours and this minute, by id."""
+    now = datetime.datetime.now(datetime.UTC)
+    settings: dict[str, Any] = {
+        "ScanBy": "TimestampAscending",
+        "StartTime": now - SPAN * alarms.minute,
+        "EndTime": now + datetime.timedelta(seconds=alarms.minute),
+    }
+    answer = alarms.api.get_metric_data(MetricDataQueries=list(queries), **(settings | more))
+    return {result["Id"]: result for result in answer["MetricDataResults"]}
+
+
+def values(alarms: Alarms, expression: str) -> list[float]:
+    """Return the values of an expression over errors and calls, oldest first."""
+    queries = [statistic(alarms, "errors", "errors"), statistic(alarms, "calls", "calls")]
+    found = read(alarms, {"Id": "result", "Expression": expression}, *queries)
+    return list(found["result"]["Values"])
+
+
+@pytest.fixture(scope="module")
+def measured(client: Client, minute: float) -> Alarms:
+    """Give metrics of four minutes: errors 30, 20, 0, 0, and calls 20, none, 20, none."""
+    alarms = Alarms(client, minute)
+    alarms.data_of({"errors": [30, 20, 0, 0], "calls": [20, None, 20, None]})
+    eventually(lambda: len(values(alarms, "errors + 0")) == 4, seconds=PATIENCE)
+    return alarms
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("errors < calls", [0, 0, 1, 0]),
+        ("errors >= 30", [1, 0, 0, 0]),
+        ("errors > 15 AND calls > 15", [1, 0, 0, 0]),
+        ("errors > 15 || calls > 15", [1, 1, 1, 0]),
+        ("errors + calls * 2", [70, 20, 40, 0]),
+        ("-(errors - 10) ^ 2", [-400, -100, -100, -100]),
+        ("errors / calls", [1.5, 0]),
+        ("100 * errors / (errors + calls)", [60, 100, 0]),
+        ("IF(errors > 10, 1, 0)", [1, 1, 0, 0]),
+        ("IF(errors, calls)", [20, 0]),
+        ("IF(errors, calls, errors)", [20, 0, 0, 0]),
+        ("SUM([errors, calls])", [50, 20, 20, 0]),
+        ("SUM(METRICS())", [50, 20, 20, 0]),
+        ('MAX(METRICS("err"))', [30, 20, 0, 0]),
+        ("MAX([errors, calls])", [30, 20, 20, 0]),
+        ("MIN([errors, calls])", [20, 20, 0, 0]),
+        ("AVG([errors, calls])", [25, 10, 10, 0]),
+        ("errors / SUM(errors)", [0.6, 0.4, 0, 0]),
+        ("errors - AVG(errors)", [17.5, 7.5, -12.5, -12.5]),
+        ("calls * PERIOD(calls)", [1200, 1200]),
+        ("RUNNING_SUM(errors)", [30, 50, 50, 50]),
+    ],
+)
+def test_cloudwatch_expression_gives(measured: Alarms, expression: str, found: list[float]) -> None:
+    assert values(measured, expression) == found
+
+
+def test_cloudwatch_expression_fills_gaps(measured: Alarms) -> None:
+    filled = values(measured, "FILL(calls, 7)")
+    first = filled.index(20)
+    assert filled[first : first + 4] == [20, 7, 20, 7]
+    assert set(filled[:first]) == {7}
+    assert values(measured, "FILL(calls, REPEAT)")[:4] == [20, 20, 20, 20]
+    assert values(measured, "FILL(calls, LINEAR)") == [20, 20, 20]
+
+
+def test_cloudwatch_expression_may_give_many_series(measured: Alarms) -> None:
+    queries = [statistic(measured, "errors", "errors"), statistic(measured, "calls", "calls")]
+    now = datetime.datetime.now(datetime.UTC)
+    results = measured.api.get_metric_data(
+        MetricDataQueries=[{"Id": "all", "Expression": "METRICS() / 10"}, *queries],
+        StartTime=now - SPAN * measured.minute,
+        EndTime=now + datetime.timedelta(seconds=measured.minute),
+    )["MetricDataResults"]
+    assert [(result["Id"], result["Values"]) for result in results] == [("all", [0, 0, 2, 3]), ("all", [2, 2])]
+
+
+def test_cloudwatch_expression_that_cannot_be_is_refused(measured: Alarms) -> None:
+    with pytest.raises(measured.api.exceptions.ClientError, match=r"ValidationError.*result"):
+        values(measured, "errors +")
+
+
+def test_cloudwatch_data_comes_newest_first(measured: Alarms) -> None:
+    query = statistic(measured, "errors", "errors") | {"ReturnData": True}
+    newest_first = read(measured, query, ScanBy="TimestampDescending")["errors"]
+    assert newest_first["Values"] == [0, 0, 20, 30]
+    assert newest_first["Timestamps"] == sorted(newest_first["Timestamps"], reverse=True)
+    (answer,) = measured.api.get_metric_data(
+        MetricDataQueries=[query],
+        StartTime=newest_first["Timestamps"][-1],
+        EndTime=newest_first["Timestamps"][0],
+    )["MetricDataResults"]
+    # The start is part of what was asked for, the end is not.
+    assert answer["Values"] == [0, 20, 30]
+
+
+def test_cloudwatch_data_is_told_apart_by_period(alarms: Alarms) -> None:
+    alarms.data(1, 2, 3)
+    query = statistic(alarms, "m", "m") | {"ReturnData": True}
+    eventually(lambda: read(alarms, query)["m"]["Values"] == [1, 2, 3], seconds=PATIENCE)
+    first, second, third = read(alarms, query)["m"]["Timestamps"]
+    assert (second - first).total_seconds() == (third - second).total_seconds() == alarms.minute
+
+
+def test_cloudwatch_data_of_two_weeks_ago_is_kept(alarms: Alarms) -> None:
+    """PutMetricData takes data of the last two weeks, CloudWatch keeps it for 15 months.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#metrics-retention
+    """
+    if alarms.minute == 60:
+        pytest.skip("AWS returns data that was more than a day old only 48 hours after it was put")
+    old = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=14) + datetime.timedelta(seconds=2)
+    alarms.api.put_metric_data(
+        Namespace=alarms.namespace, MetricData=[{"MetricName": "m", "Value": 7, "Timestamp": old}]
+    )
+    time.sleep(3)
+    alarms.data(1, metric="another")
+    query = statistic(alarms, "m", "m", "Maximum") | {"ReturnData": True}
+    within = {"StartTime": old - datetime.timedelta(minutes=5), "EndTime": old + datetime.timedelta(minutes=5)}
+    assert eventually(lambda: read(alarms, query, **within)["m"]["Values"], seconds=PATIENCE) == [7]
+
+
+def test_cloudwatch_data_of_other_dimensions_is_not_read(alarms: Alarms) -> None:
+    alarms.data(9, dimensions={"Function": "other"})
+    alarms.data(1)
+    query = statistic(alarms, "m", "m") | {"ReturnData": True}
+    assert eventually(lambda: read(alarms, query)["m"]["Values"], seconds=PATIENCE) == [1]
+
+
+@pytest.mark.parametrize(
+    ("stat", "value"), [("Sum", 5095), ("Average", 50.95), ("SampleCount", 100), ("p50", 1), ("p99", 1000)]
+)
+def test_cloudwatch_data_has_every_statistic(alarms: Alarms, stat: str, value: float) -> None:
+    alarms.api.put_metric_data(
+        Namespace=alarms.namespace,
+        MetricData=[{"MetricName": "m", "Values": [1.0, 1000.0], "Counts": [95.0, 5.0]}],
+    )
+    query = statistic(alarms, "m", "m", stat) | {"ReturnData": True}
+    assert eventually(lambda: read(alarms, query)["m"]["Values"], seconds=PATIENCE) == [value]
+
+
+def test_cloudwatch_data_of_a_request_is_there_by_api_stage_and_alias(alarms: Alarms, echo: Api) -> None:
+    assert [echo.call(path).status for path in ("/", "/other")] == [200, 200]
+    function = echo.function.name
+
+    def count(namespace: str, metric: str, stat: str, **dimensions: str) -> float:
+        named = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+        found = {"Namespace": namespace, "MetricName": metric, "Dimensions": named}
+        query = {"Id": "m", "MetricStat": {"Metric": found, "Period": 60, "Stat": stat}}
+        return float(sum(read(alarms, query)["m"]["Values"]))
+
+    eventually(lambda: count("AWS/ApiGateway", "Count", "Sum", ApiId=echo.id, Stage="dev") == 2, seconds=PATIENCE)
+    eventually(lambda: count("AWS/ApiGateway", "Count", "Sum", ApiId=echo.id) == 2, seconds=PATIENCE)
+    assert count("AWS/ApiGateway", "5xx", "Sum", ApiId=echo.id, Stage="dev") == 0
+    assert count("AWS/ApiGateway", "Latency", "p99", ApiId=echo.id, Stage="dev") > 0
+    eventually(lambda: count("AWS/Lambda", "Duration", "p99", FunctionName=function) > 0, seconds=PATIENCE)

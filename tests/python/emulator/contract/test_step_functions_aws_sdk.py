@@ -1,0 +1,173 @@
+"""https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.python.emulator.contract.alarms import PATIENCE, Alarms
+from tests.python.emulator.contract.state_machines import StateMachine, caught, statement, task
+from tests.python.emulator.contract.support import Client, Function, eventually
+
+
+@pytest.fixture
+def able(machine: StateMachine, function: Function) -> StateMachine:
+    """Give a state machine that may look at and update a function's aliases; there are two versions."""
+    function.create("def handler(event, context): pass", Environment={"Variables": {"KMSKeyId": "x"}})
+    function.update("def handler(event, context): return 2")
+    machine.allow(
+        statement(["lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetFunctionConfiguration"], "*"),
+        statement(["cloudwatch:GetMetricData", "cloudwatch:DescribeAlarms"], "*"),
+    )
+    return machine
+
+
+def alias(function: Function, **more: Any) -> dict[str, Any]:
+    return {"FunctionName": function.name, "Name": "live"} | more
+
+
+def test_alias_is_got(able: StateMachine, function: Function) -> None:
+    revision = function.alias("live", "1", {"2": 0.25})["RevisionId"]
+    able.create({"Call": task("aws-sdk:lambda:getAlias", alias(function))})
+    found = able.output()
+    assert found | {"Description": ""} == {
+        "AliasArn": f"{function.arn}:live",
+        "Description": "",
+        "FunctionVersion": "1",
+        "Name": "live",
+        "RevisionId": revision,
+        "RoutingConfig": {"AdditionalVersionWeights": {"2": 0.25}},
+    }
+
+
+def test_alias_without_weights_has_no_routing(able: StateMachine, function: Function) -> None:
+    function.alias("live", "1")
+    able.create({"Call": task("aws-sdk:lambda:getAlias", alias(function))})
+    assert "RoutingConfig" not in able.output()
+
+
+def test_alias_is_updated_with_weights_of_an_expression(able: StateMachine, function: Function) -> None:
+    function.alias("live", "1")
+    weights = "{% { $states.input.version: $states.input.percent / 100 } %}"
+    arguments = alias(function, RoutingConfig={"AdditionalVersionWeights": weights})
+    able.create({"Call": task("aws-sdk:lambda:updateAlias", arguments)})
+    assert able.output({"version": "2", "percent": 10})["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.1}}
+    assert function.api.get_alias(**alias(function))["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.1}}
+
+
+def test_alias_loses_its_weights_with_an_empty_map(able: StateMachine, function: Function) -> None:
+    function.alias("live", "1", {"2": 0.5})
+    arguments = alias(function, FunctionVersion="2", RoutingConfig={"AdditionalVersionWeights": {}})
+    able.create({"Call": task("aws-sdk:lambda:updateAlias", arguments)})
+    result = able.output()
+    assert result["FunctionVersion"] == "2"
+    assert not result.get("RoutingConfig", {}).get("AdditionalVersionWeights")
+
+
+def test_configuration_has_numbers_and_a_map_of_its_own_names(able: StateMachine, function: Function) -> None:
+    arguments = {"FunctionName": function.name, "Qualifier": "1"}
+    function.api.get_waiter("published_version_active").wait(**arguments)
+    able.create({"Call": task("aws-sdk:lambda:getFunctionConfiguration", arguments)})
+    found = able.output()
+    assert (found["Version"], found["MemorySize"], found["State"]) == ("1", 128, "Active")
+    assert found["Environment"]["Variables"] == {"KMSKeyId": "x"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"RevisionId": "11111111-1111-1111-1111-111111111111", "FunctionVersion": "2"}, "PreconditionFailedException"),
+        ({"FunctionVersion": "9"}, "ResourceNotFoundException"),
+        ({"Name": "dev"}, "ResourceNotFoundException"),
+        (
+            {"RoutingConfig": {"AdditionalVersionWeights": {"1": 0.5}}},
+            "InvalidParameterValueException",
+        ),
+    ],
+)
+def test_refused_update_fails_with_the_exception_of_the_sdk(
+    able: StateMachine, function: Function, arguments: dict[str, Any], error: str
+) -> None:
+    function.alias("live", "1")
+    able.create(caught("aws-sdk:lambda:updateAlias", alias(function) | arguments))
+    refused = able.output()
+    assert refused["Error"] == f"Lambda.{error}"
+    assert "(Service: Lambda, Status Code: " in refused["Cause"]
+
+
+def query(function: Function, metric: str) -> dict[str, Any]:
+    dimensions = [{"Name": "FunctionName", "Value": function.name}]
+    stat = {
+        "Metric": {"Namespace": f"contract/{function.name}", "MetricName": metric, "Dimensions": dimensions},
+        "Period": "{% 60 * $states.input.minutes %}",
+        "Stat": "Sum",
+    }
+    return {
+        "StartTime": "{% $fromMillis($toMillis($states.context.State.EnteredTime) - 600000) %}",
+        "EndTime": "{% $fromMillis($toMillis($states.context.State.EnteredTime) + 60000) %}",
+        "MetricDataQueries": [{"Id": "m1", "MetricStat": stat}],
+    }
+
+
+def test_metric_data_has_numbers_and_moments(able: StateMachine, function: Function, client: Client) -> None:
+    dimensions = [{"Name": "FunctionName", "Value": function.name}]
+    for value in (1.5, 2.0):
+        client("cloudwatch").put_metric_data(
+            Namespace=f"contract/{function.name}",
+            MetricData=[{"MetricName": "Calls", "Dimensions": dimensions, "Value": value, "Timestamp": time.time()}],
+        )
+    able.create({"Call": task("aws-sdk:cloudwatch:getMetricData", query(function, "Calls"))})
+
+    def read() -> Any:
+        (result,) = able.output({"minutes": 1})["MetricDataResults"]
+        return result if sum(result["Values"]) == 3.5 else None
+
+    result = eventually(read, seconds=PATIENCE)
+    assert result["Id"] == "m1"
+    assert all(moment.endswith("Z") and moment[10] == "T" for moment in result["Timestamps"])
+
+
+def test_metric_data_has_empty_lists_where_there_are_none(able: StateMachine, function: Function) -> None:
+    able.create({"Call": task("aws-sdk:cloudwatch:getMetricData", query(function, "Nothing"))})
+    found = able.output({"minutes": 1})
+    (result,) = found["MetricDataResults"]
+    assert (result["Values"], result["Timestamps"], found["Messages"]) == ([], [], [])
+
+
+def test_alarms_are_lists_even_where_there_are_none(able: StateMachine) -> None:
+    arguments = {"AlarmNames": ["contract-no-such-alarm"], "AlarmTypes": ["CompositeAlarm", "MetricAlarm"]}
+    able.create({"Call": task("aws-sdk:cloudwatch:describeAlarms", arguments)})
+    assert able.output() == {"CompositeAlarms": [], "MetricAlarms": []}
+
+
+def test_alarm_has_numbers_and_state(able: StateMachine, alarms: Alarms) -> None:
+    # Without data, such an alarm keeps the state that it is set to.
+    name = alarms.put(TreatMissingData="ignore", EvaluationPeriods=2, Threshold=1.5)
+    alarms.set(name, "ALARM")
+    alarms.reaches(name, "ALARM")
+    able.create({"Call": task("aws-sdk:cloudwatch:describeAlarms", {"AlarmNames": [name]})})
+    (alarm,) = able.output()["MetricAlarms"]
+    assert (alarm["StateValue"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("ALARM", 1.5, 2)
+    assert alarm["StateUpdatedTimestamp"].endswith("Z")
+
+
+def test_message_is_published(machine: StateMachine, client: Client, topic: tuple[str, str]) -> None:
+    arn, queue = topic
+    machine.allow(statement("sns:Publish", arn))
+    attributes = {"stage": {"DataType": "String", "StringValue": "live"}}
+    arguments = {"TopicArn": arn, "Subject": "S", "Message": {"a": 1}, "MessageAttributes": attributes}
+    machine.create({"Call": task("sns:publish", arguments)})
+    assert set(machine.output()) == {"MessageId", "SdkHttpMetadata", "SdkResponseMetadata"}
+    queues = client("sqs")
+    (message,) = queues.receive_message(QueueUrl=queue, WaitTimeSeconds=20, MessageAttributeNames=["All"])["Messages"]
+    assert message["Body"] == '{"a":1}'
+    assert message["MessageAttributes"]["stage"]["StringValue"] == "live"
+
+
+def test_topic_that_does_not_exist_fails_the_task(able: StateMachine, function: Function) -> None:
+    topic = f"arn:aws:sns:{function.arn.split(':')[3]}:{function.account}:contract-no-such-topic"
+    able.allow(statement("sns:Publish", topic), policy="publish")
+    able.create(caught("sns:publish", {"TopicArn": topic, "Message": "m"}))
+    assert able.output()["Error"] == "SNS.NotFoundException"

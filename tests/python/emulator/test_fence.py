@@ -1,0 +1,692 @@
+"""What web pages can reach on local AWS: the stages of APIs, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import http.client
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from emulator import fence
+from emulator.asgi import Message, Scope
+from tests.conftest import REGION, local_aws
+from tests.python.emulator.contract.support import Answer, zipped
+
+EVIL = "https://evil.example"
+PAGE = {"Origin": EVIL, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Content-Type": "text/plain"}
+PREFLIGHT = {"Origin": EVIL, "Sec-Fetch-Site": "cross-site", "Access-Control-Request-Method": "POST"}
+PORT = 4566
+# A WebSocket that is open, or a refusal with its reason: without one if the HTTP server itself refuses.
+WHOLE = re.compile(
+    rb"HTTP/1.1 (101 .*\r\n\r\n|40\d .*\r\ncontent-length: (0\r\n.*\r\n\r\n|[1-9].*\r\n\r\n.+\n))", re.DOTALL
+)
+# Returns what it gets, and remembers in a file that it ran.
+SOURCE = """
+    import json, os
+
+    def handler(event, context):
+        with open(os.environ["RUNS"], "a") as runs:
+            runs.write("x")
+        headers = {"content-type": "application/json"}
+        if "own" in (event.get("rawQueryString") or ""):
+            headers["Access-Control-Allow-Origin"] = "https://app.example"
+        return {"statusCode": 200, "headers": headers, "body": json.dumps({"path": event.get("rawPath")})}
+"""
+
+
+@dataclass(frozen=True)
+class Local:
+    """A local AWS of these tests alone: a hostile request that gets through must not reset anyone else's."""
+
+    port: int
+    runs: Path
+
+    @functools.cache  # noqa: B019 - one instance per module
+    def client(self, service: str) -> Any:
+        return boto3.client(service, endpoint_url=f"http://127.0.0.1:{self.port}", region_name=REGION)  # type: ignore[call-overload]
+
+    def filled(self, text: str) -> str:
+        """Return a path or host with the ids of this local AWS in it."""
+        ids = re.sub(r"\{(\w+)\}", lambda match: str(self.ids[match[1]]), text)
+        return ids.replace("PORT", str(self.port))
+
+    @functools.cached_property
+    def ids(self) -> dict[str, str]:
+        role = self.client("iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        functions = self.client("lambda")
+        arn = functions.create_function(
+            FunctionName="it",
+            Role=role,
+            Runtime="python3.13",
+            Handler="handler.handler",
+            Code={"ZipFile": zipped(SOURCE)},
+            Environment={"Variables": {"RUNS": str(self.runs)}},
+        )["FunctionArn"]
+        functions.add_permission(
+            FunctionName="it", StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+        )
+        url = functions.create_function_url_config(FunctionName="it", AuthType="NONE")["FunctionUrl"]
+        self.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.client("s3").put_object(Bucket="bucket", Key="key", Body=b"secret")
+        return {
+            "function_url": url.partition("://")[2].partition(".")[0],
+            "named": self._api(arn, "dev"),
+            "root": self._api(arn, "$default"),
+            "socket": self._sockets(),
+        }
+
+    def _api(self, arn: str, stage: str) -> str:
+        gateway = self.client("apigatewayv2")
+        api = gateway.create_api(Name=stage, ProtocolType="HTTP")["ApiId"]
+        integration = gateway.create_integration(
+            ApiId=api, IntegrationType="AWS_PROXY", IntegrationUri=arn, PayloadFormatVersion="2.0"
+        )["IntegrationId"]
+        for key in ("GET /{proxy+}", "POST /{proxy+}", "PUT /{proxy+}", "GET /"):
+            gateway.create_route(ApiId=api, RouteKey=key, Target=f"integrations/{integration}")
+        gateway.create_stage(ApiId=api, StageName=stage, AutoDeploy=True)
+        return str(api)
+
+    def _sockets(self) -> str:
+        gateway = self.client("apigatewayv2")
+        api = gateway.create_api(
+            Name="socket", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action"
+        )["ApiId"]
+        gateway.create_stage(ApiId=api, StageName="dev")
+        return str(api)
+
+    @property
+    def ran(self) -> str:
+        """Return a character for every time that the function ran."""
+        return self.runs.read_text() if self.runs.exists() else ""
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that a hostile request of these tests would change."""
+        return {
+            "functions": [function["FunctionName"] for function in self.client("lambda").list_functions()["Functions"]],
+            "runs": self.ran,
+            "buckets": [bucket["Name"] for bucket in self.client("s3").list_buckets()["Buckets"]],
+            "keys": [item["Key"] for item in self.client("s3").list_objects_v2(Bucket="bucket").get("Contents", [])],
+            "queues": self.client("sqs").list_queues().get("QueueUrls", []),
+            "topics": self.client("sns").list_topics()["Topics"],
+            "apis": len(self.client("apigatewayv2").get_apis()["Items"]),
+        }
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | list[tuple[str, str | bytes]] = (),  # type: ignore[assignment]
+        body: bytes = b"",
+        host: str | bytes = "localhost:PORT",
+    ) -> Answer:
+        """Send a request with exactly these headers, and ``Host`` and ``Content-Length``."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.putrequest(method, self.filled(path), skip_host=True, skip_accept_encoding=True)
+        connection.putheader("Host", self.filled(host) if isinstance(host, str) else host)
+        for name, value in headers.items() if isinstance(headers, dict) else headers:
+            connection.putheader(name, self.filled(value) if isinstance(value, str) else value)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        found = Answer(answer.status, answer.getheaders(), answer.read())
+        connection.close()
+        return found
+
+    def raw(self, request: str) -> str:
+        """Send what no HTTP client sends, and return the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(self.filled(request).replace("\n", "\r\n").encode())
+            received = b""
+            while not WHOLE.match(received) and (chunk := connection.recv(65536)):
+                received += chunk
+        return received.decode("latin-1")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    directory = tmp_path_factory.mktemp("fence")
+    with local_aws(directory / "log") as url:
+        made = Local(int(url.rpartition(":")[2]), directory / "runs")
+        assert made.ids
+        yield made
+
+
+def cors(answer: Answer) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers if name.lower().startswith("access-control-")}
+
+
+def function(name: str) -> bytes:
+    """Return the body of a request that creates a function."""
+    code = base64.b64encode(zipped(SOURCE)).decode()
+    role = "arn:aws:iam::000000000000:role/it"
+    settings = {"FunctionName": name, "Role": role, "Runtime": "python3.13", "Handler": "handler.handler"}
+    return json.dumps(settings | {"Code": {"ZipFile": code}}).encode()
+
+
+HOSTILE = {
+    "create a function": ("POST", "/2015-03-31/functions", function("evil")),
+    "invoke a function": ("POST", "/2015-03-31/functions/it/invocations", b"{}"),
+    "list functions": ("GET", "/2015-03-31/functions", b""),
+    "create a queue with a link": ("GET", "/?Action=CreateQueue&QueueName=evil&Version=2012-11-05", b""),
+    "create a topic with a form": ("POST", "/", b"Action=CreateTopic&Name=evil&Version=2010-03-31"),
+    "create an API": ("POST", "/v2/apis", b'{"name": "evil", "protocolType": "HTTP"}'),
+    "create a REST API": ("POST", "/restapis", b'{"name": "evil"}'),
+    "create a bucket": ("PUT", "/evil", b""),
+    "write an object": ("PUT", "/bucket/evil", b"evil"),
+    "read an object": ("GET", "/bucket/key", b""),
+    "delete an object": ("DELETE", "/bucket/key", b""),
+    "reset": ("POST", "/_ministack/reset", b""),
+    "configure": ("POST", "/_ministack/config", b'{"stepfunctions._SFN_WAIT_SCALE": 9}'),
+    "health": ("GET", "/_ministack/health", b""),
+    "LocalStack's health": ("GET", "/_localstack/health", b""),
+    "credentials": ("POST", "/_ministack/rds/iam-auth", b"{}"),
+    "the code of a function": ("GET", "/_ministack/lambda-code/it", b""),
+    "function URL": ("GET", "/_aws/lambda-url/{function_url}/", b""),
+    "connections": ("POST", "/_aws/execute-api/{socket}/dev/@connections/1", b"evil"),
+    "encoded connections": ("POST", "/_aws/execute-api/{socket}/dev%2F%40connections%2F1", b"evil"),
+    "connections of REST's form": ("POST", "/restapis/{socket}/dev/_user_request_/@connections/1", b"evil"),
+    "preflight": ("OPTIONS", "/2015-03-31/functions", b""),
+    "preflight of S3": ("OPTIONS", "/bucket/key", b""),
+    "preflight of a function URL": ("OPTIONS", "/_aws/lambda-url/{function_url}/", b""),
+    "an API that does not exist": ("GET", "/_aws/execute-api/00000000/dev/", b""),
+    "a stage that does not exist": ("GET", "/_aws/execute-api/{named}/prod/", b""),
+    "a stage without a name": ("GET", "/_aws/execute-api/{named}", b""),
+    "the stages of a REST API": ("GET", "/restapis/{named}/stages/_user_request_/", b""),
+    "climbing out of a stage": ("POST", "/_aws/execute-api/../../2015-03-31/functions", function("evil")),
+    "climbing out, encoded": ("POST", "/_aws/execute-api/..%2F..%2F2015-03-31/functions", function("evil")),
+    "two slashes": ("POST", "//_aws/execute-api/{named}/dev/", b""),
+    "an absolute URL": ("POST", "http://localhost:PORT/_aws/execute-api/{named}/dev/", b""),
+}
+
+
+@pytest.mark.parametrize("request_", HOSTILE.values(), ids=HOSTILE)
+def test_pages_reach_nothing_but_stages(local: Local, request_: tuple[str, str, bytes]) -> None:
+    method, path, body = request_
+    before = local.state()
+    answer = local.send(method, path, PREFLIGHT if method == "OPTIONS" else PAGE, body)
+    assert answer.status == 403
+    assert answer.body.startswith(b"Local AWS does not accept requests from web pages of other origins")
+    assert cors(answer) == {}
+    assert local.state() == before
+
+
+@pytest.mark.parametrize(
+    ("method", "host", "path"),
+    [
+        ("GET", "bucket.localhost:PORT", "/key"),
+        ("PUT", "bucket.localhost:PORT", "/evil"),
+        ("GET", "bucket.localhost:PORT", "/{root}.execute-api.localhost"),
+        ("GET", "{function_url}.lambda-url.eu-west-2.localhost:PORT", "/"),
+        ("GET", "{root}.lambda-url.localhost:PORT", "/"),
+        ("POST", "{socket}.execute-api.localhost:PORT", "/dev/@connections/1"),
+        ("POST", "{root}.execute-api.localhost:PORT", "/@connections/1"),
+        ("POST", "{root}.execute-api.localhost:PORT", "/_ministack/reset"),
+        ("POST", "{root}.execute-api.localhost:PORT", "/_ministack/config"),
+        ("POST", "{root}.execute-api.localhost:PORT", "/_ministack/rds/iam-auth"),
+        ("POST", "{root}.execute-api.localhost:PORT", "/%5Fministack/reset"),
+        ("GET", "{root}.execute-api.localhost:PORT", "http://{root}.execute-api.localhost:PORT/"),
+        ("GET", "{root}.EXECUTE-API.localhost:PORT", "/"),
+        ("GET", "evil.{root}.execute-api.localhost:PORT", "/"),
+        ("GET", "{named}.execute-api.localhost:PORT", "/prod/"),
+        ("GET", "00000000.execute-api.localhost:PORT", "/dev/"),
+    ],
+)
+def test_pages_reach_nothing_but_stages_by_host(local: Local, method: str, host: str, path: str) -> None:
+    before = local.state()
+    answer = local.send(method, path, PAGE, host=host)
+    assert answer.status == 403
+    assert answer.body.startswith(b"Local AWS does not accept requests from web pages")
+    assert local.state() == before
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": EVIL},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "http://localhost"},
+        {"Origin": "http://localhost:3000"},
+        {"Origin": "https://localhost:PORT"},
+        {"Origin": "HTTP://localhost:PORT"},
+        {"Origin": "http://localhost:PORT/"},
+        {"Origin": "http://localhost:PORT@evil.example"},
+        {"Origin": "http://evil.example/http://localhost:PORT"},
+        {"Origin": "http://localhost.evil.example:PORT"},
+        {"Origin": "http://evillocalhost:PORT"},
+        {"origin": EVIL},
+        {"ORIGIN": EVIL},
+        [("Origin", "http://localhost:PORT"), ("Origin", EVIL)],
+        [("Origin", "http://localhost:PORT"), ("Origin", "http://localhost:PORT")],
+        [("Origin", "http://localhost:PORT, http://localhost:PORT")],
+        [("Origin", b"http://localhost\xff:PORT")],
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": ""},
+        {"Sec-Fetch-Site": "None"},
+        {"SEC-FETCH-SITE": "cross-site"},
+        {"Origin": "http://localhost:PORT", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": EVIL, "Sec-Fetch-Site": "same-origin"},
+        [("Sec-Fetch-Site", "none"), ("Sec-Fetch-Site", "cross-site")],
+    ],
+    ids=repr,
+)
+def test_pages_of_other_origins_are_refused(local: Local, headers: Any) -> None:
+    assert local.send("GET", "/_ministack/health", headers).status == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://localhost:PORT"},
+        {"Origin": "http://127.0.0.1:PORT", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://[::1]:PORT"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+    ids=repr,
+)
+def test_tools_and_pages_of_local_aws_are_not_refused(local: Local, headers: dict[str, str]) -> None:
+    assert local.send("GET", "/_ministack/health", headers).status == 200
+
+
+HOSTS = [
+    "localhost:PORT",
+    "LocalHost:PORT",
+    "127.0.0.1:PORT",
+    "[::1]:PORT",
+    "bucket.localhost:PORT",
+    "my.bucket-1.s3.eu-west-2.localhost:PORT",
+    "BUCKET_1.LOCALHOST:PORT",
+]
+OTHER_HOSTS: list[str | bytes] = [
+    "",
+    "localhost",
+    "localhost:",
+    "localhost:80",
+    "localhost:1PORT",
+    "localhost:0PORT",
+    "localhost:+PORT",
+    "localhost:PORT0",
+    "localhost:PORT:PORT",
+    "localhost.:PORT",
+    "localhost..:PORT",
+    ".localhost:PORT",
+    "a..localhost:PORT",
+    "-.localhost:PORT",
+    "a.localhost.:PORT",
+    "evillocalhost:PORT",
+    "localhost.evil.example:PORT",
+    "evil.example:PORT",
+    "127.0.0.1.evil:PORT",
+    "127.0.0.1.localhost.evil:PORT",
+    "127.0.0.2:PORT",
+    "127.1:PORT",
+    "2130706433:PORT",
+    "0x7f000001:PORT",
+    "0.0.0.0:PORT",
+    "::1:PORT",
+    "[::]:PORT",
+    "[0:0:0:0:0:0:0:1]:PORT",
+    "[::ffff:127.0.0.1]:PORT",
+    "[::1%25lo]:PORT",
+    "[localhost]:PORT",
+    "localhost:PORT@evil",
+    "evil@localhost:PORT",
+    "localhost:PORT/",
+    "localhost:PORT#",
+    "localhost:PORT, localhost:PORT",
+    "localhost :PORT",
+    "evil.example localhost:PORT",
+    "http://localhost:PORT",
+    "%6cocalhost:PORT",
+    "local\x00host:PORT",
+    "localho\u017ft:PORT".encode(),
+    b"localhost\xff:4566",
+    b"localhost:\xd9\xa4\xd9\xa5\xd9\xa6\xd9\xa6",
+    f"{'a' * 64}.localhost:PORT",
+    f"{'a.' * 130}localhost:PORT",
+    f"{'a' * 8000}.localhost:PORT",
+]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_this_machine_is_a_host(local: Local, host: str) -> None:
+    assert local.send("GET", "/_ministack/health", host=host).status == 200
+
+
+@pytest.mark.parametrize("path", ["/_ministack/health", "/_aws/execute-api/{named}/dev/"])
+@pytest.mark.parametrize("host", OTHER_HOSTS, ids=lambda host: repr(host)[:40])
+def test_other_hosts_are_refused_stages_included(local: Local, host: str | bytes, path: str) -> None:
+    before = local.ran
+    answer = local.send("GET", path, host=host)
+    # The HTTP server itself refuses what is no header at all.
+    assert answer.status in {400, 403}
+    if answer.status == 403:
+        assert f"only accepts requests to localhost:{local.port}, 127.0.0.1:{local.port}".encode() in answer.body
+    assert local.ran == before
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "GET /_ministack/health HTTP/1.0\n\n",
+        "GET /_ministack/health HTTP/1.0\nHost:\n\n",
+        "GET /_ministack/health HTTP/1.1\n\n",
+        "GET /_ministack/health HTTP/1.1\nHost: localhost:PORT\nHost: localhost:PORT\n\n",
+        "GET /_ministack/health HTTP/1.1\nHost: localhost:PORT\nHOST: evil.example:PORT\n\n",
+        "GET /_ministack/health HTTP/1.1\nHost: localhost:PORT\n evil.example\n\n",
+        "GET /_ministack/health HTTP/1.1\nX-Forwarded-Host: localhost:PORT\nHost: evil.example\n\n",
+    ],
+)
+def test_a_request_has_one_host(local: Local, request_: str) -> None:
+    assert re.match(r"HTTP/1.1 40[03] ", local.raw(request_))
+
+
+@pytest.mark.parametrize(
+    ("authority", "more", "status"),
+    [
+        ("localhost:PORT", [], "200"),
+        ("evil.example:PORT", [], "403"),
+        # The HTTP server itself refuses a host that differs from the authority.
+        ("evil.example:PORT", [("host", "localhost:PORT")], None),
+        ("localhost:PORT", [("host", "evil.example:PORT")], None),
+        ("localhost:PORT", [("origin", EVIL)], "403"),
+        ("localhost:PORT", [("sec-fetch-site", "same-site")], "403"),
+    ],
+)
+def test_http_2_is_fenced_too(local: Local, authority: str, more: list[tuple[str, str]], status: str | None) -> None:
+    client = h2.connection.H2Connection(h2.config.H2Configuration(validate_outbound_headers=False))
+    client.initiate_connection()
+    headers = [(":method", "GET"), (":scheme", "http"), (":path", "/_ministack/health"), (":authority", authority)]
+    client.send_headers(1, [(name, local.filled(value)) for name, value in [*headers, *more]], end_stream=True)
+    with socket.create_connection(("127.0.0.1", local.port), timeout=30) as connection:
+        connection.sendall(client.data_to_send())
+        answers: list[h2.events.ResponseReceived] = []
+        # A server that ends the connection at once may reset it.
+        with contextlib.suppress(ConnectionError):
+            while not answers and (chunk := connection.recv(65536)):
+                events = client.receive_data(chunk)
+                answers = [event for event in events if isinstance(event, h2.events.ResponseReceived)]
+                connection.sendall(client.data_to_send())
+    found = [dict(answer.headers or [])[b":status"].decode() for answer in answers]
+    assert found == ([status] if status else [])
+
+
+def test_an_upgrade_to_http_2_is_fenced_too(local: Local) -> None:
+    head = "GET /_ministack/health HTTP/1.1\nHost: evil.example:PORT\nConnection: Upgrade, HTTP2-Settings\n"
+    with socket.create_connection(("127.0.0.1", local.port), timeout=30) as connection:
+        request = local.filled(head) + "Upgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\n\n"
+        connection.sendall(request.replace("\n", "\r\n").encode())
+        client = h2.connection.H2Connection()
+        client.initiate_upgrade_connection()
+        connection.sendall(client.data_to_send())
+        received = b""
+        while b"Local AWS only accepts" not in received and (chunk := connection.recv(65536)):
+            received += chunk
+    assert b"Local AWS only accepts requests" in received
+    assert b"services" not in received
+
+
+@pytest.mark.parametrize(
+    ("host", "path"),
+    [
+        ("localhost:PORT", "/_aws/execute-api/{named}/dev/hello"),
+        ("localhost:PORT", "/_aws/execute-api/{root}/hello"),
+        ("127.0.0.1:PORT", "/restapis/{named}/dev/_user_request_/hello"),
+        ("{named}.execute-api.localhost:PORT", "/dev/hello"),
+        ("{root}.execute-api.localhost:PORT", "/hello"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_pages_of_any_origin_reach_stages(local: Local, method: str, host: str, path: str) -> None:
+    answer = local.send(method, path, PAGE, b"{}" if method == "POST" else b"", host)
+    assert answer.status == 200
+    assert answer.json["path"].endswith("/hello")
+    assert cors(answer) == {}
+
+
+def test_a_page_reads_what_the_function_lets_it_read(local: Local) -> None:
+    answer = local.send("GET", "/_aws/execute-api/{named}/dev/?own", PAGE)
+    assert cors(answer) == {"access-control-allow-origin": "https://app.example"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/health"),
+        ("GET", "/_localstack/health"),
+        ("GET", "/logout"),
+        ("GET", "/oauth2/authorize"),
+        ("GET", "/oauth2/userInfo"),
+        ("POST", "/oauth2/token"),
+        ("POST", "/login"),
+        ("GET", "/pool/.well-known/jwks.json"),
+        ("GET", "/iceberg/v1/config"),
+        ("GET", "/v20180820/tags/bucket"),
+        ("POST", "/Execute"),
+        ("POST", "/v2/email/outbound-emails"),
+        ("GET", "/v2/_catalog"),
+        ("POST", "/WriteGetObjectResponse"),
+        ("GET", "/_alb/it/"),
+        ("GET", "/_aws/lambda-url/{function_url}/"),
+        ("GET", "/_aws/execute-api/{named}/dev/"),
+        ("PUT", "/2015-03-31/functions/it/invocations"),
+    ],
+)
+def test_a_stage_answers_at_all_its_paths(local: Local, method: str, path: str) -> None:
+    answer = local.send(method, path, PAGE | {"X-Amz-Request-Route": "it"}, host="{root}.execute-api.localhost:PORT")
+    assert answer.status == 200
+    assert answer.json == {"path": local.filled(path)}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/bucket/key"),
+        ("GET", "/2015-03-31/functions"),
+        ("GET", "/_ministack/health"),
+        ("OPTIONS", "/2015-03-31/functions"),
+        ("OPTIONS", "/bucket/key"),
+        ("GET", "/_aws/lambda-url/{function_url}/?own"),
+        ("GET", "/_aws/execute-api/00000000/dev/"),
+        ("GET", "/oauth2/userInfo"),
+        ("GET", "/v2/"),
+    ],
+)
+def test_no_answer_but_a_stage_s_has_cors_headers(local: Local, method: str, path: str) -> None:
+    answer = local.send(method, path)
+    assert answer.status != 403
+    assert cors(answer) == {}
+
+
+def test_buckets_answer_by_name(local: Local) -> None:
+    assert local.send("PUT", "/by-name", body=b"1", host="bucket.localhost:PORT").status == 200
+    s3 = local.client("s3")
+    assert s3.get_object(Bucket="bucket", Key="by-name")["Body"].read() == b"1"
+    assert local.send("GET", "/key", host="bucket.localhost:PORT").body == b"secret"
+
+
+def test_function_urls_answer(local: Local) -> None:
+    by_path = local.send("GET", "/_aws/lambda-url/{function_url}/hello")
+    by_host = local.send("GET", "/hello", host="{function_url}.lambda-url.eu-west-2.localhost:PORT")
+    assert [answer.json for answer in (by_path, by_host)] == [{"path": "/hello"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "more", "status"),
+    [
+        ("localhost:PORT", "/_aws/execute-api/{socket}/dev", f"Origin: {EVIL}\n", 101),
+        ("{socket}.execute-api.localhost:PORT", "/dev", f"Origin: {EVIL}\nSec-Fetch-Site: cross-site\n", 101),
+        ("localhost:PORT", "/_aws/execute-api/{socket}/dev", "", 101),
+        ("evil.example:PORT", "/_aws/execute-api/{socket}/dev", "", 403),
+        ("localhost:PORT", "/_aws/execute-api/{socket}/prod", f"Origin: {EVIL}\n", 403),
+        ("localhost:PORT", "/_aws/execute-api/{socket}/dev/@connections/1", f"Origin: {EVIL}\n", 403),
+        ("x.appsync-realtime-api.localhost:PORT", "/event/realtime", f"Origin: {EVIL}\n", 403),
+        ("iot.eu-west-2.localhost:PORT", "/mqtt", f"Origin: {EVIL}\nSec-WebSocket-Protocol: mqtt\n", 403),
+        ("iot.eu-west-2.localhost:PORT", "/mqtt", "Sec-WebSocket-Protocol: mqtt\n", 101),
+    ],
+)
+def test_websockets_are_fenced_too(local: Local, host: str, path: str, more: str, status: int) -> None:
+    head = f"GET {path} HTTP/1.1\nHost: {host}\nConnection: Upgrade\nUpgrade: websocket\n"
+    answer = local.raw(f"{head}Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n{more}\n")
+    assert answer.startswith(f"HTTP/1.1 {status} ")
+    assert ("Local AWS" in answer) == (status == 403)
+    assert "access-control-" not in answer.lower()
+
+
+def scope(kind: str = "http", headers: list[tuple[bytes, bytes]] | None = None, **more: Any) -> Scope:
+    return {"type": kind, "path": "/", "headers": headers or [], **more}
+
+
+def sent(given: Scope, *answers: Message, stage: bool = False) -> tuple[list[Message], bool]:
+    """Return what a fenced application sends, and whether it was called."""
+    messages: list[Message] = []
+    called = []
+
+    async def app(_scope: Scope, _receive: Any, send: Any) -> None:
+        called.append(True)
+        for answer in answers:
+            await send(answer)
+
+    async def receive() -> Message:
+        raise AssertionError("the fence reads nothing")
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    async def run() -> None:
+        await fence.around(app, PORT, lambda host, path: stage)(given, receive, send)
+
+    asyncio.run(run())
+    return messages, bool(called)
+
+
+@pytest.mark.parametrize("stage", [True, False])
+@pytest.mark.parametrize("host", OTHER_HOSTS, ids=lambda host: repr(host)[:40])
+def test_other_hosts_are_refused_before_anything_is_called(host: str | bytes, *, stage: bool) -> None:
+    value = host.replace("PORT", str(PORT)).encode() if isinstance(host, str) else host
+    messages, called = sent(scope(headers=[(b"host", value)]), stage=stage)
+    assert (messages[0]["status"], called) == (403, False)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [(b"host", b"localhost:4566"), (b"host", b"localhost:4566")],
+        [(b"host", b"localhost:4566"), (b"Host", b"evil")],
+        [(b"x-host", b"localhost:4566")],
+        [(b"host", b" localhost:4566")],
+        [(b"host", b"localhost:4566\n")],
+        [(b"host", b"localhost\n:4566")],
+    ],
+)
+def test_only_one_host_is_accepted(headers: list[tuple[bytes, bytes]]) -> None:
+    assert not sent(scope(headers=headers))[1]
+    assert not sent(scope(headers=headers), stage=True)[1]
+
+
+def test_a_refusal_says_why_and_what_to_do() -> None:
+    messages, _ = sent(scope(headers=[(b"host", b"evil")]))
+    start, body = messages
+    assert (start["type"], start["status"], body["type"]) == ("http.response.start", 403, "http.response.body")
+    assert dict(start["headers"])[b"content-length"] == b"%d" % len(body["body"])
+    assert body["body"] == (
+        b"Local AWS only accepts requests to localhost:4566, 127.0.0.1:4566, [::1]:4566, "
+        b"and names that end in .localhost:4566. Use one of these in the URL.\n"
+    )
+
+
+def test_the_lifespan_of_the_server_passes() -> None:
+    messages, called = sent(scope("lifespan"), {"type": "lifespan.startup.complete"})
+    assert (messages, called) == ([{"type": "lifespan.startup.complete"}], True)
+
+
+def test_a_websocket_is_refused_before_it_is_accepted() -> None:
+    headers = [(b"host", b"localhost:4566"), (b"origin", b"null")]
+    messages, called = sent(scope("websocket", headers, extensions={"websocket.http.response": {}}))
+    assert not called
+    assert [message["type"] for message in messages] == [
+        "websocket.http.response.start",
+        "websocket.http.response.body",
+    ]
+    assert messages[0]["status"] == 403
+    assert sent(scope("websocket", headers)) == ([{"type": "websocket.close", "code": 1008}], False)
+
+
+@pytest.mark.parametrize("kind", ["http.response.start", "websocket.accept", "websocket.http.response.start"])
+@pytest.mark.parametrize("stage", [True, False])
+def test_cors_headers_leave_only_on_the_answers_of_stages(kind: str, *, stage: bool) -> None:
+    headers = [(b"Access-Control-Allow-Origin", b"*"), (b"access-control-max-age", b"1"), (b"vary", b"Origin")]
+    messages, _ = sent(scope(headers=[(b"host", b"localhost:4566")]), {"type": kind, "headers": headers}, stage=stage)
+    assert messages[0]["headers"] == (headers if stage else [(b"vary", b"Origin")])
+
+
+def local_by_hand(authority: bytes, port: int) -> bool:
+    """Return what ``is_local`` returns, without an expression."""
+    text = authority.decode("latin-1")
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+    name, separator, end = text.rpartition(":")
+    if end == "1]" or not separator:
+        name, end = text, "80"
+    if end != str(port) or len(text) > 259:
+        return False
+    *labels, last = name.split(".")
+    return name in {"127.0.0.1", "[::1]"} or (
+        set(last) <= set(letters)
+        and last.lower() == "localhost"
+        and all(
+            0 < len(label) < 64
+            and set(label) <= {*letters, "-"}
+            and not label.startswith("-")
+            and not label.endswith("-")
+            for label in labels
+        )
+    )
+
+
+NAMES = st.sampled_from([b"localhost", b"LOCALHOST", b"127.0.0.1", b"[::1]", b"a.localhost", b"evil.example", b""])
+ENDS = st.sampled_from([b":4566", b":80", b"", b":04566", b":4566:4566", b":", b".:4566"])
+PIECES = st.binary(max_size=3) | st.sampled_from([b".", b"-", b"a", b"@", b":4566", b"localhost", b"\n", b"_", b"A1"])
+
+
+@given(st.tuples(PIECES, NAMES, PIECES, ENDS, PIECES).map(b"".join), st.sampled_from([80, 4566]))
+@example(b"localhost:4566", 4566)
+@example(b"localhost", 80)
+@example(b"[::1]", 80)
+def test_hosts_are_read_by_the_letter(authority: bytes, port: int) -> None:
+    assert fence.is_local(authority, port) == local_by_hand(authority, port)
+
+
+@given(st.from_regex(r"\A([a-z0-9]{1,20}\.){0,5}localhost\Z"), st.integers(1, 65535), st.integers(1, 65535))
+def test_every_name_in_localhost_is_local_at_its_own_port(name: str, port: int, other: int) -> None:
+    assert fence.is_local(f"{name}:{port}".encode(), port)
+    assert fence.is_local(f"{name}:{other}".encode(), port) == (port == other)
+    assert fence.is_local(name.encode(), port) == (port == 80)
+
+
+def test_the_port_of_http_may_be_left_out() -> None:
+    for name in (b"localhost", b"127.0.0.1", b"[::1]", b"a.localhost"):
+        assert fence.is_local(name, 80)
+        assert fence.is_local(name + b":80", 80)
+        assert not fence.is_local(name, 4566)
+    assert not fence.is_foreign([b"http://localhost"], [], 80)
+    assert fence.is_foreign([b"http://localhost"], [], 4566)

@@ -1,0 +1,137 @@
+"""Every name of MiniStack that local AWS uses is checked when it starts."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import operator
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator import hooks, names, server
+from tests.conftest import ROOT, free_port
+
+FILES = sorted((ROOT / "emulator").rglob("*.py"))
+# Of botocore.
+OTHERS = {"client._make_api_call", "serializer._serialize_data_item"}
+
+
+def is_module(name: str) -> bool:
+    """Return whether a name of MiniStack's is a module. MiniStack reads its settings when it is imported: don't."""
+    spec = importlib.util.find_spec("ministack")
+    assert spec
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0], *name.split(".")[1:]).with_suffix(".py").exists()
+
+
+class Finder(ast.NodeVisitor):
+    """Finds the names of MiniStack that a module uses: what it imports, reads of a module, and wraps."""
+
+    def __init__(self) -> None:
+        self.found: set[tuple[str, str]] = set()
+        self.unknown: set[str] = set()
+        self._modules: dict[str, str] = {}
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            assert not alias.asname or not alias.name.startswith("ministack"), ast.unparse(node)
+            if alias.name.startswith("ministack"):
+                self._modules[alias.name] = alias.name
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        if (node.module or "").partition(".")[0] != "ministack":
+            return
+        for alias in node.names:
+            if is_module(f"{node.module}.{alias.name}"):
+                self._modules[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+            else:
+                self.found.add((str(node.module), alias.name))
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        text = ast.unparse(node)
+        module = next((name for name in self._modules if text.startswith(f"{name}.")), None)
+        if module is None:
+            if node.attr.startswith("_") and not node.attr.endswith("__") and not text.startswith(("self.", "cls.")):
+                self.unknown.add(text)
+            self.generic_visit(node)
+            return
+        if not all(part.isidentifier() for part in text.split(".")):
+            # A call or the like is in the chain: what comes before it is a chain of its own.
+            self.generic_visit(node)
+            return
+        parts = text.removeprefix(f"{module}.").split(".")
+        private = [number for number, part in enumerate(parts) if part.startswith("_")]
+        self.found.add((self._modules[module], ".".join(parts[: max([0, *private]) + 1])))
+
+    def visit_Call(self, node: ast.Call) -> None:
+        called = ast.unparse(node.func)
+        if called == "hooks.wrap":
+            module, name = ast.unparse(node.args[0]), node.args[1]
+            assert isinstance(name, ast.Constant), f"a name that this test cannot read: {ast.unparse(node)}"
+            self.found.add((self._modules[module], str(name.value)))
+        assert called not in {"getattr", "setattr"} or ast.unparse(node.args[0]) not in self._modules
+        self.generic_visit(node)
+
+
+def used() -> Iterator[tuple[str, str]]:
+    """Return module and name of everything of MiniStack's that the package uses."""
+    for path in FILES:
+        finder = Finder()
+        finder.visit(ast.parse(path.read_text()))
+        yield from finder.found
+
+
+USED = sorted(set(used()))
+
+
+def test_list_has_the_names_that_the_code_uses_and_no_other() -> None:
+    expected: defaultdict[str, list[str]] = defaultdict(list)
+    for module, name in USED:
+        expected[module].append(name)
+    assert {module: list(listed) for module, listed in names.NAMES.items()} == expected
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_reaches_private_names_in_no_other_way(path: Path) -> None:
+    finder = Finder()
+    finder.visit(ast.parse(path.read_text()))
+    assert finder.unknown <= OTHERS
+
+
+@pytest.fixture
+def _start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the start end after the check, and leave nothing of it behind."""
+    monkeypatch.setattr(os, "environ", os.environ | server._settings(free_port(), None, 1))
+    behaviours = importlib.import_module("emulator.behaviours")
+    monkeypatch.setattr(behaviours, "install", lambda: None)
+
+
+@pytest.mark.usefixtures("_start")
+@pytest.mark.parametrize(("module", "name"), USED)
+def test_start_fails_without_a_name(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    owner, _, last = name.rpartition(".")
+    holder: Any = importlib.import_module(module)
+    monkeypatch.delattr(operator.attrgetter(owner)(holder) if owner else holder, last)
+    with pytest.raises(hooks.HookError) as error:
+        server.load(free_port(), None)
+    assert str(error.value) == (
+        f"{module}.{name} does not exist: this is not MiniStack 1.5.33. Install it with: pip install ministack==1.5.33"
+    )
+
+
+@pytest.mark.usefixtures("_start")
+def test_start_fails_without_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "NAMES", {"ministack.services.missing": ()})
+    with pytest.raises(hooks.HookError, match=r"^ministack\.services\.missing does not exist"):
+        server.load(free_port(), None)
+
+
+@pytest.mark.usefixtures("_start")
+def test_start_finds_every_name() -> None:
+    server.load(free_port(), None)

@@ -1,0 +1,28 @@
+"""The README of local AWS names the files and the version that are there."""
+
+from __future__ import annotations
+
+import re
+
+from emulator import hooks
+from tests.conftest import ROOT
+
+README = (ROOT / "emulator" / "README.md").read_text()
+
+
+def test_readme_installs_the_ministack_that_is_needed() -> None:
+    assert set(re.findall(r"ministack==[\d.]+", README)) == {f"ministack=={hooks.MINISTACK_VERSION}"}
+
+
+def test_readme_names_files_that_exist() -> None:
+    rows = [
+        re.findall(r"`([a-z_/]+\.py)`", line.rpartition(" | ")[2])
+        for line in README.splitlines()
+        if line.startswith("|")
+    ]
+    listed = [names for names in rows if names]
+    assert len(listed) > 20
+    for first, *others in listed:
+        assert (ROOT / "emulator" / first).exists(), first
+        for other in others:
+            assert (ROOT / "emulator" / first).with_name(other).exists() or (ROOT / "emulator" / other).exists(), other

@@ -1,0 +1,197 @@
+"""``python -m emulator``: how it starts, keeps its state, and ends."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+
+from emulator import hooks, server
+from tests.conftest import REGION, ROOT, answers, free_port, get, local_aws
+from tests.python.emulator.contract.support import zipped
+
+SOURCE = "def handler(event, context): return {'statusCode': 200, 'body': context.function_version}"
+
+
+def client(url: str, service: str) -> Any:
+    return boto3.client(service, endpoint_url=url, region_name=REGION)  # type: ignore[call-overload]
+
+
+@contextlib.contextmanager
+def emulator(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "emulator", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            # Nothing, if it has ended as it should.
+            process.kill()
+
+
+def test_server_refuses_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with emulator("--port", str(port)) as process:
+            _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"Port {port} of 127.0.0.1 cannot be used" in said
+    assert "choose another port: --port 4567" in said
+
+
+@pytest.mark.parametrize(("version", "found"), [("1.5.32", "1.5.32"), (None, "none")])
+def test_server_refuses_another_ministack(monkeypatch: pytest.MonkeyPatch, version: str | None, found: str) -> None:
+    def installed(name: str) -> str:
+        if version is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(importlib.metadata, "version", installed)
+    with pytest.raises(
+        server.ServerError,
+        match=f"^Local AWS needs MiniStack 1.5.33, found {found}. Install it with: pip install ministack==1.5.33$",
+    ):
+        server.load(free_port(), None)
+
+
+def test_hook_refuses_a_function_that_is_not_the_one_that_was_read() -> None:
+    with pytest.raises(hooks.HookError, match=r"json.dumps takes .*, not \['other'\]: this is not MiniStack 1.5.33"):
+        hooks.wrap(json, "dumps", ["other"], lambda original: None)
+    with pytest.raises(hooks.HookError, match=r"json.missing takes None"):
+        hooks.wrap(json, "missing", [], lambda original: None)
+
+
+def test_server_has_help() -> None:
+    with emulator("--help") as process:
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "--port" in said
+    assert "--state" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_server_ends_well_and_takes_its_workers_along(number: signal.Signals) -> None:
+    port = free_port()
+    with emulator("--port", str(port)) as process:
+        url = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 30
+        while not answers(url):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        functions = client(url, "lambda")
+        functions.create_function(
+            FunctionName="it",
+            Role=role,
+            Runtime="python3.13",
+            Handler="handler.handler",
+            Code={"ZipFile": zipped(SOURCE)},
+        )
+        assert json.loads(functions.invoke(FunctionName="it")["Payload"].read())["statusCode"] == 200
+        workers = psutil.Process(process.pid).children(recursive=True)
+        listening = {
+            (connection.laddr.ip, connection.laddr.port)
+            for owner in [psutil.Process(process.pid), *workers]
+            for connection in owner.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        }
+        process.send_signal(number)
+        said, complained = process.communicate(timeout=30)
+        gone, alive = psutil.wait_procs(workers, timeout=5)
+    assert listening == {("127.0.0.1", port)}
+    assert said == f"Local AWS answers on {url}\n"
+    assert (process.returncode, complained) == (0, "")
+    assert len(gone) >= 1
+    assert alive == []
+
+
+def test_server_remembers_everything_where_asked_to(tmp_path: Path) -> None:
+    arguments = ("--state", str(tmp_path / "state"))
+    with local_aws(tmp_path / "log", *arguments) as url:
+        before = stack(url)
+    with local_aws(tmp_path / "log", *arguments) as url:
+        after = look(url, before["api"])
+    assert after == before["found"]
+
+
+def test_server_forgets_otherwise(tmp_path: Path) -> None:
+    for _ in range(2):
+        with local_aws(tmp_path / "log") as url:
+            s3 = client(url, "s3")
+            assert s3.list_buckets()["Buckets"] == []
+            s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
+
+
+def stack(url: str) -> dict[str, Any]:
+    """Make some of everything that a restart might lose."""
+    role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    functions = client(url, "lambda")
+    made = functions.create_function(
+        FunctionName="it",
+        Role=role,
+        Runtime="python3.13",
+        Handler="handler.handler",
+        Code={"ZipFile": zipped(SOURCE)},
+        Publish=True,
+    )
+    functions.update_function_code(FunctionName="it", ZipFile=zipped(SOURCE + "\n"), Publish=True)
+    functions.delete_function(FunctionName="it", Qualifier="2")
+    functions.update_function_code(FunctionName="it", ZipFile=zipped(SOURCE + "\n\n"), Publish=True)
+    functions.create_alias(
+        FunctionName="it",
+        Name="live",
+        FunctionVersion="1",
+        RoutingConfig={"AdditionalVersionWeights": {"3": 0.5}},
+    )
+    functions.add_permission(
+        FunctionName="it",
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        Qualifier="live",
+    )
+    gateway = client(url, "apigatewayv2")
+    api = gateway.create_api(Name="it", ProtocolType="HTTP")["ApiId"]
+    arn = made["FunctionArn"].removesuffix(":1")
+    integration = gateway.create_integration(
+        ApiId=api,
+        IntegrationType="AWS_PROXY",
+        IntegrationUri=f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}:live/invocations",
+        PayloadFormatVersion="2.0",
+    )["IntegrationId"]
+    gateway.create_route(ApiId=api, RouteKey="GET /", Target=f"integrations/{integration}")
+    deployment = gateway.create_deployment(ApiId=api)["DeploymentId"]
+    gateway.create_stage(ApiId=api, StageName="live", DeploymentId=deployment)
+    gateway.create_route(ApiId=api, RouteKey="GET /later", Target=f"integrations/{integration}")
+    s3 = client(url, "s3")
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket="kept", Key="state", Body=b"kept")
+    return {"api": api, "found": look(url, api)}
+
+
+def look(url: str, api: str) -> dict[str, Any]:
+    functions = client(url, "lambda")
+    found = {
+        "versions": [
+            version["Version"] for version in functions.list_versions_by_function(FunctionName="it")["Versions"]
+        ],
+        "weights": functions.get_alias(FunctionName="it", Name="live")["RoutingConfig"],
+        "policy": functions.get_policy(FunctionName="it", Qualifier="live")["Policy"],
+        "state": client(url, "s3").get_object(Bucket="kept", Key="state")["Body"].read(),
+        "answers": [get(f"{url}/_aws/execute-api/{api}/live{path}")[0] for path in ("/", "/later")],
+    }
+    assert found["answers"] == [200, 404]
+    assert found["versions"] == ["$LATEST", "1", "3"]
+    assert found["weights"] == {"AdditionalVersionWeights": {"3": 0.5}}
+    return found
