@@ -14,7 +14,7 @@ from pathtolive.cli import main
 def command() -> int:
     """Return 0 if everything is deployed and answers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stage", help="also give this stage what config.tf pins")
+    parser.add_argument("--stage", help="also move this stage to its pin in config.tf")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     if options.stage:

@@ -1,4 +1,4 @@
-"""Show what ``make deploy`` would change."""
+"""Print what 'make deploy' would change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathtolive.cli import CommandError, main
 def command() -> int:
     """Return 0 if there is a plan, with changes or without."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", help="also what 'make deploy STAGE=' would change")
+    parser.add_argument("--stage", help="also move this stage to its pin in config.tf")
     options = parser.parse_args()
     here = stack.prepare_plan(target.from_environment())
     if options.stage:

@@ -11,17 +11,17 @@ from pathtolive.cli import CommandError, main
 def command() -> int:
     """Return 0 if config.tf says what the stage runs and serves."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", required=True, help="which stage is recorded")
+    parser.add_argument("--stage", required=True, help="the stage to record")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     configured = here.config.stage(options.stage)
     if here.target.workspace != "default":
-        raise CommandError(f"Workspace {here.target.workspace} follows the newest in every stage: nothing to record")
+        raise CommandError(f"In workspace {here.target.workspace}, every stage follows the newest: nothing to record")
     if options.stage not in here.outputs["stages"]:
-        raise CommandError(f"{options.stage} is not deployed: run 'make build deploy{here.target.make_variables}'")
+        raise CommandError(f"{options.stage} is not deployed. Run: make build deploy{here.target.make_variables}")
     running = stages.active(here).get(options.stage)
     if running is None:
-        raise CommandError(f"{options.stage} has no alias: run 'make deploy{here.target.make_variables}' to create it")
+        raise CommandError(f"{options.stage} has no alias. Create it with: make deploy{here.target.make_variables}")
     stages.refuse_weights(here, options.stage, running)
     pin = stages.recordable(configured, running)
     if pin == configured:

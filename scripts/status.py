@@ -1,4 +1,4 @@
-"""Show what every stage runs, and what config.tf says it should."""
+"""Print what each stage runs, and its pin in config.tf."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathtolive.cli import main
 
 
 def command() -> int:
-    """Return 0 where the target could be read."""
+    """Return 0 if the target can be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What every command of this directory shares: how it fails, and how it runs others."""
+"""What commands share: their errors and exit statuses, and how they run programs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked; the message says why, and what to do about it."""
+    """A command failed; the message says why, and what to run next."""
 
     status = 1
 
 
 class RefusedError(CommandError):
-    """Nothing was begun."""
+    """Nothing was started."""
 
     status = 2
 
 
 class LostSightError(CommandError):
-    """What was begun goes on without the command."""
+    """What was started continues without the command."""
 
     status = 3
 
@@ -43,12 +43,12 @@ def run(
     env: Mapping[str, str] | None = None,
     quiet: bool = False,
 ) -> str:
-    """Run a command to its end and return what it wrote to standard output.
+    """Run a program and return its standard output.
 
     ``quiet`` keeps its output from the terminal unless it fails.
 
     Raises:
-        CommandError: it is missing, or ended with another status than 0.
+        CommandError: it is missing, or its exit status is not 0.
     """
     line = " ".join(str(part) for part in command)
     try:
@@ -62,7 +62,9 @@ def run(
             capture_output=quiet,
         )
     except FileNotFoundError as error:
-        raise CommandError(f"{command[0]} is not installed: install it, and see that it is on the PATH") from error
+        raise CommandError(
+            f"{command[0]} is not installed, or not on the PATH. Install it, then run the command again"
+        ) from error
     if done.returncode != 0:
         reason = COLOUR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
         raise CommandError(f"'{line}' failed with status {done.returncode}\n{reason}".strip())
@@ -70,7 +72,7 @@ def run(
 
 
 def speed_argument(text: str) -> float:
-    """Return a speed as it is given on the command line."""
+    """Return a speed given on the command line."""
     speed = float(text)
     if not 1 <= speed <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
@@ -88,8 +90,8 @@ def require(module: str, *, target: str) -> None:
 
 
 def main(command: Callable[[], int]) -> None:
-    """Run a command's function and leave with its status, that of its error, or 130 if it is interrupted."""
-    # What ends a command in a pipeline ends it as Ctrl-C does: with what it started.
+    """Run a command and exit with its status, the status of its error, or 130 if it is interrupted."""
+    # SIGTERM, which ends a command in a pipeline, ends it as Ctrl-C does: with the programs that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(command())

@@ -49,7 +49,7 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
         try:
             _move(engine, promotion)
         except BaseException:
-            before.write(here.target.config_file)
+            here.write(before)
             raise
         plan = recording.planned(here, after, only=only)
     here.apply(plan)

@@ -1,4 +1,4 @@
-"""What each stage runs and serves on AWS, and what Terraform must therefore leave as it is."""
+"""The version and the routes of each stage on AWS, and the pins that keep them as they are."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[st
 
 
 def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
-    """Return the pin that records what a stage runs and serves; what follows "newest" goes on following it."""
+    """Return the pin that records what a stage runs and serves; what follows "newest" still does."""
     return config_file.Pin(
         config_file.NEWEST if configured.function_version == config_file.NEWEST else running.version,
         config_file.NEWEST if configured.gateway_deployment == config_file.NEWEST else running.gateway_deployment,

@@ -1,4 +1,4 @@
-"""What every stage runs, as data and as a table."""
+"""The versions of each stage, as data and as a table."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import rich.table
 from pathtolive import smoke, stack
 from pathtolive.release.engine import Engine
 
-# A stage with weights answers now with one version, now with the other, and a bad version not always.
+# A stage with weights answers with either version, and a bad version may fail.
 ATTEMPTS = 20
 
 
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
     """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
 
-    ``weights`` is the share of traffic that another version gets, such as ``{"4": 0.1}``; ``revision`` the commit
-    that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire;
-    ``release`` the name of the one under way, or None.
+    ``weights`` is the share of traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that
+    ``function_version`` was built from, or None if it has no build info; ``alarms`` the names of the alarms that fire;
+    ``release`` the name of the release in progress, or None.
     """
     aliases = here.target.client("lambda")
     alarms = here.target.client("cloudwatch")
@@ -54,7 +54,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
 
 
 def revision(url: str, version: str) -> str | None:
-    """Return the commit that a version was built from, as the stage's ``/build-info`` tells."""
+    """Return the commit that a version was built from, by ``/build-info`` of the stage."""
     for _ in range(ATTEMPTS):
         info = smoke.build_info(url)
         if info is not None and info["function"]["version"] == version:

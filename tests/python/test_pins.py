@@ -124,6 +124,6 @@ def test_pins_say_what_was_pinned_last_whatever_was_before(changes: list[tuple[s
     expected = found.stages
     for stage, pin in changes:
         found = found.with_pin(stage, pin)
-        expected = expected | {stage: pin}
+        expected = {**expected, stage: pin}
     assert found.stages == expected
     assert all(comment in found.text for comment in ("# Mind the comments.", "# the first", "# follows", "# always"))

@@ -144,7 +144,7 @@ def _see_that_routes_can_be_brought(here: stack.Stack, stage: str, pin: config_f
     """Find what else there is to deploy before traffic is shifted, not after."""
     before = here.config
     recording.planned(here, recording.with_pin(before, stage, pin), only=(stage, pin.gateway_deployment), alias=True)
-    before.write(here.target.config_file)
+    here.write(before)
 
 
 def _announce(engine: Engine, runs: str, given: Settings, gateway_deployment: str) -> None:
