@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-
 from pathtolive import recording, stack, stages, target
-from pathtolive.cli import CommandError, main
+from pathtolive.cli import CommandError, Parser, main
 
 
 def command() -> int:
     """Return 0 if config.tf says what the stage runs and serves."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", required=True, help="the stage to record")
+    parser = Parser(__doc__)
+    parser.variable("--stage", "STAGE", example="live", help="the stage to record")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     configured = here.config.stage(options.stage)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import re
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import botocore.exceptions
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
+LOGS = LOCAL / "logs"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -34,6 +38,52 @@ class LostSightError(CommandError):
     """What was started continues without the command."""
 
     status = 3
+
+
+class UnrecordedError(CommandError):
+    """A release succeeded, and could not be recorded."""
+
+    status = 4
+
+
+class Parser(argparse.ArgumentParser):
+    """Options that default to environment variables, which make exports. Help names them in brackets.
+
+    This way, a value never becomes a part of a shell's text.
+    """
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._required: dict[str, tuple[str, str]] = {}
+
+    def variable(self, option: str, name: str, *, example: str | None = None, **settings: Any) -> None:
+        """Add an option that defaults to an environment variable; if it has an ``example``, a value is required."""
+        settings["help"] = f"{settings['help']} [{name}]"
+        if value := os.environ.get(name):
+            settings["default"] = True if settings.get("action") == "store_true" else value
+        action = self.add_argument(option, **settings)
+        if example is not None:
+            self._required[action.dest] = (name, example)
+
+    def parse_args(self, *arguments: Any, **more: Any) -> Any:
+        """Parse the arguments; a required value that is missing is an error that names the command of make."""
+        options = super().parse_args(*arguments, **more)
+        if not all(getattr(options, name) for name in self._required):
+            needed = " ".join(f"{name}={example}" for name, example in self._required.values())
+            self.error(f"name the stage{'s'[: len(self._required) - 1]}, as in: make {Path(self.prog).stem} {needed}")
+        return options
+
+
+def valid(read: Callable[[str], object]) -> Callable[[str], object]:
+    """Return the type of an option whose errors are the ValueErrors of a function that reads it."""
+
+    def argument(text: str) -> object:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return argument
 
 
 def run(
@@ -107,3 +157,14 @@ def main(command: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         print("\nInterrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+        print(f"\nUnexpected error: {error!r}\nThis is a bug. Report it with {_traceback()}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _traceback() -> Path:
+    """Write the traceback of the current exception, which means nothing to most users, into a file."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    path = LOGS / "traceback.log"
+    path.write_text(traceback.format_exc())
+    return path

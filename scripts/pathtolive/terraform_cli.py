@@ -10,9 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pathtolive.cli import LOCAL, CommandError
-
-LOGS = LOCAL / "logs"
+from pathtolive.cli import LOGS, CommandError
 
 
 class TerraformError(CommandError):

@@ -139,6 +139,17 @@ class TestDay:
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 200}
         assert "No changes." in checkout.make("plan TARGET=local")
 
+    def test_its_log_is_that_of_its_stage(self, checkout: Checkout) -> None:
+        get(f"{checkout.status()['live']['url']}nowhere")
+        assert re.search(
+            r"^\d\d:\d\d:\d\d  WARNING  version 3  404  [\d.]+ ms  GET /nowhere$",
+            checkout.make("logs STAGE=live TARGET=local"),
+            re.MULTILINE,
+        )
+        assert "/nowhere" not in checkout.make("logs STAGE=test TARGET=local")
+        lines = checkout.make("--silent logs STAGE=live JSON=1 TARGET=local").splitlines()
+        assert {json.loads(line)["stage"] for line in lines} == {"live"}
+
     def test_undeployed_work_does_not_ride_along(self, checkout: Checkout) -> None:
         checkout.edit(SOURCE, '"Hello again, World!"', '"Hello, World!"')
         checkout.commit("Change it back")
@@ -148,7 +159,7 @@ class TestDay:
         done = checkout.run("make promote FROM=dev TO=test TARGET=local")
         checkout.edit("terraform/main.tf", ', "ANY /pong"', "")
         assert done.returncode != 0
-        assert "There is more to deploy than the promotion" in done.stderr
+        assert "There are other changes to deploy" in done.stderr
         assert 'aws_apigatewayv2_route.this["ANY /pong"]' in done.stderr
         assert (checkout.path / ".local/terraform/config.tf").read_text() == before
 
@@ -179,7 +190,7 @@ class TestDay:
         for command in ("promote FROM=dev TO=prod", "promote FROM=prod TO=test", "deploy STAGE=prod"):
             done = checkout.run(f"make {command} TARGET=local")
             assert done.returncode != 0
-            assert "config.tf has no stage 'prod', but dev, test, live" in done.stderr
+            assert "config.tf has no stage 'prod'. Name one of: dev, test, live" in done.stderr
 
     def test_dev_is_no_stage_to_promote_to(self, checkout: Checkout) -> None:
         done = checkout.run("make promote FROM=test TO=dev TARGET=local")
@@ -194,7 +205,7 @@ class TestDay:
         planned = checkout.run("make plan STAGE=live TARGET=local")
         stayed = checkout.make("plan TARGET=local")
         config.write_text(before)
-        assert "Stage live is pinned to version 99, which does not exist" in deployed.stderr
+        assert "live is pinned to version 99, which does not exist" in deployed.stderr
         assert "Stage live is pinned to version 99" in planned.stderr.replace("\n", " ")
         assert deployed.returncode != 0 != planned.returncode
         assert "No changes." in stayed

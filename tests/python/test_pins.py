@@ -67,7 +67,7 @@ def test_pins_put_values_into_an_empty_stage(hand_written: config_file.Pins) -> 
 
 
 def test_pins_name_the_stages_where_one_is_unknown(hand_written: config_file.Pins) -> None:
-    with pytest.raises(CommandError, match=r"config\.tf has no stage 'prod', but dev, live, test"):
+    with pytest.raises(CommandError, match=r"config\.tf has no stage 'prod'\. Name one of: dev, live, test"):
         hand_written.stage("prod")
 
 

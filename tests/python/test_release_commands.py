@@ -199,7 +199,7 @@ class TestReleases:
         ("arguments", "reason"),
         [
             (["--stage", "dev"], "dev follows the newest"),
-            (["--stage", "prod"], "config.tf has no stage 'prod', but dev, test, live"),
+            (["--stage", "prod"], "config.tf has no stage 'prod'. Name one of: dev, test, live"),
             (["--version", ABSENT], f"There is no version {ABSENT} of path-to-live"),
             (["--version", "1"], "live runs version 1 already: nothing to release"),
             (["--steps", "50,10"], "does not grow"),
