@@ -17,7 +17,7 @@ INSTALLING := $(VENV)/.installing
 
 # An endpoint of one's own is an emulator's, unless TARGET says otherwise.
 export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
-export CONFIRM IGNORE_ALARMS STATE_BUCKET V WORKSPACE
+export CONFIRM IGNORE_ALARMS_REASON STATE_BUCKET V WORKSPACE
 # GitHub's own names: a workflow run and a codespace have them.
 export GITHUB_REPOSITORY GITHUB_REPOSITORY_ID GITHUB_REPOSITORY_OWNER_ID
 
@@ -94,10 +94,10 @@ promote: $(READY) ## Make stage TO run what stage FROM runs: FROM=dev TO=test
 		--to "$(or $(TO),$(error name the stages, as in: make promote FROM=dev TO=test))"
 
 .PHONY: release
-release: $(READY) ## Shift traffic step by step: STAGE=live VERSION=4 STEPS=10,50 BAKE=300 IGNORE_ALARMS=why ARGS=--help
+release: $(READY) ## Shift traffic step by step: STAGE=live VERSION=4 STEPS=10,50 STEP_SECONDS=300 IGNORE_ALARMS_REASON=why ARGS=--help
 	@$(RUN) scripts/release.py --stage "$(or $(STAGE),$(error name the stage, as in: make release STAGE=live))" \
-		$(if $(VERSION),--version "$(VERSION)") $(if $(STEPS),--steps "$(STEPS)") $(if $(BAKE),--bake-seconds "$(BAKE)") \
-		$(if $(IGNORE_ALARMS),--ignore-alarms "$$IGNORE_ALARMS") $(ARGS)
+		$(if $(VERSION),--version "$(VERSION)") $(if $(STEPS),--steps "$(STEPS)") $(if $(STEP_SECONDS),--step-seconds "$(STEP_SECONDS)") \
+		$(if $(IGNORE_ALARMS_REASON),--ignore-alarms-reason "$$IGNORE_ALARMS_REASON") $(ARGS)
 
 .PHONY: rollback
 rollback: $(READY) ## Bring a stage back to what it ran before, at once: STAGE=live VERSION=3

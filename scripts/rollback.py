@@ -1,4 +1,4 @@
-"""Bring a stage back to what it ran before: at once, or by ending the release of it that is under way."""
+"""Roll back a stage to its previous version in one step, or abort its release if one is in progress."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathtolive.release.rollback import rollback
 
 
 def command() -> int:
-    """Return 0 where all traffic is back."""
+    """Return 0 if the rollback succeeds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", required=True, help="which stage goes back")
-    parser.add_argument("--version", metavar="NUMBER", help="to which version (the one that it ran before)")
+    parser.add_argument("--stage", required=True, help="stage to roll back")
+    parser.add_argument("--version", metavar="NUMBER", help="version to roll back to (default: the previous one)")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     deployment.pin(here)

@@ -20,11 +20,11 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
 
     ``weights`` is the share of traffic that another version gets, such as ``{"4": 0.1}``; ``revision`` the commit
     that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire;
-    ``release`` the name of the one under way, or None.
+    ``release`` the name of the one in progress, or None.
     """
     aliases = here.target.client("lambda")
     alarms = here.target.client("cloudwatch")
-    under_way = Engine(here).under_way()
+    in_progress = Engine(here).in_progress()
     name = here.outputs["function_name"]
     result = []
     for stage, pin in here.stages.items():
@@ -47,7 +47,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
                 "alarms": [
                     alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
                 ],
-                "release": under_way.get(stage),
+                "release": in_progress.get(stage),
             }
         )
     return result
