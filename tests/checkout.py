@@ -69,7 +69,7 @@ class Checkout:
         settings = (
             *("AWS_", "TF_", "GIT_", "GITHUB_", "MAKE", "MFLAGS", "PYTEST_", "TARGET"),
             *("CONFIRM", "STATE_BUCKET", "WORKSPACE"),
-            *("ARGS", "BAKE", "IGNORE_ALARMS", "STAGE", "STEPS", "VERSION"),
+            *("ARGS", "STEP_SECONDS", "IGNORE_ALARMS_REASON", "STAGE", "STEPS", "VERSION"),
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
         mirror = os.environ.get("TF_PLUGIN_MIRROR")

@@ -10,7 +10,7 @@ import botocore.exceptions
 from pathtolive import config_file, stack
 from pathtolive.cli import RefusedError
 from pathtolive.release.engine import Engine
-from pathtolive.release.settings import percents
+from pathtolive.release.executions import traffic
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,8 @@ def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
 def refuse_weights(here: stack.Stack, stage: str, running: Active) -> None:
     """Raise RefusedError if a stage's alias has weights: then a release of it is in progress."""
     if running.weights:
-        shares = ", ".join(
-            f"version {version} has {percents(weight)} of the traffic" for version, weight in running.weights.items()
-        )
         raise RefusedError(
-            f"A release of {stage} is in progress: {shares}. Wait for it to end, or end it with: "
+            f"A release of {stage} is in progress: {traffic(running.weights)}. Wait for it to end, or end it with: "
             f"make rollback STAGE={stage}{here.target.make_variables}"
         )
 

@@ -24,7 +24,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
     """
     aliases = here.target.client("lambda")
     alarms = here.target.client("cloudwatch")
-    under_way = Engine(here).under_way()
+    in_progress = Engine(here).in_progress()
     name = here.outputs["function_name"]
     result = []
     for stage, pin in here.stages.items():
@@ -47,7 +47,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
                 "alarms": [
                     alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
                 ],
-                "release": under_way.get(stage),
+                "release": in_progress.get(stage),
             }
         )
     return result
