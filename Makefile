@@ -79,7 +79,7 @@ rollback: $(READY) ## Return all traffic of a stage to its previous version: STA
 	@$(RUN) scripts/rollback.py
 
 .PHONY: record
-record: $(READY) ## Record in config.tf what a stage runs: STAGE=live
+record: $(READY) ## Record the active version of a stage in config.tf: STAGE=live
 	@$(RUN) scripts/record.py
 
 ##@ What runs, and how it runs

@@ -1,4 +1,4 @@
-"""Record in config.tf what a stage runs and serves, for instance after an older config.tf was put back."""
+"""Record the active version and the routes of a stage in config.tf, for example if config.tf is an older one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathtolive.cli import CommandError, Parser, main
 
 
 def command() -> int:
-    """Return 0 if config.tf says what the stage runs and serves."""
+    """Return 0 if config.tf records the stage."""
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", example="live", help="the stage to record")
     options = parser.parse_args()
@@ -23,10 +23,10 @@ def command() -> int:
     stages.refuse_weights(here, options.stage, running)
     pin = stages.recordable(configured, running)
     if pin == configured:
-        print(f"config.tf already records what {options.stage} runs: version {running.version}")
+        print(f"config.tf already records version {running.version} for {options.stage}")
         return 0
     recording.record(here, options.stage, pin)
-    print(f"Recorded in config.tf: {options.stage} runs version {running.version}")
+    print(f"Recorded version {running.version} for {options.stage} in config.tf")
     return 0
 
 

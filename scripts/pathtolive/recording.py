@@ -1,4 +1,4 @@
-"""Record in config.tf and Terraform's state what a stage runs, and refuse any other change with it."""
+"""Record the version and routes of a stage in config.tf and Terraform's state, and refuse other changes with it."""
 
 from __future__ import annotations
 

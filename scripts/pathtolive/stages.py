@@ -86,7 +86,7 @@ def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[st
 
 
 def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
-    """Return the pin that records what a stage runs and serves; what follows "newest" still does."""
+    """Return the pin that records the version and routes of a stage; what follows "newest" still does."""
     return config_file.Pin(
         config_file.NEWEST if configured.function_version == config_file.NEWEST else running.version,
         config_file.NEWEST if configured.gateway_deployment == config_file.NEWEST else running.gateway_deployment,
