@@ -41,7 +41,7 @@ def confirm(here: stack.Stack) -> None:
 
 
 def command() -> int:
-    """Return 0 where nothing is left."""
+    """Return 0 if everything is deleted."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     here = stack.prepare(target.from_environment())
     if here.target.endpoint is None:
