@@ -12,7 +12,7 @@ def command() -> int:
     """Return 0 where the stage runs what the other one runs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", required=True, dest="source", metavar="STAGE", help="the stage that runs it")
-    parser.add_argument("--to", required=True, dest="destination", metavar="STAGE", help="the stage that shall run it")
+    parser.add_argument("--to", required=True, dest="destination", metavar="STAGE", help="the stage to promote to")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     deployment.pin(here)

@@ -1,4 +1,4 @@
-"""Record in config.tf what a stage runs and serves, for instance after an older config.tf was put back."""
+"""Record the version and routes of a stage in config.tf, for instance after an older config.tf was put back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathtolive.cli import CommandError, main
 
 
 def command() -> int:
-    """Return 0 if config.tf says what the stage runs and serves."""
+    """Return 0 if config.tf records the version and routes of the stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", required=True, help="which stage is recorded")
     options = parser.parse_args()

@@ -71,8 +71,8 @@ def authorize(run: Run, resource: str, given: Any) -> None:
     """Verify that the role of the execution's state machine allows a request.
 
     Raises:
-        _ExecutionError: it does not, with the error of the service; or ``States.Permissions``, if the role cannot be assumed
-            or the permissions for the request are not known here.
+        _ExecutionError: it does not, with the error of the service; or ``States.Permissions``, if the role cannot be
+            assumed or the permissions for the request are not known here.
     """
     if ":activity:" in resource:
         return

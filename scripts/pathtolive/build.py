@@ -63,7 +63,7 @@ class BuildInfo:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was built. ``CodeSha256`` is as Lambda gives it, ``revision`` None where there is no build info.
+    """What was built. ``CodeSha256`` is as Lambda gives it, ``revision`` None without build info.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
     """
@@ -76,7 +76,7 @@ class Summary:
 
 
 def build(source: Path, output: Path) -> Summary:
-    """Build the artifact of a directory. One that is there already stays as it is where nothing has changed.
+    """Build the artifact of a directory. If nothing has changed, the existing artifact stays as it is.
 
     Raises:
         SourceError: nothing was written.

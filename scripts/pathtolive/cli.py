@@ -31,7 +31,7 @@ class RefusedError(CommandError):
 
 
 class LostSightError(CommandError):
-    """What was begun goes on without the command."""
+    """What was started continues without the command."""
 
     status = 3
 
@@ -62,7 +62,9 @@ def run(
             capture_output=quiet,
         )
     except FileNotFoundError as error:
-        raise CommandError(f"{command[0]} is not installed: install it, and see that it is on the PATH") from error
+        raise CommandError(
+            f"{command[0]} is not installed. Install it, and make sure that it is on the PATH"
+        ) from error
     if done.returncode != 0:
         reason = COLOUR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
         raise CommandError(f"'{line}' failed with status {done.returncode}\n{reason}".strip())

@@ -1,4 +1,4 @@
-"""Write into config.tf and Terraform's state what a stage runs, and refuse whatever else would change by the way."""
+"""Record a stage's version and routes in config.tf and Terraform's state, and refuse any other change."""
 
 from __future__ import annotations
 

@@ -306,7 +306,7 @@ def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:
 
 
 def _terraform(target: Target, *arguments: str, workspace: bool = True) -> str:
-    """Run Terraform in the target's workspace; without it, where it is about to make or delete workspaces itself."""
+    """Run Terraform in the target's workspace; without it, to create or delete workspaces."""
     environment = {name: value for name, value in target.environment.items() if workspace or name != "TF_WORKSPACE"}
     return run(["terraform", *arguments], cwd=target.directory, env=environment, quiet=True)
 

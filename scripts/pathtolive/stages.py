@@ -86,7 +86,7 @@ def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[st
 
 
 def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
-    """Return the pin that records what a stage runs and serves; what follows "newest" goes on following it."""
+    """Return the pin that records what runs in a stage; what follows "newest" still follows it."""
     return config_file.Pin(
         config_file.NEWEST if configured.function_version == config_file.NEWEST else running.version,
         config_file.NEWEST if configured.gateway_deployment == config_file.NEWEST else running.gateway_deployment,
@@ -96,10 +96,7 @@ def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
 def refuse_weights(here: stack.Stack, stage: str, running: Active) -> None:
     """Raise RefusedError if a stage's alias has weights: then a release of it is in progress."""
     if running.weights:
-        raise RefusedError(
-            f"A release of {stage} is in progress: {traffic(running.weights)}. Wait for it to end, or end it with: "
-            f"make rollback STAGE={stage}{here.target.make_variables}"
-        )
+        raise RefusedError(Engine(here).in_progress_error(stage, traffic(running.weights)))
 
 
 def report(here: stack.Stack, found: Mapping[str, Active]) -> None:

@@ -19,7 +19,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
     """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
 
     ``weights`` is the share of traffic that another version gets, such as ``{"4": 0.1}``; ``revision`` the commit
-    that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire;
+    that ``function_version`` was built from, or None if it is not known; ``alarms`` the names of those that fire;
     ``release`` the name of the one in progress, or None.
     """
     aliases = here.target.client("lambda")

@@ -127,7 +127,7 @@ class Target:
         return account
 
     def stage_url(self, api_id: str, stage: str, url: str) -> str:
-        """Return where a stage answers, ending in a slash; ``url`` is where it does on AWS."""
+        """Return the URL of a stage, which ends in a slash; ``url`` is its URL on AWS."""
         return f"{self.endpoint}/_aws/execute-api/{api_id}/{stage}/" if self.endpoint else url
 
     @functools.cached_property

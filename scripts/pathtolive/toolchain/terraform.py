@@ -49,7 +49,7 @@ def environment() -> dict[str, str]:
 
 
 def executable() -> Path:
-    """Return the Terraform on the PATH, or the one from PyPI where that is missing or too old."""
+    """Return the Terraform on the PATH, or the one from PyPI if that is missing or too old."""
     if found := shutil.which("terraform"):
         answer = subprocess.run([found, "version", "-json"], capture_output=True, check=False)
         if answer.returncode == 0:
@@ -102,7 +102,7 @@ def _configuration() -> Path:
         "}\n"
     )
     if mirror == OWN_MIRROR:
-        # This mirror is made of zips, held against the lock file; unpacked once, they serve every directory.
+        # This mirror is made of zips, compared with the lock file; unpacked once, they serve every directory.
         cache = LOCAL / "provider-cache"
         cache.mkdir(exist_ok=True)
         text += f'plugin_cache_dir = "{cache}"\nplugin_cache_may_break_dependency_lock_file = true\n'
@@ -155,7 +155,7 @@ def _fetched_mirror() -> Path:
     except CommandError as error:
         raise CommandError(
             "The AWS provider is in no mirror on this machine and could not be fetched from the Terraform "
-            "registry: see that it can be reached, or name a filesystem mirror in TF_PLUGIN_MIRROR "
+            "registry: make sure that it can be reached, or name a filesystem mirror in TF_PLUGIN_MIRROR "
             "(https://developer.hashicorp.com/terraform/cli/config/config-file#filesystem_mirror)\n"
             f"{error}"
         ) from error
