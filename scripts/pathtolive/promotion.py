@@ -84,14 +84,11 @@ def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str)
         raise CommandError(f"FROM and TO are both {source}. Set them to two stages.")
     if config_file.NEWEST in {pin.function_version, pin.gateway_deployment}:
         raise CommandError(f"{destination} follows newest. Only make deploy moves it.")
-    version = _settled_version(here, engine, source)
-    active = _settled_version(here, engine, destination)
+    version = _settled_version(engine, source)
+    active = _settled_version(engine, destination)
     running = engine.running(destination)
     if running and (running.kind, running.settings.version) != (PROMOTE, version):
-        raise CommandError(
-            f"A release of {destination} is in progress: {running.name}. Wait for it to end, or end it with: "
-            f"make rollback STAGE={destination}{here.target.make_variables}"
-        )
+        raise CommandError(engine.in_progress_error(destination, running.name))
     promotion = Promotion(
         source,
         destination,
@@ -102,14 +99,11 @@ def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str)
     return promotion, active == version
 
 
-def _settled_version(here: stack.Stack, engine: Engine, stage: str) -> str:
+def _settled_version(engine: Engine, stage: str) -> str:
     """Return the active version of a stage; raise CommandError if its alias has weights."""
     alias = engine.alias(stage)
     if alias.weights:
-        raise CommandError(
-            f"A release of {stage} is in progress: {traffic(alias.weights)}. Wait for it to end, or end it with: "
-            f"make rollback STAGE={stage}{here.target.make_variables}"
-        )
+        raise CommandError(engine.in_progress_error(stage, traffic(alias.weights)))
     return alias.version
 
 
@@ -137,7 +131,7 @@ def _difference(
     here: stack.Stack, engine: Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None
 ) -> str | None:
     """Return a difference between the stage and the promotion, or None."""
-    version = _settled_version(here, engine, promotion.destination)
+    version = _settled_version(engine, promotion.destination)
     code_sha256 = _code_sha256(here, promotion.destination)
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
         return f"its alias points to version {version} with CodeSha256 {code_sha256}, not to {promotion}"

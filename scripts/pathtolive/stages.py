@@ -96,10 +96,7 @@ def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
 def refuse_weights(here: stack.Stack, stage: str, running: Active) -> None:
     """Raise RefusedError if a stage's alias has weights: then a release of it is in progress."""
     if running.weights:
-        raise RefusedError(
-            f"A release of {stage} is in progress: {traffic(running.weights)}. Wait for it to end, or end it with: "
-            f"make rollback STAGE={stage}{here.target.make_variables}"
-        )
+        raise RefusedError(Engine(here).in_progress_error(stage, traffic(running.weights)))
 
 
 def report(here: stack.Stack, found: Mapping[str, Active]) -> None:

@@ -92,7 +92,7 @@ class Clone:
     logs: Path
     commands: list[Running] = field(default_factory=list)
 
-    def begin(self) -> str:
+    def create(self) -> str:
         """Replace an earlier clone by one of the last commit, and return the commit's short name.
 
         Raises:

@@ -245,7 +245,7 @@ def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
     Raises:
         CommandError: a command did not do what was expected.
     """
-    revision = demo.clone.begin()
+    revision = demo.clone.create()
     changes = clone.not_committed()
     uncommitted = f", without the uncommitted changes of {changes} files" if changes else ""
     demo.report("git clone", f"commit {revision}{uncommitted}")
@@ -426,7 +426,7 @@ def live_url(output: str) -> str:
 
 def lambda_errors(endpoint: str, version: str) -> int:
     """Return the errors of a version through the alias live, from Lambda's metric."""
-    answer = client(endpoint, "cloudwatch").get_metric_statistics(
+    response = client(endpoint, "cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="Errors",
         Dimensions=[
@@ -439,7 +439,7 @@ def lambda_errors(endpoint: str, version: str) -> int:
         Period=60,
         Statistics=["Sum"],
     )
-    return int(sum(point["Sum"] for point in answer["Datapoints"]))
+    return int(sum(point["Sum"] for point in response["Datapoints"]))
 
 
 def client(endpoint: str, service: str) -> Any:

@@ -49,10 +49,7 @@ def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
     check_stage(here, stage)
     if running := engine.running(stage):
         if given.version not in {"", running.settings.version}:
-            raise RefusedError(
-                f"A release of {stage} is in progress: {running.name}. Wait for it to end, or end it with: "
-                f"make rollback STAGE={stage}{here.target.make_variables}"
-            )
+            raise RefusedError(engine.in_progress_error(stage, running.name))
         return running
     active = settled(engine, stage)
     if unrecorded := engine.unrecorded(stage):
@@ -67,8 +64,8 @@ def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
     gateway_deployment = _routes(engine, stage, version, named=bool(given.version))
     if not engine.has_version(version):
         raise RefusedError(
-            f"Version {version} of {engine.function_name} does not exist. List the versions that {stage} has run "
-            f"with: make history STAGE={stage}{here.target.make_variables}"
+            f"Version {version} of {engine.function_name} does not exist. To list the versions that {stage} has run, "
+            f"run: make history STAGE={stage}{here.target.make_variables}"
         )
     if version == active:
         raise RefusedError(

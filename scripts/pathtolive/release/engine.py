@@ -35,7 +35,7 @@ from pathtolive.release.executions import (
 from pathtolive.release.settings import Settings, read_settings
 
 POLL_SECONDS = 5.0
-STARTUP = datetime.timedelta(minutes=1)
+CONSISTENT_AFTER = datetime.timedelta(minutes=1)
 # An event starts the rollback of an aborted release within seconds.
 ROLLBACK_SECONDS = 180.0
 MIN_ROLLBACK_SECONDS = 30.0
@@ -104,15 +104,15 @@ class Engine:
             RefusedError: the name of the execution would be too long.
         """
         name = execution_name(kind, given.stage, given.version, datetime.datetime.now(datetime.UTC))
-        answer = self._executions.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given.input))
+        response = self._executions.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given.input))
         return Execution(
-            arn=answer["executionArn"],
+            arn=response["executionArn"],
             name=name,
             kind=kind,
             settings=given,
             rolls_back=None,
             status=RUNNING,
-            started=answer["startDate"],
+            started=response["startDate"],
             ended=None,
             report=None,
             cause="",
@@ -120,20 +120,20 @@ class Engine:
 
     def describe(self, arn: str) -> Execution:
         """Return an execution by its ARN."""
-        answer = self._executions.describe_execution(executionArn=arn)
-        given, name, rolls_back = origin(answer.get("input", ""), answer["name"])
+        response = self._executions.describe_execution(executionArn=arn)
+        given, name, rolls_back = origin(response.get("input", ""), response["name"])
         match = NAME.fullmatch(name)
         return Execution(
             arn=arn,
-            name=answer["name"],
+            name=response["name"],
             kind=match["kind"] if match else RELEASE,
             settings=read_settings(given),
             rolls_back=rolls_back,
-            status=answer["status"],
-            started=answer["startDate"],
-            ended=answer.get("stopDate"),
-            report=read_report(answer.get("output") if answer["status"] == "SUCCEEDED" else answer.get("cause")),
-            cause=": ".join(filter(None, [answer.get("error"), answer.get("cause")])),
+            status=response["status"],
+            started=response["startDate"],
+            ended=response.get("stopDate"),
+            report=read_report(response.get("output") if response["status"] == "SUCCEEDED" else response.get("cause")),
+            cause=": ".join(filter(None, [response.get("error"), response.get("cause")])),
         )
 
     def running(self, stage: str) -> Execution | None:
@@ -213,7 +213,7 @@ class Engine:
         except self._executions.exceptions.ExecutionDoesNotExist:
             # DescribeExecution is eventually consistent.
             # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
-            if datetime.datetime.now(datetime.UTC) - execution.started > STARTUP:
+            if datetime.datetime.now(datetime.UTC) - execution.started > CONSISTENT_AFTER:
                 raise
             return execution
 
@@ -235,6 +235,13 @@ class Engine:
                 )
             time.sleep(self.poll_seconds)
 
+    def in_progress_error(self, stage: str, what: str) -> str:
+        """Return the message of an error because a release of a stage is in progress."""
+        return (
+            f"A release of {stage} is in progress: {what}. Wait for it to end, or end it with: "
+            f"make rollback STAGE={stage}{self.here.target.make_variables}"
+        )
+
     def rollback_command(self, stage: str) -> str:
         """Return the AWS CLI command that removes the weights of a stage's alias."""
         endpoint = f" --endpoint-url {self.here.target.endpoint}" if self.here.target.endpoint else ""
@@ -245,8 +252,10 @@ class Engine:
 
     def alias(self, stage: str) -> Alias:
         """Return the version and the weights of a stage's alias."""
-        answer = self._aliases.get_alias(FunctionName=self.function_name, Name=stage)
-        return Alias(answer["FunctionVersion"], answer.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {})
+        response = self._aliases.get_alias(FunctionName=self.function_name, Name=stage)
+        return Alias(
+            response["FunctionVersion"], response.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {}
+        )
 
     def has_version(self, version: str) -> bool:
         """Return whether a version exists."""
@@ -272,7 +281,7 @@ class Engine:
             "p99": ("Duration", "p99"),
             "timed": ("Duration", "SampleCount"),
         }
-        answer = self._cloudwatch.get_metric_data(
+        response = self._cloudwatch.get_metric_data(
             StartTime=since,
             EndTime=datetime.datetime.now(datetime.UTC),
             ScanBy="TimestampAscending",
@@ -292,7 +301,7 @@ class Engine:
                 for name, (metric, statistic) in wanted.items()
             ],
         )
-        values = {result["Id"]: result["Values"] for result in answer["MetricDataResults"]}
+        values = {result["Id"]: result["Values"] for result in response["MetricDataResults"]}
         timed = values.get("timed", [])
         # Percentiles cannot be aggregated: this is the mean of each minute's p99, weighted by its invocations.
         weighted = sum(p99 * count for p99, count in zip(values.get("p99", []), timed, strict=False))
