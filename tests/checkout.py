@@ -21,11 +21,12 @@ from tests.conftest import ROOT, SPEED, free_port
 class Checkout:
     """A clone of the project with nothing in it but what is committed or about to be; set-up is shared.
 
-    It is a context manager, which ends what was started in the clone.
+    It is a context manager, which ends what was started in the clone. ``settings`` are variables for all its commands.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **settings: str) -> None:
         self.path = path
+        self.settings = settings
         listed = subprocess.check_output(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
         )
@@ -77,7 +78,8 @@ class Checkout:
             # Measured as the files that they are copies of: see [tool.coverage.paths].
             kept["COVERAGE_PROCESS_START"] = str(self.path / "pyproject.toml")
             kept["COVERAGE_FILE"] = str(ROOT / ".coverage")
-        return kept | {"PORT": self.port, "SPEED": str(SPEED)} | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
+        kept |= {"PORT": self.port, "SPEED": str(SPEED)} | self.settings
+        return kept | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         self.ran.append(command)

@@ -16,6 +16,8 @@ from tests.conftest import ROOT
 PLACES = [
     "README.md",
     "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "Makefile",
     "docs/*.md",
     "terraform/**/*.tf",
     "terraform/**/*.tftpl",
