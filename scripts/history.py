@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Any
 
-import rich.box
-import rich.console
-import rich.table
-import rich.text
-
-from pathtolive import stack, target
-from pathtolive.cli import Parser, main
+from pathtolive import stack, tables, target
+from pathtolive.cli import Parser, main, valid
 from pathtolive.release import view
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import IN_PROGRESS, SUCCEEDED, Past
+from pathtolive.release.executions import IN_PROGRESS, SUCCEEDED, Past, brief
 
 COLOURS = {SUCCEEDED: "green", IN_PROGRESS: "yellow"}
 
@@ -43,23 +39,27 @@ def as_json(one: Past) -> dict[str, Any]:
 
 def show(past: list[Past]) -> None:
     """Print releases as a table."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("when", "what", "from", "to", "took", "outcome"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("reason", overflow="fold", min_width=20)
-    for one in past:
-        table.add_row(
-            f"{one.started.astimezone():%Y-%m-%d %H:%M:%S}",
-            one.kind,
-            one.from_version or "-",
-            one.to_version,
-            view.duration((one.ended - one.started).total_seconds()) if one.ended else "-",
-            rich.text.Text(one.outcome, style=COLOURS.get(one.outcome, "red")),
-            rich.text.Text(one.reason),
-        )
-    console = rich.console.Console()
-    console.width = max(console.width, 120)
-    console.print(table)
+    rows = [
+        {
+            "when": f"{one.started.astimezone():%Y-%m-%d %H:%M:%S}",
+            "what": one.kind,
+            "from": one.from_version or "",
+            "to": one.to_version,
+            "took": view.duration((one.ended - one.started).total_seconds()) if one.ended else "",
+            "outcome": one.outcome,
+            "reason": brief(one.reason),
+        }
+        for one in past
+    ]
+    failed = dict.fromkeys((one.outcome for one in past), "red")
+    tables.show(rows, folded="reason", colours=failed | COLOURS)
+
+
+def _count(text: str) -> int:
+    """Return a number of releases; raise ValueError if it is none."""
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise ValueError(f"{text!r} is not a number of releases")
+    return int(text)
 
 
 def command() -> int:
@@ -67,7 +67,11 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", example="live", help="stage whose history is shown")
     parser.add_argument(
-        "--limit", type=int, default=20, help="maximum number of releases, 0 for all (default: %(default)s)"
+        "--limit",
+        type=valid(_count),
+        default=20,
+        metavar="NUMBER",
+        help="maximum number of releases, 0 for all (default: %(default)s)",
     )
     parser.variable("--json", "JSON", action="store_true", help="print a JSON list instead of a table")
     options = parser.parse_args()

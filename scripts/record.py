@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathtolive import recording, stack, stages, target
 from pathtolive.cli import CommandError, Parser, main
+from pathtolive.release.engine import Engine
 
 
 def command() -> int:
@@ -20,7 +21,7 @@ def command() -> int:
     running = stages.active(here).get(options.stage)
     if running is None:
         raise CommandError(f"{options.stage} has no alias. Create it with: make deploy{here.target.make_variables}")
-    stages.refuse_weights(here, options.stage, running)
+    Engine(here).refuse_weights(options.stage, running.weights)
     pin = stages.recordable(configured, running)
     if pin == configured:
         print(f"config.tf already records version {running.version} for {options.stage}")

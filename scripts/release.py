@@ -15,7 +15,7 @@ import argparse
 from pathtolive import deployment, stack, status, target
 from pathtolive.cli import CommandError, Parser, RefusedError, main, valid
 from pathtolive.release.begin import AWS_ERRORS, release
-from pathtolive.release.executions import REFUSED, SUCCEEDED
+from pathtolive.release.executions import REFUSED, SUCCEEDED, brief
 from pathtolive.release.settings import read_settings, share, shares
 
 
@@ -75,10 +75,10 @@ def command() -> int:
     ended = release(here, read_settings(options), yes=yes)
     if ended.outcome == REFUSED:
         remedy = "\nSet it with: IGNORE_ALARMS_REASON" if "ignore_alarms_reason" in ended.reason else ""
-        raise RefusedError(f"Refused: {ended.reason}{remedy}\nNothing was changed.")
+        raise RefusedError(f"Refused: {brief(ended.reason)}{remedy}\nNothing was changed.")
     if ended.outcome != SUCCEEDED:
         raise CommandError(
-            f"{ended.outcome.capitalize()}: {ended.reason}\n"
+            f"{ended.outcome.capitalize()}: {brief(ended.reason)}\n"
             f"All traffic goes to version {ended.from_version}. config.tf was not changed."
         )
     status.show(here, urls=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathtolive import config_file, progress, recording, smoke, stack, stages
-from pathtolive.cli import CommandError
+from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import PROMOTE, SUCCEEDED, traffic
+from pathtolive.release.executions import PROMOTE, SUCCEEDED, brief
 from pathtolive.release.settings import Settings
 
 # Changes of aliases and API stages are eventually consistent on AWS.
@@ -68,7 +68,7 @@ def _move(engine: Engine, promotion: Promotion) -> None:
         ended = engine.wait(running)
     if ended.outcome != SUCCEEDED:
         raise CommandError(
-            f"The promotion to {stage} did not succeed ({ended.outcome}): {ended.reason}\nNothing was changed."
+            f"The promotion to {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\nNothing was changed."
         )
 
 
@@ -84,11 +84,10 @@ def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str)
         raise CommandError(f"FROM and TO are both {source}. Set them to two stages.")
     if config_file.NEWEST in {pin.function_version, pin.gateway_deployment}:
         raise CommandError(f"{destination} follows newest. Only make deploy moves it.")
-    version = _settled_version(engine, source)
-    active = _settled_version(engine, destination)
+    version, active = engine.active_version(source), engine.active_version(destination)
     running = engine.running(destination)
     if running and (running.kind, running.settings.version) != (PROMOTE, version):
-        raise CommandError(engine.in_progress_error(destination, running.name))
+        raise RefusedError(engine.in_progress_error(running))
     promotion = Promotion(
         source,
         destination,
@@ -97,14 +96,6 @@ def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str)
         recording.gateway_deployment(here, stages.active(here)[source].gateway_deployment),
     )
     return promotion, active == version
-
-
-def _settled_version(engine: Engine, stage: str) -> str:
-    """Return the active version of a stage; raise CommandError if its alias has weights."""
-    alias = engine.alias(stage)
-    if alias.weights:
-        raise CommandError(engine.in_progress_error(stage, traffic(alias.weights)))
-    return alias.version
 
 
 def _code_sha256(here: stack.Stack, qualifier: str) -> str:
@@ -131,7 +122,7 @@ def _difference(
     here: stack.Stack, engine: Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None
 ) -> str | None:
     """Return a difference between the stage and the promotion, or None."""
-    version = _settled_version(engine, promotion.destination)
+    version = engine.active_version(promotion.destination)
     code_sha256 = _code_sha256(here, promotion.destination)
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
         return f"its alias points to version {version} with CodeSha256 {code_sha256}, not to {promotion}"

@@ -11,6 +11,7 @@ import rich.syntax
 
 from pathtolive import config_file, stack, stages
 from pathtolive.cli import CommandError
+from pathtolive.release.engine import Engine
 
 
 def record(here: stack.Stack, stage: str, pin: config_file.Pin) -> None:
@@ -114,4 +115,4 @@ def refuse_weights(here: stack.Stack, plan: stack.Plan, found: Mapping[str, stag
     """
     for stage, running in found.items():
         if f'module.alias["{stage}"].aws_lambda_alias.this' in plan.changes:
-            stages.refuse_weights(here, stage, running)
+            Engine(here).refuse_weights(stage, running.weights)

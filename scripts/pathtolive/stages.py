@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import botocore.exceptions
 
 from pathtolive import config_file, stack
-from pathtolive.cli import RefusedError
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import traffic
 
 
 @dataclass(frozen=True)
@@ -91,12 +89,6 @@ def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
         config_file.NEWEST if configured.function_version == config_file.NEWEST else running.version,
         config_file.NEWEST if configured.gateway_deployment == config_file.NEWEST else running.gateway_deployment,
     )
-
-
-def refuse_weights(here: stack.Stack, stage: str, running: Active) -> None:
-    """Raise RefusedError if a stage's alias has weights: then a release of it is in progress."""
-    if running.weights:
-        raise RefusedError(Engine(here).in_progress_error(stage, traffic(running.weights)))
 
 
 def report(here: stack.Stack, found: Mapping[str, Active]) -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import rich.box
-import rich.console
-import rich.table
-
-from pathtolive import smoke, stack
+from pathtolive import smoke, stack, tables
 from pathtolive.release.engine import Engine
 
 # A stage with weights answers with either version, and a bad version may fail.
@@ -74,29 +70,14 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
             "pin": row["pinned_version"] or "none",
             "routes": row["gateway_deployment"],
             "alarms": ", ".join(_alarm(name, row["stage"]) for name in row["alarms"]),
-            "release": row["release"],
+            "release": row["release"] or "",
         }
         for row in rows
     ]
-    # Columns that no stage has a value for are left out.
-    shown = [name for name in fields[0] if any(row[name] for row in fields)]
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for name in shown:
-        table.add_column(name, no_wrap=True)
-    for row in fields:
-        table.add_row(*(row[name] or "-" for name in shown))
-    console = rich.console.Console(highlight=False)
-    if console.measure(table, options=console.options.update(max_width=1000)).maximum <= console.width:
-        console.print(table)
-    else:
-        for row in fields:
-            console.print()
-            for name in shown:
-                console.print(f"{name:<9} {row[name] or '-'}", soft_wrap=True)
-        console.print()
+    tables.show(fields)
     width = max(len(row["stage"]) for row in rows)
     for row in rows if urls else []:
-        console.print(f"  {row['stage']:<{width}}  curl {row['url']}", soft_wrap=True)
+        print(f"  {row['stage']:<{width}}  curl {row['url']}")
 
 
 def _alarm(name: str, stage: str) -> str:

@@ -163,7 +163,7 @@ class TestDay:
         assert status["weights"] == {"4": 0.1}
         for refused in (done, other):
             assert refused.returncode != 0
-            assert "A release of test is in progress: version 4 has 10 % of the traffic" in refused.stderr
+            assert "The alias test has weights: version 4 has 10 % of the traffic. No release" in refused.stderr
 
     def test_a_stage_cannot_reach_the_alias_of_another(self, checkout: Checkout) -> None:
         gateway = checkout.client("apigatewayv2")

@@ -382,7 +382,10 @@ class TestReleases:
             processes.interrupt(watching, 60)
         assert watching.returncode == 3
         blocked = checkout.run("make promote FROM=dev TO=live TARGET=local")
-        assert "A release of live is in progress: version 3 has 10 % of the traffic" in blocked.stderr
+        assert re.search(
+            r"A release of live is in progress: live-release-3-\S+ \(version 3 has 10 % of the traffic\)\. Wait for it",
+            blocked.stderr,
+        )
         assert "All traffic of live goes to version 2" in checkout.make("rollback STAGE=live TARGET=local")
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "aborted"
@@ -396,7 +399,7 @@ class TestReleases:
         checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {}})
         assert done.returncode != 0
-        assert "A release of live is in progress: version 1 has 10 % of the traffic" in done.stderr
+        assert "The alias live has weights: version 1 has 10 % of the traffic. No release or rollback" in done.stderr
         assert alias(checkout) == ("2", {})
 
     def test_a_lost_connection_names_the_command_to_continue(self, checkout: Checkout) -> None:

@@ -29,6 +29,7 @@ from pathtolive.release.executions import (
     Past,
     Report,
     active_versions,
+    brief,
     execution_name,
     origin,
     previous_version,
@@ -358,3 +359,19 @@ def test_in_progress_has_names_from_the_list_and_no_rollbacks(engine: Engine, ex
     executions.add_response("describe_execution", described("by-hand", "RUNNING", input=by_hand))
     executions.add_response("describe_execution", described("by-the-rule", "RUNNING", input=event))
     assert engine.in_progress() == {"live": names[0], "test": "by-hand"}
+
+
+TRACE = '{"errorMessage": "division by zero", "errorType": "ZeroDivisionError", "stackTrace": ["  File x, line 1\\n"]}'
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("Release completed.", "Release completed."),
+        (f"Smoke test failed: ZeroDivisionError: {TRACE}", "Smoke test failed: ZeroDivisionError: division by zero"),
+        ('failed: {"errorMessage"', 'failed: {"errorMessage"'),
+        ('failed: {"errorMessage": 5}', "failed: 5"),
+    ],
+)
+def test_reason_is_brief_without_a_stack_trace(reason: str, expected: str) -> None:
+    assert brief(reason) == expected

@@ -7,9 +7,9 @@ import sys
 import botocore.exceptions
 
 from pathtolive import config_file, local_aws, recording, stack, stages
-from pathtolive.cli import CommandError, LostSightError, RefusedError
+from pathtolive.cli import CommandError, RefusedError, UnrecordedError
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past, traffic
+from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past
 from pathtolive.release.settings import Settings, percents, read_settings
 from pathtolive.release.view import confirmed, duration, watch
 
@@ -24,7 +24,8 @@ def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
 
     Raises:
         RefusedError: nothing was changed.
-        LostSightError: the release is in progress, or it succeeded but could not be recorded.
+        LostSightError: the release continues without this command.
+        UnrecordedError: the release succeeded, but could not be recorded.
         CommandError: the release ended, but its rollback did not complete.
     """
     engine = Engine(here)
@@ -49,9 +50,9 @@ def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
     check_stage(here, stage)
     if running := engine.running(stage):
         if given.version not in {"", running.settings.version}:
-            raise RefusedError(engine.in_progress_error(stage, running.name))
+            raise RefusedError(engine.in_progress_error(running))
         return running
-    active = settled(engine, stage)
+    active = engine.active_version(stage)
     if unrecorded := engine.unrecorded(stage):
         if given.version not in {"", unrecorded.to_version}:
             raise RefusedError(
@@ -100,21 +101,6 @@ def check_stage(here: stack.Stack, stage: str) -> None:
         )
 
 
-def settled(engine: Engine, stage: str) -> str:
-    """Return the active version of a stage, of which no release is in progress.
-
-    Raises:
-        RefusedError: the alias has weights.
-    """
-    alias = engine.alias(stage)
-    if alias.weights:
-        raise RefusedError(
-            f"The alias {stage} has weights: {traffic(alias.weights)}. No release of {stage} is in progress. If no "
-            f"rollback is in progress either, remove the weights with: {engine.rollback_command(stage)}"
-        )
-    return alias.version
-
-
 def _previous_stage(here: stack.Stack, stage: str) -> str | None:
     stages = list(here.config.stages)
     place = stages.index(stage)
@@ -126,13 +112,10 @@ def _promoted_version(engine: Engine, stage: str) -> str:
     previous = _previous_stage(engine.here, stage)
     if previous is None:
         raise RefusedError(f"config.tf has no stage before {stage}. Set the version to release, such as VERSION=4.")
-    alias = engine.alias(previous)
-    if alias.weights:
-        raise RefusedError(
-            f"A release of {previous} is in progress: {traffic(alias.weights)}. Wait for it to end, or set the version "
-            "to release, such as VERSION=4."
-        )
-    return alias.version
+    try:
+        return engine.active_version(previous)
+    except RefusedError as error:
+        raise RefusedError(f"{error}\nOr set the version to release, such as VERSION=4.") from error
 
 
 def _routes(engine: Engine, stage: str, version: str, *, named: bool) -> str:
@@ -196,15 +179,15 @@ def _record(engine: Engine, stage: str, ended: Past, again: str, *, named: bool)
             if routes == served:
                 raise
             recording.record(here, stage, config_file.Pin(ended.to_version, served))
-            raise LostSightError(
+            raise UnrecordedError(
                 f"{stage} runs version {ended.to_version}, and config.tf records it, but the routes were not deployed: "
                 f"{error}\nFix the cause, then deploy the routes with: "
                 f"make promote FROM={_previous_stage(here, stage)} TO={stage}{here.target.make_variables}"
             ) from error
-    except LostSightError:
+    except UnrecordedError:
         raise
     except (CommandError, *AWS_ERRORS) as error:
-        raise LostSightError(
+        raise UnrecordedError(
             f"{stage} runs version {ended.to_version}, but config.tf does not record it: {error}\n"
             f"Fix the cause, then record it with: {again}"
         ) from error

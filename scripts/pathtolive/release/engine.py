@@ -10,12 +10,12 @@ import getpass
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pathtolive import config_file, local_aws, stack
-from pathtolive.cli import CommandError
+from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release.executions import (
     NAME,
     RELEASE,
@@ -235,11 +235,38 @@ class Engine:
                 )
             time.sleep(self.poll_seconds)
 
-    def in_progress_error(self, stage: str, what: str) -> str:
-        """Return the message of an error because a release of a stage is in progress."""
+    def active_version(self, stage: str) -> str:
+        """Return the version that has all traffic of a stage.
+
+        Raises:
+            RefusedError: the alias has weights.
+        """
+        alias = self.alias(stage)
+        self.refuse_weights(stage, alias.weights)
+        return alias.version
+
+    def refuse_weights(self, stage: str, weights: Mapping[str, float]) -> None:
+        """Refuse to change a stage whose alias has weights.
+
+        Raises:
+            RefusedError: it has weights; the message names the release that set them, or how to remove them.
+        """
+        if not weights:
+            return
+        if running := self.running(stage):
+            raise RefusedError(self.in_progress_error(running))
+        raise RefusedError(
+            f"The alias {stage} has weights: {traffic(weights)}. No release or rollback of {stage} is in progress. "
+            f"Remove the weights with: {self.rollback_command(stage)}"
+        )
+
+    def in_progress_error(self, running: Execution) -> str:
+        """Return the message of an error because a release is in progress."""
+        stage = running.settings.stage
+        weights = self.alias(stage).weights
         return (
-            f"A release of {stage} is in progress: {what}. Wait for it to end, or end it with: "
-            f"make rollback STAGE={stage}{self.here.target.make_variables}"
+            f"A release of {stage} is in progress: {running.name}{f' ({traffic(weights)})' if weights else ''}. "
+            f"Wait for it to end, or end it with: make rollback STAGE={stage}{self.here.target.make_variables}"
         )
 
     def rollback_command(self, stage: str) -> str:

@@ -164,6 +164,19 @@ def summarize(execution: Execution, rollback: Report | None) -> Past:
     )
 
 
+def brief(reason: str) -> str:
+    """Return a reason without the stack trace of a function's error, which Lambda adds as JSON.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+    """
+    start = reason.find('{"errorMessage"')
+    try:
+        message = str(json.loads(reason[start:])["errorMessage"]) if start >= 0 else ""
+    except (ValueError, KeyError, TypeError):
+        message = ""
+    return f"{reason[:start]}{message}" if message else reason
+
+
 def active_versions(past: Iterable[Past]) -> list[str]:
     """Return the versions that a stage ran, as a stack, from its releases in the order of their start.
 

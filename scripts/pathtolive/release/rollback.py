@@ -6,7 +6,7 @@ from pathtolive import config_file, recording, stack, stages
 from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release import begin
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import ROLLBACK, SUCCEEDED, Execution, active_versions, previous_version
+from pathtolive.release.executions import ROLLBACK, SUCCEEDED, Execution, active_versions, brief, previous_version
 from pathtolive.release.settings import Settings
 
 
@@ -38,7 +38,7 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> str:
     ended = engine.wait(running or _start(engine, stage, version))
     if ended.outcome != SUCCEEDED:
         raise CommandError(
-            f"The rollback of {stage} did not succeed ({ended.outcome}): {ended.reason}\n"
+            f"The rollback of {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
             f"Show the version of each stage with: make status{here.target.make_variables}"
         )
     return _record(here, stage, ended.to_version)
@@ -57,7 +57,7 @@ def _abort(engine: Engine, running: Execution) -> str:
 
 def _start(engine: Engine, stage: str, version: str | None) -> Execution:
     """Start a rollback to a version, or to the previous version if it is None."""
-    active = begin.settled(engine, stage)
+    active = engine.active_version(stage)
     if version is None:
         past = list(engine.past(stage))
         version = previous_version(active_versions(reversed(past)), active)
