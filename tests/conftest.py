@@ -157,10 +157,12 @@ def local_aws(log: Path, *arguments: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "emulator", "--port", str(port), "--speed", str(SPEED), *arguments]
     with log.open("ab") as output:
+        before = output.tell()
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
         deadline = time.monotonic() + 30
-        while not answers(url):
+        # Another run of the tests may have taken the port in the meantime, and answer in place of this process.
+        while not (b"Local AWS answers on" in log.read_bytes()[before:] and answers(url)):
             assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
             assert time.monotonic() < deadline, f"local AWS does not answer:\n{log.read_text()}"
             time.sleep(0.05)

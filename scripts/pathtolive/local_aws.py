@@ -86,7 +86,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
         lock.truncate(0)
         lock.write(json.dumps({"pid": process.pid, "port": port, "speed": speed}))
     deadline = time.monotonic() + START_SECONDS
-    while not answers(address):
+    while not (f"Local AWS answers on {address}" in LOG.read_text() and answers(address)):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             raise CommandError(f"Local AWS did not start:\n{LOG.read_text().strip()}")

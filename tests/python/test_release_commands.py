@@ -345,6 +345,19 @@ class TestReleases:
             assert re.search(r"live runs version 2 since .* \(live-release-2-", said)
         assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
 
+    def test_it_has_an_exit_status_of_its_own_if_it_cannot_be_recorded(self, checkout: Checkout) -> None:
+        s3 = checkout.client("s3")
+        (bucket,) = s3.list_buckets()["Buckets"]
+        # https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
+        lock = {"Bucket": bucket["Name"], "Key": "path-to-live.tfstate.tflock"}
+        s3.put_object(**lock, Body=json.dumps({"ID": "another", "Who": "somebody@else"}))
+        done = release(checkout)
+        s3.delete_object(**lock)
+        assert done.returncode == 4
+        assert "live runs version 2, but config.tf does not record it: terraform apply failed" in done.stderr
+        assert "Fix the cause, then record it with: make release STAGE=live TARGET=local" in done.stderr
+        assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
+
     def test_the_same_command_records_it(self, checkout: Checkout) -> None:
         done = release(checkout)
         assert done.returncode == 0, done.stderr
