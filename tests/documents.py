@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from pathtolive.cli import COLOUR
 from pathtolive.toolchain import terraform
 from tests.checkout import Checkout
 from tests.conftest import ROOT
@@ -83,7 +84,7 @@ class Shell:
         )
 
     def succeed(self, command: str) -> str:
-        """Run a command that must succeed, and return what it printed."""
+        """Run a command that must succeed, and return what it printed, without Terraform's colors."""
         done = self.run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return COLOUR.sub("", done.stdout)
