@@ -4,7 +4,8 @@ A state machine on AWS runs the release, which continues even if this command en
 command. Ctrl-C asks whether to abort the release or to leave it running.
 
 Exit status: 0 if the release succeeded, 1 if it rolled back, 2 if it was refused, 3 if it continues without this
-command. 'make' replaces every status other than 0 with 2, so scripts that need the status run this file.
+command or could not be recorded. 'make' replaces every status other than 0 with 2, so scripts that need the status run
+this file.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ def _options() -> argparse.Namespace:
         "--version", default="", metavar="NUMBER", help="version to release (default: that of the previous stage)"
     )
     parser.add_argument(
-        "--steps", type=_argument(shares), metavar="PERCENTAGES", help="weights of the new version, such as 10,50"
+        "--steps",
+        type=_argument(shares),
+        metavar="PERCENTAGES",
+        help="weights of the new version in percent, such as 10,50",
     )
     parser.add_argument("--step-seconds", type=int, metavar="SECONDS", help="duration of each step")
     parser.add_argument(
