@@ -32,7 +32,7 @@ def _options() -> argparse.Namespace:
         *("--steps", "STEPS"),
         type=valid(shares),
         metavar="PERCENTAGES",
-        help="weights of the new version, such as 10,50",
+        help="weights of the new version in percent, such as 10,50",
     )
     parser.variable("--step-seconds", "STEP_SECONDS", type=int, metavar="SECONDS", help="duration of each step")
     parser.add_argument(

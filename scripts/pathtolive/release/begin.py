@@ -136,35 +136,32 @@ def _verify_routes(here: stack.Stack, stage: str, pin: config_file.Pin) -> None:
 
 def _announce(engine: Engine, active: str, given: Settings, gateway_deployment: str) -> None:
     """Print what a release is about to do."""
-    steps, step_seconds, extensions = given.steps or (), given.step_seconds or 0, given.max_extensions or 0
-    seconds = len(steps) * step_seconds / local_aws.speed(engine.here.target.endpoint)
-    inconclusive = {
-        "hold": "holds the weight",
-        "promote": "continues",
-        "rollback": "rolls back",
-    }[given.on_inconclusive or "rollback"]
     served = stages.active(engine.here)[given.stage].gateway_deployment
-    lines = {
-        "traffic": f"{', '.join(percents(step) for step in steps)}, then 100 %; {duration(step_seconds)} per step"
-        if steps
-        else "100 % in one step",
-        "duration": f"about {duration(seconds)}, or up to {duration(seconds * (1 + extensions))} with few invocations"
-        if steps
-        else "",
+    lines = _described(given, local_aws.speed(engine.here.target.endpoint))
+    if served != gateway_deployment:
+        lines["routes"] = f"gateway deployment {gateway_deployment} instead of {served}, after the release"
+    print(f"Release of {given.stage}: from version {active} to version {given.version}")
+    for name, line in lines.items():
+        print(f"  {name:<9}{line}")
+
+
+def _described(given: Settings, speed: float) -> dict[str, str]:
+    """Return lines about the steps of a release and their analysis, by name."""
+    if not given.steps:
+        return {"traffic": "100 % in one step, without an analysis"}
+    step_seconds, extensions = given.step_seconds or 0, given.max_extensions or 0
+    seconds = len(given.steps) * step_seconds / speed
+    inconclusive = {"hold": "holds the weight", "promote": "continues", "rollback": "rolls back"}
+    return {
+        "traffic": f"{', '.join(map(percents, given.steps))}, then 100 %; {duration(step_seconds)} per step",
+        "duration": f"about {duration(seconds)}, or up to {duration(seconds * (1 + extensions))} with few invocations",
         "limits": f"error rate {percents(given.max_error_rate or 0)}, p99 duration {given.max_p99_ms:g} ms",
-        "analysis": f"needs {given.min_invocations} invocations per step; {inconclusive} if there are fewer after "
-        f"{extensions} extensions",
+        "analysis": f"needs {given.min_invocations} invocations per step; "
+        f"{inconclusive[given.on_inconclusive or 'rollback']} if there are fewer after {extensions} extensions",
         "alarms": f"ignored: {given.ignore_alarms_reason}"
         if given.ignore_alarms_reason
         else f"rolls back if the alarm of {given.stage} fires",
-        "routes": f"gateway deployment {gateway_deployment} instead of {served}, after the release"
-        if served != gateway_deployment
-        else "",
     }
-    print(f"Release of {given.stage}: from version {active} to version {given.version}")
-    for name, line in lines.items():
-        if line:
-            print(f"  {name:<9}{line}")
 
 
 def _record(engine: Engine, stage: str, ended: Past, again: str, *, named: bool) -> None:

@@ -134,7 +134,7 @@ resource "aws_sfn_state_machine" "this" {
 # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
 resource "aws_cloudwatch_event_rule" "rollback" {
   name        = "${var.name}-release-rollback"
-  description = "Rolls back releases that ended before they could do so"
+  description = "Starts the rollback of releases that were aborted, timed out, or failed unexpectedly"
   event_pattern = jsonencode({
     source      = ["aws.states"]
     detail-type = ["Step Functions Execution Status Change"]
