@@ -26,12 +26,26 @@ def handler(event, context):
 """
 
 
-class Configuration:
-    """A root module in a directory of its own, initialised."""
+# The variable with which Terraform attaches to a provider that runs.
+Provider = dict[str, str]
 
-    def __init__(self, directory: Path, *, backend: dict[str, str] | None = None, terraform: Path | None = None):
+
+class Configuration:
+    """A root module in a directory of its own, initialised.
+
+    ``provider`` is a provider that runs already: see provider.py. Without one, each command starts its own.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        backend: dict[str, str] | None = None,
+        provider: Provider | None = None,
+        terraform: Path | None = None,
+    ):
         self.directory = directory
-        environment = toolchain.environment()
+        environment = toolchain.environment() | (provider or {})
         self._terraform = tftest.TerraformTest(
             str(directory), binary=str(terraform or toolchain.executable()), env=environment
         )

@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import get
 from tests.python.emulator.contract.support import eventually
-from tests.terraform.support import PINNED, Configuration, copy, stage_url, write_artifact, write_config
+from tests.terraform.support import PINNED, Configuration, Provider, copy, stage_url, write_artifact, write_config
 
 GOOD = """
 def handler(event, context):
@@ -160,11 +160,13 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(
+    client: Callable[[str], Any], provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     name = f"release-{uuid.uuid4().hex[:8]}"
     directory: Path = copy(tmp_path_factory.mktemp("release") / "terraform")
     pins = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
-    configuration = Configuration(directory)
+    configuration = Configuration(directory, provider=provider)
     # Two minutes, however long Terraform takes in the middle of a release. A slow machine makes few calls in a minute.
     configuration.variables(name=name, release_timeout_seconds=TIMEOUT, alarms={"min_calls": 5})
     for source, stages in ((GOOD, PINNED), (f"{GOOD}\n", PINNED | pins), (BAD, PINNED | pins), (SLOW, PINNED | pins)):

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import REGION, get
 from tests.python.emulator.contract.support import eventually
-from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
+from tests.terraform.support import Configuration, Provider, copy, stage_url, write_artifact, write_config
 from tests.terraform.test_modules import ACCESS_LOG
 
 NEWEST = {"function_version": "newest", "gateway_deployment": "newest"}
@@ -52,7 +52,9 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(
+    client: Callable[[str], Any], provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
     name = f"stack-{uuid.uuid4().hex[:8]}"
     bucket = f"{name}-state"
     s3 = client("s3")
@@ -60,7 +62,9 @@ def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
     directory = copy(tmp_path_factory.mktemp("stack") / "terraform")
     write_artifact(directory)
     backend = {"bucket": bucket, "region": REGION, "use_path_style": "true"}
-    stack = Stack(Configuration(directory, backend=backend).variables(name=name), client, name, bucket)
+    stack = Stack(
+        Configuration(directory, backend=backend, provider=provider).variables(name=name), client, name, bucket
+    )
     stack.configuration.apply()
     yield stack
     stack.configuration.destroy()
