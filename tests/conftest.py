@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from tests import processes
+from tests import processes, stories
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
 if threading.current_thread() is threading.main_thread():
@@ -38,6 +38,21 @@ ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
 # Of local AWS: a minute of metrics, waits and alarms passes in a second.
 SPEED = 60
+# Its tests mostly wait for metrics and alarms, and so leave a test with a clock to keep the time that it needs.
+WAITING = ROOT / "tests" / "python" / "emulator" / "contract"
+# Files that take longer than half a minute, the longest first.
+LONGEST = (
+    "test_release_commands.py",
+    "test_path.py",
+    "test_deploy_commands.py",
+    "test_stack.py",
+    "test_release_applied.py",
+    "test_validations.py",
+    "test_hooks.py",
+    "test_rules.py",
+    "test_bootstrap.py",
+    "test_commands.py",
+)
 
 # A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
 settings.register_profile("tests", deadline=None)
@@ -79,10 +94,37 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what speaks to an AWS endpoint: ``make test-local`` runs these."""
+    """Mark tests by what they need, for ``make test-local`` and ``make test-fast``, and order their files."""
     for item in items:
-        if isinstance(item, pytest.Function) and "endpoint" in item.fixturenames:
-            item.add_marker("endpoint")
+        fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
+        for fixture, marker in (("endpoint", "endpoint"), ("checkout", "clone")):
+            if fixture in fixtures:
+                item.add_marker(marker)
+        if not (item.get_closest_marker("endpoint") or item.get_closest_marker("clone")):
+            item.add_marker("fast")
+    clocks = {item.path for item in items if item.get_closest_marker("clock")}
+    items.sort(key=lambda item: _turn(item.path, clocks))
+
+
+def _turn(path: Path, clocks: set[Path]) -> tuple[int, int]:
+    """Return when a file is run, by one of two workers: what takes long ends first, so that both end together."""
+    if path in clocks:
+        return 0, 0
+    if path.is_relative_to(WAITING):
+        return 1, 0
+    return (2, LONGEST.index(path.name)) if path.name in LONGEST else (3, 0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    stories.require_earlier_steps(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    stories.record(item, report)
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -92,6 +92,7 @@ def test_docs_alone_make_no_version(checkout: Checkout, local: str) -> None:
 
 
 @pytest.mark.endpoint
+@pytest.mark.story
 class TestDay:
     """A day's work, one step after the other; each rests on the one before."""
 

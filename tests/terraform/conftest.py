@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.terraform import provider as aws_provider
+from tests import provider as aws_provider
 from tests.terraform.support import SOURCE, Configuration, Provider, copy, write_artifact
 
 

@@ -12,19 +12,23 @@ from pathlib import Path
 
 from pathtolive.toolchain import terraform as toolchain
 from tests import processes
-from tests.terraform.support import SOURCE
+from tests.conftest import ROOT
 from tests.waiting import eventually
 
+SOURCE = ROOT / "terraform"
+# Empty, it lets Terraform start a provider of its own.
 REATTACH = "TF_REATTACH_PROVIDERS"
 
 
 @contextlib.contextmanager
-def running(directory: Path, endpoint: str) -> Iterator[dict[str, str]]:
+def running(directory: Path, endpoint: str, cwd: Path | None = None) -> Iterator[dict[str, str]]:
     """Start the locked provider, and give the variable with which Terraform attaches to it.
+
+    It is installed in ``directory``, and reads files by paths that are relative to ``cwd``.
 
     https://developer.hashicorp.com/terraform/plugin/debugging
     """
-    environment = dict(os.environ)
+    environment = os.environ | {"AWS_ENDPOINT_URL": endpoint}
     if environment.pop("AWS_CA_BUNDLE", None) and endpoint.startswith("https:"):
         # A provider that is configured a second time refuses AWS_CA_BUNDLE: let each command start its own.
         yield {}
@@ -32,7 +36,12 @@ def running(directory: Path, endpoint: str) -> Iterator[dict[str, str]]:
     log = directory / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [_executable(directory), "-debug"], env=environment, stdout=output, stderr=output, start_new_session=True
+            [_executable(directory), "-debug"],
+            cwd=cwd,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         yield {REATTACH: eventually(lambda: _address(process, log), 60, described=log.read_text)}
