@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import localstack_client.config
 import localstack_client.session
 import psutil
@@ -29,10 +28,6 @@ from tests import processes, stories
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# A busy machine is no failure.
-hypothesis.settings.register_profile("steady", deadline=None)
-hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
@@ -55,7 +50,8 @@ LONGEST = (
 )
 
 # A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
-settings.register_profile("tests", deadline=None)
+settings.register_profile("tests", deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile("tests")
 RUN = pytest.StashKey[str]()
 LEFT = pytest.StashKey[list[str]]()
@@ -171,6 +167,11 @@ def client(endpoint: str) -> Callable[[str], Any]:
         return clients[service]
 
     return get
+
+
+def examples(number: int) -> int:
+    """Return how many examples Hypothesis generates: this number, and ten times as many in ``make test-all``."""
+    return number * settings().max_examples // 100
 
 
 def get(url: str) -> tuple[int, str]:

@@ -59,10 +59,12 @@ def stage() -> Iterator[Stage]:
 
 
 def called(stage: Stage, seconds: float) -> list[Call]:
-    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, time.time())
+    began = time.time()
+    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, began)
     time.sleep(seconds)
     running.stop()
-    return running.calls
+    # A busy machine may have slept longer.
+    return [call for call in running.calls if call.at < seconds]
 
 
 def test_load_tells_status_and_version_of_every_call(stage: Stage) -> None:

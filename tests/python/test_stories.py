@@ -55,4 +55,5 @@ def test_step_alone_names_the_class_to_run(directory: Path) -> None:
 def test_steps_after_one_that_failed_name_it(directory: Path) -> None:
     output = run(directory, right=False)
     assert output.count("The earlier step test_begins failed. Run the whole class") >= 1
-    assert "1 failed, 1 passed, 2 errors" in output
+    assert "1 failed, 1 passed" in output
+    assert "2 errors" in output
