@@ -52,13 +52,13 @@ LONGEST = (
 # A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
 settings.register_profile("tests", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=1000)
-settings.load_profile("tests")
 RUN = pytest.StashKey[str]()
 LEFT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Mark what this run starts. Workers of pytest-xdist are a part of it."""
+    settings.load_profile(config.getoption("--hypothesis-profile") or "tests")
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = processes.mark()
     # Whatever ends the run, fixtures end what they have started. A shell lets commands in its background ignore SIGINT,
