@@ -112,11 +112,21 @@ destroy: $(READY) ## Delete everything that deploy created: CONFIRM=path-to-live
 
 ##@ Development
 
+# Two files at a time, in the order that tests/conftest.py gives them.
+PYTEST := $(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
 test: $(TEST_READY) check ## Run every test, with coverage
-	@$(RUN) -m pytest --numprocesses 2 --dist loadscope --cov $(if $(ARGS),--cov-report term $(ARGS),--cov-report= -m "not alone")
-	@$(if $(ARGS),,$(RUN) -m pytest --cov --cov-append --cov-report term -m alone)
+	@$(PYTEST) --cov --cov-report term -m "not long" $(ARGS)
 	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
+
+.PHONY: test-fast
+test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor a clone of the project, in a minute
+	@$(PYTEST) -m fast $(ARGS)
+
+.PHONY: test-all
+test-all: $(TEST_READY) ## Run every test, those that take long too, and ten times as many generated examples
+	@$(MAKE) test ARGS='-m "" --hypothesis-profile long $(ARGS)'
 
 .PHONY: test-local
 test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local AWS or AWS_ENDPOINT_URL

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import boto3
 
-from tests import processes
+from tests import processes, provider
 from tests.conftest import ROOT, SPEED, free_port
 
 
@@ -42,6 +42,7 @@ class Checkout:
                 (path / ".local" / found.name).symlink_to(found)
         self.port = str(free_port())
         self.ran: list[str] = []
+        self.exits = contextlib.ExitStack()
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
 
@@ -51,7 +52,18 @@ class Checkout:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop()
+        try:
+            self.exits.close()
+        finally:
+            self.stop()
+
+    def keep_provider(self) -> None:
+        """Let all commands from now on use one AWS provider: starting it takes most of their time."""
+        installed, cwd = self.path.parent / "provider", self.path / ".local" / "provider"
+        installed.mkdir()
+        # From here, the path of the artifact is the same as from .local/terraform, which commands may delete.
+        cwd.mkdir()
+        self.settings |= self.exits.enter_context(provider.running(installed, self.endpoint, cwd))
 
     def stop(self) -> None:
         """Run ``make stop``, and fail if that leaves anything running that was started in the clone."""
@@ -80,6 +92,11 @@ class Checkout:
             kept["COVERAGE_FILE"] = str(ROOT / ".coverage")
         kept |= {"PORT": self.port, "SPEED": str(SPEED)} | self.settings
         return kept | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
+
+    @property
+    def endpoint(self) -> str:
+        """Where local AWS answers that is started here."""
+        return f"http://127.0.0.1:{self.port}"
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         self.ran.append(command)
@@ -150,7 +167,7 @@ class Checkout:
     def client(self, service: str) -> Any:
         return boto3.client(  # type: ignore[call-overload]
             service,
-            endpoint_url=f"http://127.0.0.1:{self.port}",
+            endpoint_url=self.endpoint,
             region_name="eu-west-2",
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 - any will do

@@ -13,41 +13,52 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import localstack_client.config
 import localstack_client.session
 import psutil
 import pytest
 from hypothesis import settings
 
-from tests import processes
+from tests import processes, stories
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no failure.
-hypothesis.settings.register_profile("steady", deadline=None)
-hypothesis.settings.load_profile("steady")
-
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
 # Of local AWS: a minute of metrics, waits and alarms passes in a second.
 SPEED = 60
+# Its tests mostly wait for metrics and alarms, and so leave a test with a clock to keep the time that it needs.
+WAITING = ROOT / "tests" / "python" / "emulator" / "contract"
+# Files that take longer than half a minute, the longest first.
+LONGEST = (
+    "test_release_commands.py",
+    "test_path.py",
+    "test_deploy_commands.py",
+    "test_stack.py",
+    "test_release_applied.py",
+    "test_validations.py",
+    "test_hooks.py",
+    "test_rules.py",
+    "test_bootstrap.py",
+    "test_commands.py",
+)
 
 # A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
-settings.register_profile("tests", deadline=None)
-settings.load_profile("tests")
+settings.register_profile("tests", deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=1000)
 RUN = pytest.StashKey[str]()
 LEFT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Mark what this run starts. Workers of pytest-xdist are a part of it."""
+    settings.load_profile(config.getoption("--hypothesis-profile") or "tests")
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = processes.mark()
     # Whatever ends the run, fixtures end what they have started. A shell lets commands in its background ignore SIGINT,
@@ -79,10 +90,37 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what speaks to an AWS endpoint: ``make test-local`` runs these."""
+    """Mark tests by what they need, for ``make test-local`` and ``make test-fast``, and order their files."""
     for item in items:
-        if isinstance(item, pytest.Function) and "endpoint" in item.fixturenames:
-            item.add_marker("endpoint")
+        fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
+        for fixture, marker in (("endpoint", "endpoint"), ("checkout", "clone")):
+            if fixture in fixtures:
+                item.add_marker(marker)
+        if not (item.get_closest_marker("endpoint") or item.get_closest_marker("clone")):
+            item.add_marker("fast")
+    clocks = {item.path for item in items if item.get_closest_marker("clock")}
+    items.sort(key=lambda item: _turn(item.path, clocks))
+
+
+def _turn(path: Path, clocks: set[Path]) -> tuple[int, int]:
+    """Return when a file is run, by one of two workers: what takes long ends first, so that both end together."""
+    if path in clocks:
+        return 0, 0
+    if path.is_relative_to(WAITING):
+        return 1, 0
+    return (2, LONGEST.index(path.name)) if path.name in LONGEST else (3, 0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    stories.require_earlier_steps(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    stories.record(item, report)
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -98,6 +136,9 @@ def _environment() -> Iterator[None]:
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        # Terraform and its provider read 40 MB of schemas at each start, and would collect garbage for a fifth of it.
+        # https://pkg.go.dev/runtime#hdr-Environment_Variables
+        patch.setenv("GOGC", os.environ.get("GOGC", "400"))
         yield
 
 
@@ -126,6 +167,11 @@ def client(endpoint: str) -> Callable[[str], Any]:
         return clients[service]
 
     return get
+
+
+def examples(number: int) -> int:
+    """Return how many examples Hypothesis generates: this number, and ten times as many in ``make test-all``."""
+    return number * settings().max_examples // 100
 
 
 def get(url: str) -> tuple[int, str]:

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pathtolive import build
-from tests.conftest import ROOT
+from tests.conftest import ROOT, examples
 
 SCRIPT = ROOT / "scripts" / "build.py"
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
@@ -114,7 +114,7 @@ class TestSameBytes:
         assert done.returncode == 0, done.stderr
         assert project.output.read_bytes() == expected
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(seconds=st.integers(0, 2**32), mode=st.integers(0, 0o777).map(lambda mode: mode | 0o400))
     def test_whatever_the_times_and_modes(
         self, tmp_path_factory: pytest.TempPathFactory, seconds: int, mode: int
@@ -156,7 +156,7 @@ class TestSameBytes:
         build.build(Path(), Path("../lambda.zip"))
         assert (other / "lambda.zip").read_bytes() == expected
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(files=FILES, shuffler=st.randoms(use_true_random=False))
     def test_whatever_the_order_of_listing(
         self, tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], shuffler: random.Random
@@ -180,7 +180,7 @@ class TestSameBytes:
             patch.setattr(Path, "iterdir", shuffled)
             assert build.archive(build.read_sources(source)) == expected
 
-    @settings(max_examples=25)
+    @settings(max_examples=examples(25))
     @given(files=FILES, shuffler=st.randoms(use_true_random=False))
     def test_whatever_the_order_of_reading(self, files: dict[str, bytes], shuffler: random.Random) -> None:
         names = list(files)

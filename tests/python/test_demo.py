@@ -54,7 +54,7 @@ def results(checkout: Checkout) -> dict[str, Any]:
 
 
 @pytest.mark.endpoint
-@pytest.mark.alone
+@pytest.mark.clock
 class TestDemonstration:
     def test_only_version_3_failed_and_only_for_its_share(self, results: dict[str, Any]) -> None:
         assert results["failed"] > 0
@@ -93,6 +93,7 @@ class TestDemonstration:
         assert checkout.git("log", "--format=%s") == "Begin"
 
 
+@pytest.mark.clone
 def test_without_git_the_error_has_a_remedy(tmp_path: Path) -> None:
     with Checkout(tmp_path / "checkout") as checkout:
         (checkout.path / ".git").rename(tmp_path / "git")

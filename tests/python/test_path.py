@@ -54,6 +54,7 @@ def test_readme_shows_commands_that_exist() -> None:
 
 
 @pytest.mark.endpoint
+@pytest.mark.story
 class TestDay:
     """A day's work, one step after the other; each rests on the one before. One class, so that one worker runs it."""
 

@@ -111,6 +111,7 @@ def test_run_that_is_interrupted_leaves_nothing_running(
     assert processes.below(checkout.path) == []
 
 
+@pytest.mark.clone
 def test_checkout_fails_for_what_make_stop_leaves_running_and_ends_it(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path / "checkout")
     process = subprocess.Popen(SLEEP, cwd=checkout.path)
@@ -119,6 +120,7 @@ def test_checkout_fails_for_what_make_stop_leaves_running_and_ends_it(tmp_path: 
     assert process.poll() is not None
 
 
+@pytest.mark.clone
 def test_checkout_fails_if_make_stop_fails(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path / "checkout")
     (checkout.path / "Makefile").write_text("")

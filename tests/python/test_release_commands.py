@@ -44,6 +44,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Yield a checkout in which dev runs version 2, which has one more route than version 1 of the other stages."""
     with Checkout(tmp_path_factory.mktemp("releases") / "checkout") as checkout:
         checkout.make("local")
+        checkout.keep_provider()
         checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
         checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
         deploy(checkout, GREETING, f'{GREETING}  # "changed"')
@@ -176,6 +177,7 @@ class Terminal:
         return True
 
 
+@pytest.mark.story
 class TestReleases:
     """Each test continues the one before it."""
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,26 @@ def handler(event, context):
 """
 
 
-class Configuration:
-    """A root module in a directory of its own, initialised."""
+# The variable with which Terraform attaches to a provider that runs.
+Provider = dict[str, str]
 
-    def __init__(self, directory: Path, *, backend: dict[str, str] | None = None, terraform: Path | None = None):
+
+class Configuration:
+    """A root module in a directory of its own, initialised.
+
+    ``provider`` is a provider that runs already: see provider.py. Without one, each command starts its own.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        backend: dict[str, str] | None = None,
+        provider: Provider | None = None,
+        terraform: Path | None = None,
+    ):
         self.directory = directory
-        environment = toolchain.environment()
+        environment = toolchain.environment() | (provider or {})
         self._terraform = tftest.TerraformTest(
             str(directory), binary=str(terraform or toolchain.executable()), env=environment
         )
@@ -60,6 +75,19 @@ class Configuration:
         except tftest.TerraformTestError as error:
             return unwrapped(error.cmd_error)
         raise AssertionError("there is a plan")
+
+    def diagnostics(self) -> list[Any]:
+        """Plan, and return what Terraform says of it, each with the file that it is about.
+
+        https://developer.hashicorp.com/terraform/internals/machine-readable-ui
+        """
+        # An error of tftest's has what was written to standard error alone.
+        command = [self._terraform.binary, "plan", "-json"]
+        done = subprocess.run(
+            command, cwd=self.directory, env=self._terraform.env, capture_output=True, text=True, check=False
+        )
+        lines = map(json.loads, done.stdout.splitlines())
+        return [line["diagnostic"] for line in lines if line["type"] == "diagnostic"]
 
     def apply(self) -> str:
         return unwrapped(self._terraform.apply())

@@ -18,7 +18,7 @@ from pathtolive.cli import CommandError
 from tests import documents
 from tests.checkout import Checkout
 from tests.conftest import REGION
-from tests.terraform.support import SOURCE, Configuration, copy
+from tests.terraform.support import SOURCE, Configuration, Provider, copy
 
 Client = Callable[[str], Any]
 ACCOUNT = "000000000000"
@@ -29,8 +29,10 @@ BUCKET = f"path-to-live-state-{ACCOUNT}-{REGION}"
 
 
 @pytest.fixture(scope="module")
-def bootstrap(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Configuration:
-    return Configuration(copy(tmp_path_factory.mktemp("bootstrap") / "bootstrap", SOURCE / "bootstrap"))
+def bootstrap(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Configuration:
+    return Configuration(
+        copy(tmp_path_factory.mktemp("bootstrap") / "bootstrap", SOURCE / "bootstrap"), provider=provider
+    )
 
 
 @pytest.fixture(scope="module")

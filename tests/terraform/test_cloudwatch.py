@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.terraform.support import SOURCE, Configuration
+from tests.terraform.support import SOURCE, Configuration, Provider
 
 Client = Callable[[str], Any]
 
@@ -140,11 +140,11 @@ def name() -> str:
 
 
 @pytest.fixture(scope="module")
-def applied(endpoint: str, name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configuration]:
+def applied(provider: Provider, name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configuration]:
     directory = tmp_path_factory.mktemp("cloudwatch")
     (directory / "terraform.tf").write_text(textwrap.dedent(CONFIGURATION))
     shutil.copyfile(SOURCE / ".terraform.lock.hcl", directory / ".terraform.lock.hcl")
-    configuration = Configuration(directory).variables(name=name)
+    configuration = Configuration(directory, provider=provider).variables(name=name)
     configuration.apply()
     yield configuration
     configuration.destroy()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import REGION
 from tests.terraform import iam
-from tests.terraform.support import SOURCE, Configuration, copy
+from tests.terraform.support import SOURCE, Configuration, Provider, copy
 
 ACCOUNT = "000000000000"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
@@ -256,9 +256,10 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
 
 
 @pytest.fixture(scope="module")
-def role(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def role(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     directory = copy(tmp_path_factory.mktemp("deploy-role") / "bootstrap", SOURCE / "bootstrap")
-    plan = Configuration(directory).variables(github_repository=REPOSITORY, github_oidc_provider_arn=PROVIDER).plan()
+    bootstrap = Configuration(directory, provider=provider)
+    plan = bootstrap.variables(github_repository=REPOSITORY, github_oidc_provider_arn=PROVIDER).plan()
     values: dict[str, Any] = {
         "policy": plan.resources["aws_iam_role_policy.deploy[0]"]["values"]["policy"],
         "trust": plan.resources["aws_iam_role.deploy[0]"]["values"]["assume_role_policy"],

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests import provider
 from tests.conftest import get
-from tests.python.emulator.contract.support import eventually
+from tests.python.emulator.contract.support import eventually, zipped
 from tests.terraform.support import PINNED, Configuration, copy, stage_url, write_artifact, write_config
 
 GOOD = """
@@ -44,6 +45,7 @@ ON_HOLD = "live: release of version 2 on hold"
 SETTINGS = {"steps": [0.5], "step_seconds": 180, "min_invocations": 10, "max_extensions": 3}
 PATIENCE_SECONDS = 120
 TIMEOUT = 7200
+PINS = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
 
 
 @dataclass
@@ -160,27 +162,38 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(client: Callable[[str], Any], endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     name = f"release-{uuid.uuid4().hex[:8]}"
     directory: Path = copy(tmp_path_factory.mktemp("release") / "terraform")
-    pins = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
-    configuration = Configuration(directory)
-    # A slow machine sends few requests in a minute.
-    configuration.variables(name=name, release_timeout_seconds=TIMEOUT, alarms={"min_invocations": 5})
-    for source, stages in ((GOOD, PINNED), (f"{GOOD}\n", PINNED | pins), (BAD, PINNED | pins), (SLOW, PINNED | pins)):
-        write_artifact(directory, source=source)
-        write_config(directory, stages)
-        configuration.apply()
+    with provider.running(tmp_path_factory.mktemp("provider"), endpoint, directory) as attached:
+        configuration = Configuration(directory, provider=attached)
+        # However long Terraform takes in the middle of a release. A slow machine sends few requests in a minute.
+        configuration.variables(name=name, release_timeout_seconds=TIMEOUT, alarms={"min_invocations": 5})
+        publish(configuration, GOOD, PINNED)
+        for source in (f"{GOOD}\n", BAD):
+            client("lambda").update_function_code(FunctionName=name, ZipFile=zipped(source), Publish=True)
+        publish(configuration, SLOW, PINNED | PINS)
+        with listening(client, name, configuration.outputs()["topic_arn"]) as queue:
+            yield Stack(configuration, client, name, queue)
+        configuration.destroy()
+
+
+def publish(configuration: Configuration, source: str, stages: dict[str, Any]) -> None:
+    write_artifact(configuration.directory, source=source)
+    write_config(configuration.directory, stages)
+    configuration.apply()
+
+
+@contextlib.contextmanager
+def listening(client: Callable[[str], Any], name: str, topic: str) -> Iterator[str]:
+    """Give the URL of a queue that gets what a topic is told."""
     queues, topics = client("sqs"), client("sns")
     queue = queues.create_queue(QueueName=name)["QueueUrl"]
     arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    subscription = topics.subscribe(
-        TopicArn=configuration.outputs()["topic_arn"], Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True
-    )["SubscriptionArn"]
-    yield Stack(configuration, client, name, queue)
-    topics.unsubscribe(SubscriptionArn=subscription)
+    made = topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True)
+    yield queue
+    topics.unsubscribe(SubscriptionArn=made["SubscriptionArn"])
     queues.delete_queue(QueueUrl=queue)
-    configuration.destroy()
 
 
 @pytest.fixture(autouse=True)

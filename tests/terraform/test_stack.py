@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import provider
 from tests.conftest import REGION, get
 from tests.python.emulator.contract.support import eventually
 from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
@@ -52,7 +53,7 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(client: Callable[[str], Any], endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     name = f"stack-{uuid.uuid4().hex[:8]}"
     bucket = f"{name}-state"
     s3 = client("s3")
@@ -60,16 +61,17 @@ def stack(client: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
     directory = copy(tmp_path_factory.mktemp("stack") / "terraform")
     write_artifact(directory)
     backend = {"bucket": bucket, "region": REGION, "use_path_style": "true"}
-    stack = Stack(Configuration(directory, backend=backend).variables(name=name), client, name, bucket)
-    stack.configuration.apply()
-    yield stack
-    stack.configuration.destroy()
+    with provider.running(tmp_path_factory.mktemp("provider"), endpoint, directory) as attached:
+        configuration = Configuration(directory, backend=backend, provider=attached).variables(name=name)
+        configuration.apply()
+        yield Stack(configuration, client, name, bucket)
+        configuration.destroy()
     for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         s3.delete_object(Bucket=bucket, Key=item["Key"])
     s3.delete_bucket(Bucket=bucket)
 
 
-class TestStack:
+class TestApplied:
     def test_every_stage_answers_after_the_first_apply(self, stack: Stack) -> None:
         assert stack.answers() == {"dev": "Hello 1", "test": "Hello 1", "live": "Hello 1"}
 
@@ -209,6 +211,11 @@ class TestStack:
                 },
             },
         }
+
+
+@pytest.mark.story
+class TestChanges:
+    """One after the other; each rests on the ones before."""
 
     def test_change_reaches_the_stages_that_follow_the_newest(self, stack: Stack) -> None:
         stack.pin(["1"], test=("1", "1"), live=("1", "1"))

@@ -12,15 +12,17 @@ import botocore.exceptions
 import pytest
 
 from tests.python.emulator.contract.support import eventually
-from tests.terraform.support import Configuration, copy
+from tests.terraform.support import Configuration, Provider, copy
 
 SOURCE = Path(__file__).parent / "fixtures" / "step_functions"
 Client = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module")
-def applied(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configuration]:
-    configuration = Configuration(copy(tmp_path_factory.mktemp("step-functions") / "step_functions", SOURCE))
+def applied(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configuration]:
+    configuration = Configuration(
+        copy(tmp_path_factory.mktemp("step-functions") / "step_functions", SOURCE), provider=provider
+    )
     configuration.variables(name=f"machine-{uuid.uuid4().hex[:8]}").apply()
     yield configuration
     configuration.destroy()
@@ -61,8 +63,8 @@ def test_change_is_applied_in_place(applied: Configuration, client: Client) -> N
     assert applied.detailed_exit_code() == 0
 
 
-def test_destroy_leaves_nothing(endpoint: str, client: Client, tmp_path: Path) -> None:
-    configuration = Configuration(copy(tmp_path / "step_functions", SOURCE))
+def test_destroy_leaves_nothing(provider: Provider, client: Client, tmp_path: Path) -> None:
+    configuration = Configuration(copy(tmp_path / "step_functions", SOURCE), provider=provider)
     name = f"machine-{uuid.uuid4().hex[:8]}"
     configuration.variables(name=name).apply()
     outputs = configuration.outputs()
