@@ -24,6 +24,7 @@ def test_table_folds_one_column_into_the_terminal(
 ) -> None:
     lines = shown(monkeypatch, capsys, columns, "reason")
     assert lines[1].split() == ["stage", "version", "reason"]
+    assert lines[3].split() == ["dev", "12", "-"]
     assert max(map(len, lines)) <= columns
 
 
@@ -34,7 +35,9 @@ def test_table_is_a_list_if_the_terminal_is_too_narrow(
         *("", "stage   dev", "version 12", "reason  -"),
         *("", "stage   live", "version 4", f"reason  {ROWS[1]['reason']}".rstrip()),
     ]
-    assert shown(monkeypatch, capsys, 30, "reason")[1] == "stage   dev"
+    # One column less than the names, two values, and the narrowest reason take.
+    assert shown(monkeypatch, capsys, 37, "reason")[1] == "stage   dev"
+    assert shown(monkeypatch, capsys, 38, "reason")[1].split() == ["stage", "version", "reason"]
 
 
 def test_table_has_no_column_without_values(
