@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
@@ -24,6 +23,7 @@ import pytest
 from hypothesis import settings
 
 from tests import processes, stories
+from tests.waiting import eventually
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
 if threading.current_thread() is threading.main_thread():
@@ -205,11 +205,8 @@ def local_aws(log: Path, *arguments: str) -> Iterator[str]:
     with log.open("ab") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + 30
-        while not answers(url):
-            assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
-            assert time.monotonic() < deadline, f"local AWS does not answer:\n{log.read_text()}"
-            time.sleep(0.05)
+        eventually(lambda: answers(url) or process.poll() is not None, 60, described=log.read_text)
+        assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
         yield url
     finally:
         processes.terminate(process)
