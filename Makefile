@@ -1,10 +1,11 @@
-# The only entry point: people and CI call these targets. Settings are variables: TARGET, STAGE, FROM, TO, PORT, ...
+# The entry point for people and CI. Variables are settings: they come from the command line or the environment, and the
+# commands read them from the environment, so that no value becomes a part of a shell's text.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Looks at terraform/ without what deploying leaves there.
+# Uses terraform/ without the working files of a deploy.
 TERRAFORM := TF_DATA_DIR=$(CURDIR)/.local/check $(RUN) scripts/toolchain.py terraform
 # Each stamp says that a lock file of requirements/ is installed: see [dependency-groups] in pyproject.toml.
 READY := $(VENV)/.run
@@ -15,25 +16,101 @@ TEST_READY := $(VENV)/.test-ready
 # Exists while packages are being installed, and after an installation that was interrupted.
 INSTALLING := $(VENV)/.installing
 
-# An endpoint of one's own is an emulator's, unless TARGET says otherwise.
+# An endpoint of the user's own is an emulator, unless TARGET says otherwise.
 export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
-export CONFIRM IGNORE_ALARMS STATE_BUCKET V WORKSPACE
-# GitHub's own names: a workflow run and a codespace have them.
-export GITHUB_REPOSITORY GITHUB_REPOSITORY_ID GITHUB_REPOSITORY_OWNER_ID
 
 .PHONY: help
 help: ## Print this help
-	@echo "make local         the whole path on this machine; make test: every test. Then:"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 20
-	@echo "TARGET=local means local AWS, else the AWS account of the environment (AWS_PROFILE, AWS_REGION, ...)."
+	@echo "Path to Live. 'make local' runs all of it on this machine, 'make test' tests it."
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
+		$(MAKEFILE_LIST)
+	@echo
+	@echo "TARGET=local is local AWS. Without it, commands act on the AWS account of the environment (AWS_PROFILE, AWS_REGION)."
+	@echo "V=1 prints what Terraform says. If a command fails, make exits with 2: for the command's own exit status, run"
+	@echo "$(RUN) scripts/release.py --stage live, for example; its --help lists them."
+
+##@ On this machine
 
 .PHONY: local
-local: $(READY) build ## Run the whole path on local AWS: PORT=4566 SPEED=10 PERSIST=1
-	@$(RUN) scripts/local.py start $(if $(PORT),--port $(PORT)) $(if $(SPEED),--speed $(SPEED)) $(if $(PERSIST),--keep-state)
+local: $(READY) build ## Start local AWS, deploy, and print the URLs: PORT=4566 SPEED=10 PERSIST=1
+	@$(RUN) scripts/local.py start
 
 .PHONY: stop
 stop: ## Stop local AWS
 	@if [ -e $(READY) ]; then $(RUN) scripts/local.py stop; else echo "Local AWS is not running"; fi
+
+.PHONY: demo
+demo: $(DEMO_READY) ## Run the whole path by itself, in about three minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
+	@$(RUN) scripts/demo.py
+
+.PHONY: doctor
+doctor: ## Check the installed tools, and the targets that answer
+	@$(if $(wildcard $(READY)),$(RUN),$(PYTHON)) scripts/doctor.py
+
+.PHONY: clean
+clean: stop ## Stop local AWS, and delete everything that was installed and built
+	@rm -rf $(VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ From a commit to live
+
+.PHONY: build
+build: ## Build the artifact, dist/lambda.zip
+	@$(PYTHON) scripts/build.py
+
+.PHONY: plan
+plan: $(READY) ## Print what deploy would change: STAGE=live
+	@$(RUN) scripts/plan.py
+
+.PHONY: deploy
+deploy: $(READY) ## Publish the artifact, move the stages that follow "newest", and STAGE=live to its pin
+	@$(RUN) scripts/deploy.py
+
+.PHONY: promote
+promote: $(READY) ## Move a stage to the version of another, all traffic in one step: FROM=dev TO=test
+	@$(RUN) scripts/promote.py
+
+.PHONY: release
+release: $(READY) ## Shift traffic in steps: STAGE=live VERSION=4 STEPS=10,50 STEP_SECONDS=300 ARGS=--help
+	@$(RUN) scripts/release.py $(ARGS)
+
+.PHONY: rollback
+rollback: $(READY) ## Return all traffic of a stage to its previous version: STAGE=live VERSION=3
+	@$(RUN) scripts/rollback.py
+
+.PHONY: record
+record: $(READY) ## Record the active version of a stage in config.tf: STAGE=live
+	@$(RUN) scripts/record.py
+
+##@ What runs, and how it runs
+
+.PHONY: status
+status: $(READY) ## Print the version, pin, and alarms of each stage: JSON=1
+	@$(RUN) scripts/status.py
+
+.PHONY: history
+history: $(READY) ## Print the releases of a stage: STAGE=live JSON=1 ARGS="--limit 0"
+	@$(RUN) scripts/history.py $(ARGS)
+
+.PHONY: logs
+logs: $(READY) ## Print the log of a stage: STAGE=live SINCE=15m FOLLOW=1 JSON=1
+	@$(RUN) scripts/logs.py
+
+.PHONY: load
+load: $(READY) ## Send requests to a stage until Ctrl-C: STAGE=live RATE=20
+	@$(RUN) scripts/load.py
+
+##@ The AWS account
+
+.PHONY: bootstrap
+bootstrap: $(READY) ## Create the state bucket and a deploy role, once: GITHUB_REPOSITORY=owner/name
+	@$(RUN) scripts/bootstrap.py
+
+.PHONY: destroy
+destroy: $(READY) ## Delete everything that deploy created: CONFIRM=path-to-live
+	@$(RUN) scripts/destroy.py
+
+##@ Development
 
 # Two files at a time, in the order that tests/conftest.py gives them.
 PYTEST := $(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -56,7 +133,7 @@ test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local A
 	@$(RUN) -m pytest -m endpoint $(ARGS)
 
 .PHONY: check
-check: $(DEV_READY) ## Look at the code: ruff, mypy, terraform, yamllint, shellcheck
+check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, shellcheck
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -73,81 +150,18 @@ fmt: $(DEV_READY) ## Format the code
 	@$(RUN) -m ruff format .
 	@$(TERRAFORM) fmt -recursive terraform tests
 
-# For Python 3.11 and newer, Linux and macOS. The others get the versions that dev.txt has.
+.PHONY: bench
+bench: $(TEST_READY) ## Measure import and invocation times against a bare handler and Powertools
+	@$(RUN) scripts/bench.py
+
+# For Python 3.11 and newer, Linux and macOS. The other lock files get the versions in dev.txt.
 .PHONY: lock
-lock: $(LOCK_READY) ## Write requirements/ anew from the groups of pyproject.toml: ARGS=--upgrade
+lock: $(LOCK_READY) ## Update requirements/ from the dependency groups in pyproject.toml: ARGS=--upgrade
 	@for lock in "dev run demo test lint" "run run" "demo demo" "lock lock"; do \
 		set -- $$lock && name=$$1 && shift && $(VENV)/bin/uv pip compile --quiet --no-python-downloads --python $(RUN) \
 		--universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		$(ARGS) $$([ $$name = dev ] || echo --constraints requirements/dev.txt) $${@/#/--group=} \
 		--output-file requirements/$$name.txt || exit 1; done
-
-.PHONY: build
-build: ## Build the artifact, dist/lambda.zip
-	@$(PYTHON) scripts/build.py
-
-.PHONY: plan
-plan: $(READY) ## Show what deploy would change: STAGE=live
-	@$(RUN) scripts/plan.py $(if $(STAGE),--stage "$(STAGE)")
-
-.PHONY: deploy
-deploy: $(READY) ## Publish the artifact; move stages that follow "newest", and STAGE=live to its pin
-	@$(RUN) scripts/deploy.py $(if $(STAGE),--stage "$(STAGE)")
-
-.PHONY: record
-record: $(READY) ## Record in config.tf what a stage runs: STAGE=live
-	@$(RUN) scripts/record.py --stage "$(or $(STAGE),$(error name the stage, as in: make record STAGE=live))"
-
-.PHONY: promote
-promote: $(READY) ## Make stage TO run what stage FROM runs: FROM=dev TO=test
-	@$(RUN) scripts/promote.py --from "$(or $(FROM),$(error name the stages, as in: make promote FROM=dev TO=test))" \
-		--to "$(or $(TO),$(error name the stages, as in: make promote FROM=dev TO=test))"
-
-.PHONY: release
-release: $(READY) ## Shift traffic step by step: STAGE=live VERSION=4 STEPS=10,50 BAKE=300 IGNORE_ALARMS=why ARGS=--help
-	@$(RUN) scripts/release.py --stage "$(or $(STAGE),$(error name the stage, as in: make release STAGE=live))" \
-		$(if $(VERSION),--version "$(VERSION)") $(if $(STEPS),--steps "$(STEPS)") $(if $(BAKE),--bake-seconds "$(BAKE)") \
-		$(if $(IGNORE_ALARMS),--ignore-alarms "$$IGNORE_ALARMS") $(ARGS)
-
-.PHONY: rollback
-rollback: $(READY) ## Bring a stage back to what it ran before, at once: STAGE=live VERSION=3
-	@$(RUN) scripts/rollback.py --stage "$(or $(STAGE),$(error name the stage, as in: make rollback STAGE=live))" \
-		$(if $(VERSION),--version "$(VERSION)")
-
-.PHONY: history
-history: $(READY) ## Show the releases of a stage, and how they ended: STAGE=live JSON=1 ARGS="--limit 0"
-	@$(RUN) scripts/history.py --stage "$(or $(STAGE),$(error name the stage, as in: make history STAGE=live))" \
-		$(if $(JSON),--json) $(ARGS)
-
-.PHONY: status
-status: $(READY) ## Show what every stage runs: JSON=1
-	@$(RUN) scripts/status.py $(if $(JSON),--json)
-
-.PHONY: load
-load: $(READY) ## Send traffic to a stage until Ctrl-C ends it: STAGE=live RATE=20
-	@$(RUN) scripts/load.py --stage "$(or $(STAGE),$(error name the stage, as in: make load STAGE=live))" \
-		$(if $(RATE),--rate "$(RATE)")
-
-.PHONY: demo
-demo: $(DEMO_READY) ## Show the whole path by itself, in about three minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
-	@$(RUN) scripts/demo.py $(if $(PICTURE),--picture "$(PICTURE)") $(if $(SPEED),--speed "$(SPEED)") $(if $(JSON),--json)
-
-.PHONY: bench
-bench: $(TEST_READY) ## Measure import and calls against a bare handler and Powertools
-	@$(RUN) scripts/bench.py
-
-.PHONY: bootstrap
-bootstrap: $(READY) ## Once per AWS account, the state bucket and a deploy role: GITHUB_REPOSITORY=owner/name
-	@$(RUN) scripts/bootstrap.py
-
-.PHONY: destroy
-destroy: $(READY) ## Delete everything that deploy made
-	@$(RUN) scripts/destroy.py
-
-.PHONY: clean
-clean: stop ## Stop local AWS and delete what was installed and built
-	@rm -rf $(VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The lock files are complete, so pip has nothing to resolve. Python compiles a module when it first imports it, which is
 # less work than compiling all of them. $(1) names the lock file, $(2) says what it is for, $(3) has more options.

@@ -17,5 +17,5 @@ def speed() -> float:
 
 
 def real(seconds: float) -> float:
-    """Return how many real seconds stand for some of AWS's."""
+    """Return the real seconds that correspond to a number of AWS's seconds."""
     return seconds / speed()

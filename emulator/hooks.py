@@ -1,4 +1,4 @@
-"""Stand in for a function of MiniStack's, or refuse to where it is not the function that was read."""
+"""Replace a function of MiniStack, or refuse if it differs from the one that this package was written for."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def serve(port: int, state: Path | None, speed: float = 1) -> None:
 
 
 def check_port(port: int) -> None:
-    """Raise ServerError where something else listens on the port."""
+    """Raise ServerError if something else listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -77,7 +77,7 @@ def check_port(port: int) -> None:
 
 
 async def _serve(app: App, port: int) -> None:
-    from hypercorn.asyncio import serve  # noqa: PLC0415 - only where MiniStack's server is needed
+    from hypercorn.asyncio import serve  # noqa: PLC0415 - imported only if MiniStack's server is needed
     from hypercorn.config import Config  # noqa: PLC0415
 
     stop = asyncio.Event()

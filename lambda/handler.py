@@ -1,6 +1,6 @@
-"""The AWS adapter: a Lambda event becomes a request, the response what API Gateway expects.
+"""The AWS adapter: it turns a Lambda event into a request, and a response into the result for API Gateway.
 
-Payload formats 2.0 (HTTP API, function URL) and 1.0 (REST API, and alike the load balancer's):
+Payload formats 2.0 (HTTP API, function URL) and 1.0 (REST API, and similarly load balancers):
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.http import Response
 
     class Context(Protocol):
-        """What Lambda tells of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
+        """The context of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
 
         aws_request_id: str
         function_name: str
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def handler(event: object, context: Context) -> dict[str, object]:
-    """Answer one invocation.
+    """Return the response to an event.
 
-    An exception that is no HTTPError is raised again: only so does Lambda count it in ``Errors``, and API
-    Gateway turn it into its own 500.
+    An exception other than HTTPError is raised again, so that Lambda counts it in ``Errors`` and API Gateway returns
+    its own response with status 500.
     """
     invocation = Invocation(
         context.aws_request_id,
@@ -53,7 +53,11 @@ def handler(event: object, context: Context) -> dict[str, object]:
 
 
 def _request(event: object, invocation: Invocation) -> Request:
-    """Raise BadRequest where the event is no HTTP request."""
+    """Return the HTTP request in an event.
+
+    Raises:
+        BadRequest: the event is not an HTTP request.
+    """
     if not isinstance(event, dict):
         raise BadRequest
     context = event.get("requestContext")
@@ -71,7 +75,7 @@ def _request(event: object, invocation: Invocation) -> Request:
 
 
 def _without_stage(path: str, stage: str | None) -> str:
-    """Return the path that routes know: on a named stage, AWS puts the stage in front of it."""
+    """Return a path as the routes have it: for a named stage, AWS puts the stage in front of it."""
     prefix = f"/{stage}"
     if path == prefix or path.startswith(f"{prefix}/"):
         path = path[len(prefix) :]
@@ -79,7 +83,7 @@ def _without_stage(path: str, stage: str | None) -> str:
 
 
 def _alias(arn: str) -> str | None:
-    """Return the alias that was invoked; its name holds more than digits, those of versions do not.
+    """Return the alias in an ARN. The name of an alias has other characters than digits, unlike that of a version.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_CreateAlias.html
     """

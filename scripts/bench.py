@@ -1,4 +1,4 @@
-"""Measure the service beside a bare handler and Powertools, all in one run, and compare with the budgets."""
+"""Measure the service, a bare handler, and a handler with Powertools, and compare the service with its budgets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from pathtolive.cli import CommandError, main, require
 
 
 def command() -> int:
-    """Return 0 where every budget is kept, 1 where one is missed."""
+    """Return 0 if the service keeps every budget."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--processes", type=int, default=15, help="fresh processes per handler (%(default)s)")
-    parser.add_argument("--calls", type=int, default=2000, help="warm calls per process (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print medians in ms, bytes and the missed budgets as JSON")
+    parser.add_argument("--processes", type=int, default=15, help="new processes per handler (default: %(default)s)")
+    parser.add_argument(
+        "--invocations", type=int, default=2000, help="warm invocations per process (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the medians in ms, the bytes, and the missed budgets as JSON"
+    )
     options = parser.parse_args()
-    if min(options.processes, options.calls) < 1:
-        parser.error("--processes and --calls are at least 1")
+    if min(options.processes, options.invocations) < 1:
+        parser.error("--processes and --invocations must be at least 1")
     require("aws_lambda_powertools", target="bench")
     with tempfile.TemporaryDirectory() as temporary:
         directories = {name: Path(temporary) / name for name in ("bare", "ours", "powertools")}
@@ -28,7 +32,7 @@ def command() -> int:
             directories[name].mkdir()
             (directories[name] / "handler.py").write_text(code)
         size = benchmark.unpack(Path(temporary) / "lambda.zip", directories["ours"])
-        medians = benchmark.measure(directories, options.processes, options.calls)
+        medians = benchmark.measure(directories, options.processes, options.invocations)
     failures = benchmark.missed(medians, size)
     if options.json:
         result: dict[str, Any] = {"medians": medians, "bytes": size, "missed": failures}

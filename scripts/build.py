@@ -1,6 +1,6 @@
-"""Build the artifact that runs on Lambda: the same bytes for the same sources, wherever and whenever.
+"""Build the artifact that runs on Lambda: the same sources always give the same bytes.
 
-Standard library alone, so that it runs before anything is installed.
+Standard library only: it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from pathtolive.build import ROOT, BuildError, build
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return 0 where the artifact is built, 1 where it cannot be."""
+    """Return 0 if the artifact is built, 1 if it cannot be built."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--source", type=Path, default=ROOT / "lambda", help="directory of the sources (%(default)s)")
     parser.add_argument("--output", type=Path, default=ROOT / "dist" / "lambda.zip", help="the zip (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print path, bytes, CodeSha256, revision, modified as JSON")
     options = parser.parse_args(arguments)
-    # An ended build cleans up like an interrupted one.
+    # SIGTERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         summary = build(options.source, options.output)
     except BuildError as error:
-        print(f"{error}\nThe artifact was not touched.", file=sys.stderr)
+        print(f"{error}\nThe artifact was not changed.", file=sys.stderr)
         return 1
     if options.json:
         print(json.dumps(asdict(summary)))
     else:
-        modified = ", with changes that are not committed" if summary.modified else ""
+        modified = ", with uncommitted changes" if summary.modified else ""
         revision = f"commit {summary.revision[:7]}{modified}" if summary.revision else "no commit"
         print(f"{summary.path}: {summary.bytes} bytes, {revision}, CodeSha256 {summary.CodeSha256}")
     return 0

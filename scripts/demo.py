@@ -1,14 +1,13 @@
-"""Show the whole path by itself: a good release, a bad one that is caught and rolled back, and the fix, under load.
+"""Release three versions under load: one that succeeds, one that rolls back, and its fix; then draw a picture of it.
 
-It works in a clone of the last commit, on a local AWS of its own, with the commands that a person would type, and
-fails where any of them does not do what it should.
+The demonstration runs the commands that a person would type, in a clone of the last commit, with its own local AWS. It
+fails if any command does not do what it should.
 
-Exit status: 0 all was as it should be, 1 it was not, or could not be shown.
+Exit status: 0 if the demonstration succeeded, 1 if it failed.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -16,24 +15,30 @@ import rich.console
 import rich.markup
 
 from pathtolive import target
-from pathtolive.cli import main, require, speed_argument
+from pathtolive.cli import Parser, main, require, speed_argument
 from pathtolive.demo.story import DEFAULT_SPEED, PICTURE, Demonstration, alone, free_port, play, summary
 
 
 def command() -> int:
-    """Return 0 where all was as it should be."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--picture", type=Path, default=PICTURE, metavar="FILE", help="where to draw it (%(default)s)")
-    parser.add_argument(
-        "--speed",
+    """Return 0 if the demonstration succeeds."""
+    parser = Parser(__doc__)
+    parser.variable(
+        *("--picture", "PICTURE"),
+        type=Path,
+        default=PICTURE,
+        metavar="FILE",
+        help="file to draw the picture in (default: %(default)s)",
+    )
+    parser.variable(
+        *("--speed", "SPEED"),
         type=speed_argument,
         default=DEFAULT_SPEED,
         metavar="TIMES",
-        help="how much faster than on AWS waits, metric periods and alarms pass (%(default)g)",
+        help="speed of waits, metrics, and alarms, relative to AWS (default: %(default)g)",
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON, and the time line to stderr")
+    parser.variable("--json", "JSON", action="store_true", help="print the results as JSON, and the timeline to stderr")
     options = parser.parse_args()
-    # Not only after the minutes that the story takes.
+    # Verify this before the demonstration, not at its end.
     require("matplotlib", target="demo")
     target.ignore_aws_settings()
     console = rich.console.Console(stderr=options.json, soft_wrap=True, highlight=False)
@@ -41,13 +46,13 @@ def command() -> int:
         demo = Demonstration(options.speed, console, port=free_port())
         try:
             with console.status("The demonstration takes about three minutes"):
-                figures = play(demo, options.picture.resolve())
+                results = play(demo, options.picture.resolve())
         finally:
             demo.stop()
-    for line in summary(figures):
+    for line in summary(results):
         console.print(f"[bold]==>[/] {rich.markup.escape(line)}")
     if options.json:
-        print(json.dumps(figures, indent=2))
+        print(json.dumps(results, indent=2))
     return 0
 
 

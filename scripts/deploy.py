@@ -5,16 +5,14 @@ A stage that is pinned stays on the version that it runs, whatever config.tf say
 
 from __future__ import annotations
 
-import argparse
-
 from pathtolive import deployment, stack, stages, status, target
-from pathtolive.cli import main
+from pathtolive.cli import Parser, main
 
 
 def command() -> int:
     """Return 0 if everything is deployed and answers."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stage", help="also give this stage what config.tf pins")
+    parser = Parser(__doc__)
+    parser.variable("--stage", "STAGE", help="also move this stage to its pin in config.tf")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     if options.stage:

@@ -1,4 +1,4 @@
-"""Delete everything that Terraform has made, and unpin every stage: AWS never uses a version's number again."""
+"""Delete everything that Terraform created, and unpin every stage: AWS does not reuse version numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathtolive.cli import CommandError, main
 
 
 def destroy(here: stack.Stack) -> None:
-    """Delete the stack; of an emulator, the state bucket as well, once no workspace needs it.
+    """Delete the stack and, on an emulator, the state bucket once no workspace needs it.
 
     Raises:
         CommandError: Terraform fails.
@@ -19,7 +19,7 @@ def destroy(here: stack.Stack) -> None:
     with progress.step("Delete everything that Terraform created"):
         here.run("destroy", "-auto-approve", "-compact-warnings")
     if here.target.workspace == "default":
-        here.config.without_versions().write(here.target.config_file)
+        here.write(here.config.without_versions())
     else:
         stack.delete_workspace(here.target)
     if here.target.endpoint:
@@ -27,21 +27,23 @@ def destroy(here: stack.Stack) -> None:
 
 
 def confirm(here: stack.Stack) -> None:
-    """Ask for the function's name before anything on AWS is deleted; CONFIRM may hold it already.
+    """Ask for the function's name before anything on AWS is deleted, unless CONFIRM has it.
 
     Raises:
-        CommandError: the answer is another.
+        CommandError: the name is wrong.
     """
     name = here.deployed.get("function_name", stack.NAME)
     answer = os.environ.get("CONFIRM")
     if answer is None and sys.stdin.isatty():
-        answer = input(f"This deletes {name} with all its versions from account {here.target.account}. Its name: ")
+        answer = input(
+            f"This deletes {name} with all its versions from account {here.target.account}. Type its name to confirm: "
+        )
     if answer != name:
-        raise CommandError(f"Nothing was deleted: confirm with 'make destroy CONFIRM={name}'")
+        raise CommandError(f"Nothing was deleted. To confirm, run: make destroy CONFIRM={name}")
 
 
 def command() -> int:
-    """Return 0 where nothing is left."""
+    """Return 0 if everything is deleted."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     here = stack.prepare(target.from_environment())
     if here.target.endpoint is None:

@@ -1,24 +1,19 @@
-"""Show the releases, promotions and roll-backs of a stage, newest first, as far back as AWS remembers: 90 days."""
+"""Show the releases, promotions, and rollbacks of a stage in the last 90 days, newest first."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
+import re
 from typing import Any
 
-import rich.box
-import rich.console
-import rich.table
-import rich.text
-
-from pathtolive import stack, target
-from pathtolive.cli import main
+from pathtolive import stack, tables, target
+from pathtolive.cli import Parser, main, valid
 from pathtolive.release import view
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import RELEASED, UNDER_WAY, Past
+from pathtolive.release.executions import IN_PROGRESS, SUCCEEDED, Past, brief
 
-COLOURS = {RELEASED: "green", UNDER_WAY: "yellow"}
+COLOURS = {SUCCEEDED: "green", IN_PROGRESS: "yellow"}
 
 
 def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
@@ -28,7 +23,7 @@ def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
 
 
 def as_json(one: Past) -> dict[str, Any]:
-    """Return ``name kind from to started ended seconds outcome reason``: times in ISO 8601, None if yet to come."""
+    """Return an object with ISO 8601 times; ``ended`` and ``seconds`` are None if the release is in progress."""
     return {
         "name": one.name,
         "kind": one.kind,
@@ -43,32 +38,42 @@ def as_json(one: Past) -> dict[str, Any]:
 
 
 def show(past: list[Past]) -> None:
-    """Print a table."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for heading in ("when", "what", "from", "to", "took", "outcome"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("reason", overflow="fold", min_width=20)
-    for one in past:
-        table.add_row(
-            f"{one.started.astimezone():%Y-%m-%d %H:%M:%S}",
-            one.kind,
-            one.from_version or "-",
-            one.to_version,
-            view.duration((one.ended - one.started).total_seconds()) if one.ended else "-",
-            rich.text.Text(one.outcome, style=COLOURS.get(one.outcome, "red")),
-            rich.text.Text(one.reason),
-        )
-    console = rich.console.Console()
-    console.width = max(console.width, 120)
-    console.print(table)
+    """Print releases as a table."""
+    rows = [
+        {
+            "when": f"{one.started.astimezone():%Y-%m-%d %H:%M:%S}",
+            "what": one.kind,
+            "from": one.from_version or "",
+            "to": one.to_version,
+            "took": view.duration((one.ended - one.started).total_seconds()) if one.ended else "",
+            "outcome": one.outcome,
+            "reason": brief(one.reason),
+        }
+        for one in past
+    ]
+    failed = dict.fromkeys((one.outcome for one in past), "red")
+    tables.show(rows, folded="reason", colours=failed | COLOURS)
+
+
+def _count(text: str) -> int:
+    """Return a number of releases; raise ValueError if it is none."""
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise ValueError(f"{text!r} is not a number of releases")
+    return int(text)
 
 
 def command() -> int:
-    """Return 0 where the history could be read."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", required=True, help="whose history")
-    parser.add_argument("--limit", type=int, default=20, help="how many at most, 0 for all (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    """Return 0 if the history could be read."""
+    parser = Parser(__doc__)
+    parser.variable("--stage", "STAGE", example="live", help="stage whose history is shown")
+    parser.add_argument(
+        "--limit",
+        type=valid(_count),
+        default=20,
+        metavar="NUMBER",
+        help="maximum number of releases, 0 for all (default: %(default)s)",
+    )
+    parser.variable("--json", "JSON", action="store_true", help="print a JSON list instead of a table")
     options = parser.parse_args()
     here = stack.inspect(target.from_environment())
     past = history(here, options.stage, options.limit or None)
@@ -77,7 +82,7 @@ def command() -> int:
     elif past:
         show(past)
     else:
-        print(f"{options.stage} has had no release, promotion or roll-back: 'make release' makes one")
+        print(f"{options.stage} has no releases, promotions, or rollbacks.")
     return 0
 
 

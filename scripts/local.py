@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 
 from pathtolive import deployment, local_aws, progress, stack, status, target
-from pathtolive.cli import CommandError, main, speed_argument
+from pathtolive.cli import CommandError, Parser, main, speed_argument
 
 
 def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
@@ -42,17 +41,18 @@ def stop() -> None:
 
 def command() -> int:
     """Return 0 if every stage answers, or local AWS is stopped."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(__doc__)
     parser.add_argument("action", choices=["start", "stop"])
-    parser.add_argument("--port", type=int, help=f"port of local AWS ({local_aws.DEFAULT_PORT})")
-    parser.add_argument(
+    parser.variable("--port", "PORT", type=int, help=f"port of local AWS ({local_aws.DEFAULT_PORT})")
+    parser.variable(
         "--speed",
+        "SPEED",
         type=speed_argument,
         metavar="TIMES",
         help="how many times as fast as on AWS waits, metric periods, and alarms are on local AWS "
         f"({local_aws.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
     )
-    parser.add_argument("--keep-state", action="store_true", help="remember everything over a restart")
+    parser.variable("--keep-state", "PERSIST", action="store_true", help="keep everything over a restart")
     options = parser.parse_args()
     if options.action == "stop":
         stop()

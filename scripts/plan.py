@@ -1,17 +1,15 @@
-"""Show what ``make deploy`` would change."""
+"""Print what 'make deploy' would change."""
 
 from __future__ import annotations
 
-import argparse
-
 from pathtolive import recording, stack, stages, target, versions
-from pathtolive.cli import CommandError, main
+from pathtolive.cli import CommandError, Parser, main
 
 
 def command() -> int:
     """Return 0 if there is a plan, with changes or without."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", help="also what 'make deploy STAGE=' would change")
+    parser = Parser(__doc__)
+    parser.variable("--stage", "STAGE", help="also move this stage to its pin in config.tf")
     options = parser.parse_args()
     here = stack.prepare_plan(target.from_environment())
     if options.stage:

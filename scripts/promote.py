@@ -1,18 +1,16 @@
-"""Make a stage run what another one runs: the same version, and the routes that it serves."""
+"""Make a stage run the version and serve the routes of another stage, all traffic in one step."""
 
 from __future__ import annotations
 
-import argparse
-
 from pathtolive import deployment, promotion, stack, status, target
-from pathtolive.cli import main
+from pathtolive.cli import Parser, main
 
 
 def command() -> int:
-    """Return 0 where the stage runs what the other one runs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", required=True, dest="source", metavar="STAGE", help="the stage that runs it")
-    parser.add_argument("--to", required=True, dest="destination", metavar="STAGE", help="the stage that shall run it")
+    """Return 0 if the stage runs the version of the other stage."""
+    parser = Parser(__doc__)
+    parser.variable("--from", "FROM", example="dev", dest="source", metavar="STAGE", help="the stage to promote from")
+    parser.variable("--to", "TO", example="test", dest="destination", metavar="STAGE", help="the stage to promote to")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     deployment.pin(here)

@@ -1,34 +1,33 @@
-"""Record in config.tf what a stage runs and serves, for instance after an older config.tf was put back."""
+"""Record the active version and the routes of a stage in config.tf, for example if config.tf is an older one."""
 
 from __future__ import annotations
 
-import argparse
-
 from pathtolive import recording, stack, stages, target
-from pathtolive.cli import CommandError, main
+from pathtolive.cli import CommandError, Parser, main
+from pathtolive.release.engine import Engine
 
 
 def command() -> int:
-    """Return 0 if config.tf says what the stage runs and serves."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", required=True, help="which stage is recorded")
+    """Return 0 if config.tf records the stage."""
+    parser = Parser(__doc__)
+    parser.variable("--stage", "STAGE", example="live", help="the stage to record")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     configured = here.config.stage(options.stage)
     if here.target.workspace != "default":
-        raise CommandError(f"Workspace {here.target.workspace} follows the newest in every stage: nothing to record")
+        raise CommandError(f"In workspace {here.target.workspace}, every stage follows the newest: nothing to record")
     if options.stage not in here.outputs["stages"]:
-        raise CommandError(f"{options.stage} is not deployed: run 'make build deploy{here.target.make_variables}'")
+        raise CommandError(f"{options.stage} is not deployed. Run: make build deploy{here.target.make_variables}")
     running = stages.active(here).get(options.stage)
     if running is None:
-        raise CommandError(f"{options.stage} has no alias: run 'make deploy{here.target.make_variables}' to create it")
-    stages.refuse_weights(here, options.stage, running)
+        raise CommandError(f"{options.stage} has no alias. Create it with: make deploy{here.target.make_variables}")
+    Engine(here).refuse_weights(options.stage, running.weights)
     pin = stages.recordable(configured, running)
     if pin == configured:
-        print(f"config.tf already records what {options.stage} runs: version {running.version}")
+        print(f"config.tf already records version {running.version} for {options.stage}")
         return 0
     recording.record(here, options.stage, pin)
-    print(f"Recorded in config.tf: {options.stage} runs version {running.version}")
+    print(f"Recorded version {running.version} for {options.stage} in config.tf")
     return 0
 
 

@@ -1,69 +1,70 @@
-"""Shift the traffic of a stage to another version step by step, show it, and record it in config.tf.
+"""Shift the traffic of a stage to another version in steps, print the progress, and record the version in config.tf.
 
-The state machine on AWS does it and goes on without this command: run again, it picks the release up. Ctrl-C asks
-whether to abort the release or to leave it running.
+A state machine on AWS runs the release, which continues even if this command ends. To follow it again, run the same
+command. Ctrl-C asks whether to abort the release or to leave it running.
 
-Exit status: 0 released, 1 rolled back, 2 refused, 3 lost sight of it while it goes on. 'make' itself ends with 2
-whatever the status was: scripts that want to know run this.
+Exit status: 0 if the release succeeded, 1 if it rolled back, 2 if it was refused, 3 if it continues without this
+command, 4 if it succeeded but could not be recorded. 'make' replaces every status other than 0 with 2, so scripts that
+need the status run this file.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 
 from pathtolive import deployment, stack, status, target
-from pathtolive.cli import CommandError, RefusedError, main
+from pathtolive.cli import CommandError, Parser, RefusedError, main, valid
 from pathtolive.release.begin import AWS_ERRORS, release
-from pathtolive.release.executions import RELEASED
+from pathtolive.release.executions import REFUSED, SUCCEEDED, brief
 from pathtolive.release.settings import read_settings, share, shares
 
 
-def _argument(read: Callable[[str], object]) -> Callable[[str], object]:
-    """Return an argument's type whose errors say what is wrong."""
-
-    def argument(text: str) -> object:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return argument
-
-
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stage", required=True, help="whose traffic is shifted")
+    parser = Parser(__doc__)
+    parser.variable("--stage", "STAGE", example="live", help="stage to release to")
+    parser.variable(
+        *("--version", "VERSION"),
+        default="",
+        metavar="NUMBER",
+        help="version to release (default: that of the previous stage)",
+    )
+    parser.variable(
+        *("--steps", "STEPS"),
+        type=valid(shares),
+        metavar="PERCENTAGES",
+        help="weights of the new version in percent, such as 10,50",
+    )
+    parser.variable("--step-seconds", "STEP_SECONDS", type=int, metavar="SECONDS", help="duration of each step")
     parser.add_argument(
-        "--version", default="", metavar="NUMBER", help="to which version (the one that the stage before it runs)"
+        "--max-error-rate",
+        type=valid(share),
+        metavar="PERCENTAGE",
+        help="highest share of the new version's invocations that can fail",
+    )
+    parser.add_argument("--max-p99-ms", type=float, metavar="MS", help="highest p99 duration of the new version")
+    parser.add_argument(
+        "--min-invocations", type=int, metavar="NUMBER", help="invocations that the analysis of a step needs"
     )
     parser.add_argument(
-        "--steps",
-        type=_argument(shares),
-        metavar="PERCENTS",
-        help="how much traffic it gets in turn, such as 10,50",
-    )
-    parser.add_argument("--bake-seconds", type=int, metavar="SECONDS", help="how long each step lasts")
-    parser.add_argument(
-        "--max-error-rate", type=_argument(share), metavar="PERCENT", help="how many of its calls may fail"
-    )
-    parser.add_argument("--max-p99-ms", type=float, metavar="MS", help="how long all but one in 100 calls may take")
-    parser.add_argument("--min-calls", type=int, metavar="CALLS", help="how many calls it takes to judge a step")
-    parser.add_argument(
-        "--extensions", type=int, metavar="TIMES", help="how often a step with fewer calls gets its time again"
+        "--max-extensions", type=int, metavar="NUMBER", help="how many times a step with fewer invocations is extended"
     )
     parser.add_argument(
-        "--when-inconclusive",
+        "--on-inconclusive",
         choices=["rollback", "promote", "hold"],
-        help="what to do where that does not help either: roll back, go on all the same, or wait for calls",
+        help="if there are still fewer: roll back, continue with the next step, or hold until there are enough",
     )
-    parser.add_argument("--ignore-alarms", metavar="WHY", help="release although alarms of the stage fire")
-    parser.add_argument("--yes", action="store_true", help="begin without asking, on AWS")
-    return parser.parse_args()
+    parser.variable(
+        *("--ignore-alarms-reason", "IGNORE_ALARMS_REASON"),
+        metavar="REASON",
+        help="release even if alarms of the stage fire, and record why",
+    )
+    parser.add_argument("--yes", action="store_true", help="start without confirmation")
+    options: argparse.Namespace = parser.parse_args()
+    return options
 
 
 def command() -> int:
-    """Return 0 where the stage runs the version, 1 where the old one has all traffic again."""
+    """Return 0 if the release succeeds; main turns its errors into the other exit statuses."""
     options = vars(_options())
     yes = options.pop("yes")
     try:
@@ -72,13 +73,13 @@ def command() -> int:
     except (CommandError, *AWS_ERRORS) as error:
         raise RefusedError(str(error)) from error
     ended = release(here, read_settings(options), yes=yes)
-    if ended.outcome == "refused":
-        remedy = '\nFor that there is IGNORE_ALARMS="why"' if "ignore_alarms" in ended.reason else ""
-        raise RefusedError(f"Refused: {ended.reason}{remedy}\nAll traffic stays where it is, and config.tf as it is")
-    if ended.outcome != RELEASED:
+    if ended.outcome == REFUSED:
+        remedy = "\nSet it with: IGNORE_ALARMS_REASON" if "ignore_alarms_reason" in ended.reason else ""
+        raise RefusedError(f"Refused: {brief(ended.reason)}{remedy}\nNothing was changed.")
+    if ended.outcome != SUCCEEDED:
         raise CommandError(
-            f"{ended.outcome.capitalize()}: {ended.reason}\n"
-            f"All traffic goes to version {ended.from_version}, and config.tf is as it was"
+            f"{ended.outcome.capitalize()}: {brief(ended.reason)}\n"
+            f"All traffic goes to version {ended.from_version}. config.tf was not changed."
         )
     status.show(here, urls=False)
     return 0

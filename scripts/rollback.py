@@ -1,19 +1,19 @@
-"""Bring a stage back to what it ran before: at once, or by ending the release of it that is under way."""
+"""Roll back a stage to its previous version in one step, or abort its release if one is in progress."""
 
 from __future__ import annotations
 
-import argparse
-
 from pathtolive import deployment, stack, status, target
-from pathtolive.cli import main
+from pathtolive.cli import Parser, main
 from pathtolive.release.rollback import rollback
 
 
 def command() -> int:
-    """Return 0 where all traffic is back."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stage", required=True, help="which stage goes back")
-    parser.add_argument("--version", metavar="NUMBER", help="to which version (the one that it ran before)")
+    """Return 0 if the rollback succeeds."""
+    parser = Parser(__doc__)
+    parser.variable("--stage", "STAGE", example="live", help="stage to roll back")
+    parser.variable(
+        "--version", "VERSION", metavar="NUMBER", help="version to roll back to (default: the previous one)"
+    )
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     deployment.pin(here)

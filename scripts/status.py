@@ -1,18 +1,17 @@
-"""Show what every stage runs, and what config.tf says it should."""
+"""Print what each stage runs, and its pin in config.tf."""
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from pathtolive import stack, status, target
-from pathtolive.cli import main
+from pathtolive.cli import Parser, main
 
 
 def command() -> int:
-    """Return 0 where the target could be read."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
+    """Return 0 if the target can be read."""
+    parser = Parser(__doc__)
+    parser.variable("--json", "JSON", action="store_true", help="print a JSON list instead of a table")
     options = parser.parse_args()
     here = stack.inspect(target.from_environment())
     if options.json:

@@ -1,4 +1,4 @@
-"""Find or fetch Terraform and the AWS provider; given a command, run it where it finds them."""
+"""Find or download Terraform and the AWS provider, then run a command that uses them, if there is one."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathtolive.toolchain import rie, terraform
 
 
 def command() -> int:
-    """Return 0 if the tools are there."""
+    """Return 0 if the tools are installed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--tests",
         action="store_true",
-        help="fetch what the tests use as well: a second Terraform, and on Linux the Lambda runtime interface emulator",
+        help="also download what tests use: a second Terraform and, on Linux, the Lambda runtime interface emulator",
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, help="for instance: terraform version")
     options = parser.parse_args()

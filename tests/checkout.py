@@ -21,11 +21,12 @@ from tests.conftest import ROOT, SPEED, free_port
 class Checkout:
     """A clone of the project with nothing in it but what is committed or about to be; set-up is shared.
 
-    It is a context manager, which ends what was started in the clone.
+    It is a context manager, which ends what was started in the clone. ``settings`` are variables for all its commands.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **settings: str) -> None:
         self.path = path
+        self.settings = settings
         listed = subprocess.check_output(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
         )
@@ -41,8 +42,6 @@ class Checkout:
                 (path / ".local" / found.name).symlink_to(found)
         self.port = str(free_port())
         self.ran: list[str] = []
-        # What every command gets besides the developer's own.
-        self.settings: dict[str, str] = {}
         self.exits = contextlib.ExitStack()
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin")
@@ -83,7 +82,7 @@ class Checkout:
         settings = (
             *("AWS_", "TF_", "GIT_", "GITHUB_", "MAKE", "MFLAGS", "PYTEST_", "TARGET"),
             *("CONFIRM", "STATE_BUCKET", "WORKSPACE"),
-            *("ARGS", "BAKE", "IGNORE_ALARMS", "STAGE", "STEPS", "VERSION"),
+            *("ARGS", "STEP_SECONDS", "IGNORE_ALARMS_REASON", "STAGE", "STEPS", "VERSION"),
         )
         kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
         mirror = os.environ.get("TF_PLUGIN_MIRROR")

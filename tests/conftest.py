@@ -203,9 +203,15 @@ def local_aws(log: Path, *arguments: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "emulator", "--port", str(port), "--speed", str(SPEED), *arguments]
     with log.open("ab") as output:
+        before = output.tell()
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+
+    def ready() -> bool:
+        # Another run of the tests may have taken the port in the meantime, and answer in place of this process.
+        return b"Local AWS answers on" in log.read_bytes()[before:] and answers(url)
+
     try:
-        eventually(lambda: answers(url) or process.poll() is not None, 60, described=log.read_text)
+        eventually(lambda: ready() or process.poll() is not None, 60, described=log.read_text)
         assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
         yield url
     finally:

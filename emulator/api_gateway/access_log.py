@@ -27,7 +27,7 @@ def line(form: str, values: Mapping[str, Any]) -> str:
 
 
 def write(stage: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Write the line of a request where the stage says so."""
+    """Write the line of a request if the stage has an access log."""
     settings = stage.get("accessLogSettings") or {}
     destination, form = settings.get("destinationArn", ""), settings.get("format")
     group = destination.partition(":log-group:")[2].removesuffix(":*")

@@ -13,7 +13,7 @@ PATTERNS = ("*", "http://*", "https://*")
 def replaced(
     answer: Mapping[str, Any], configuration: Mapping[str, Any], method: str, request: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return an answer's headers with the API's CORS headers instead of the integration's.
+    """Return a response's headers with the API's CORS headers instead of the integration's.
 
     ``request`` are the headers of the request, in lowercase.
     """

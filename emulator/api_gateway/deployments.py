@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def served(api_id: str, stage: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a stage serves, ``{"routes": [...], "integrations": {...}}``, or None where nothing is deployed."""
+    """Return what a stage serves, ``{"routes": [...], "integrations": {...}}``, or None if nothing is deployed."""
     deployment: dict[str, Any] = apigateway._deployments.get(api_id, {}).get(stage.get("deploymentId")) or {}
     return deployment.get(SNAPSHOT)
 

@@ -1,4 +1,4 @@
-"""What a function gets of a request, and what the client gets of a function's answer.
+"""The event of a request for a function, and the response of a function for the client.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -62,11 +62,11 @@ class Response:
 
 
 class InvalidResponseError(ValueError):
-    """The function's answer is none that API Gateway understands."""
+    """The response of a function has a format that API Gateway does not support."""
 
 
 def error(status: int, message: str) -> Response:
-    """Return an answer of API Gateway's own."""
+    """Return a response of API Gateway itself."""
     return Response(
         status, {"content-type": "application/json"}, json.dumps({"message": message}, separators=(",", ":")).encode()
     )
@@ -155,7 +155,7 @@ def _body(request: Request) -> dict[str, Any]:
 
 
 def response(payload: Any, payload_format: str) -> Response:
-    """Return what a function's answer means.
+    """Return the response that a function's result describes.
 
     Raises:
         InvalidResponseError: it means nothing; the client gets a 500.
@@ -193,5 +193,5 @@ def _headers(payload: Mapping[str, Any], payload_format: str) -> dict[str, str |
 
 
 def raw_query_string(query: Mapping[str, list[str]]) -> str:
-    """Return a query as it stands in a URL."""
+    """Return a query in the format of URLs."""
     return urlencode(query, doseq=True)

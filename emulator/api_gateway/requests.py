@@ -131,7 +131,7 @@ def _request(
     received = dict(headers)
     domain = f"{api_id}.execute-api.{region}.amazonaws.com"
     now = time.time()
-    # API Gateway sets these whatever the client sent.
+    # API Gateway replaces these headers of the client.
     # https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
     received |= {
         "x-amzn-trace-id": received.get("x-amzn-trace-id") or f"Root=1-{int(now):08x}-{secrets.token_hex(12)}",
@@ -190,7 +190,7 @@ async def _response(request: events.Request, stage: Mapping[str, Any], region: s
 
 
 class IntegrationError(RuntimeError):
-    """The function could not be called, or failed; the access log says why, the client does not hear."""
+    """The function could not be invoked, or failed. The access log has the reason, the response does not."""
 
 
 async def _call(
@@ -242,7 +242,7 @@ def _integration_id(route: Mapping[str, Any]) -> str:
 
 
 def _route(snapshot: Mapping[str, Any], method: str, path: str) -> tuple[Mapping[str, Any] | None, Mapping[str, str]]:
-    """Return the route that matches best, and what its path's variables stand for.
+    """Return the route that matches best, and the values of its path variables.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html#http-api-develop-routes.evaluation
     """

@@ -21,7 +21,7 @@ class Bucket:
     filled: float
 
     def take(self, now: float) -> bool:
-        """Take a token and return True, or return False where there is none."""
+        """Take a token and return True, or return False if there is none."""
         self.tokens = min(self.burst, self.tokens + (now - self.filled) * self.rate)
         self.filled = now
         if self.tokens < 1:
@@ -38,7 +38,7 @@ class Throttle:
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
 
     def admits(self, api_id: str, stage: Mapping[str, Any], route_key: str) -> bool:
-        """Return whether a stage takes one more request to a route. A route's own limits stand before the stage's."""
+        """Return whether a stage accepts one more request to a route. A route's own limits override the stage's."""
         of_route = (stage.get("routeSettings") or {}).get(route_key)
         settings = of_route or stage.get("defaultRouteSettings") or {}
         rate, burst = settings.get("throttlingRateLimit"), settings.get("throttlingBurstLimit")

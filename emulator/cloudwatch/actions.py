@@ -55,13 +55,13 @@ class State:
         )
 
     def described(self) -> dict[str, Any]:
-        """Return it as it stands in events."""
+        """Return it in the format of events."""
         data = {} if self.reason_data is None else {"reasonData": self.reason_data}
         return {"value": self.value, "reason": self.reason, **data, "timestamp": iso(self.moment)}
 
 
 def take(alarm: Alarm, previous: State) -> Iterator[tuple[str, str | None]]:
-    """Take the actions of the state that an alarm changed to; give each with the error that it met, if any."""
+    """Run the actions of the state that an alarm changed to, and yield each with its error, if any."""
     if not alarm.get("ActionsEnabled", True):
         return
     state = State.of(alarm)
@@ -216,7 +216,7 @@ def _configuration(alarm: Alarm) -> dict[str, Any]:
                 "actionsSuppressorExtensionPeriod": alarm.get("ActionsSuppressorExtensionPeriod"),
             }
         )
-    # Of a single metric AWS makes up the id.
+    # For a single metric, AWS invents the ID.
     single = {
         "Id": str(uuid.uuid5(uuid.NAMESPACE_URL, alarm["AlarmArn"])),
         "MetricStat": {

@@ -62,7 +62,7 @@ def put_metric_alarm(request: Input) -> dict[str, Any]:
 
 
 def put_composite_alarm(request: Input) -> dict[str, Any]:
-    """Keep a composite alarm, and evaluate its rule at once."""
+    """Store a composite alarm, and evaluate its rule immediately."""
     name = request["AlarmName"]
     created = name not in cloudwatch._composite_alarms
     output_of(cloudwatch._put_composite_alarm({}, request, False, True))
@@ -73,7 +73,7 @@ def put_composite_alarm(request: Input) -> dict[str, Any]:
 
 
 def describe_alarms(request: Input) -> dict[str, Any]:
-    """Describe alarms. The model that the answer is written by picks what belongs there."""
+    """Describe alarms. The model of the response selects the members that belong there."""
     return output_of(cloudwatch._describe_alarms({}, request, False, True))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 ALARM, OK, INSUFFICIENT_DATA = "ALARM", "OK", "INSUFFICIENT_DATA"
-# AWS's own example retrieves five data points for three evaluation periods, and says no more of the number.
+# AWS's example retrieves five data points for three evaluation periods. AWS does not document the number otherwise.
 EXTRA_DATAPOINTS = 2
 OPERATORS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "GreaterThanOrEqualToThreshold": (operator.ge, "greater than or equal to"),
@@ -26,7 +26,7 @@ TREATMENTS = {"breaching": "Breaching", "notBreaching": "NonBreaching"}
 
 @dataclass(frozen=True)
 class Datapoint:
-    """The value of a period, None where there is no data in it."""
+    """The value of a period, or None if the period has no data."""
 
     moment: float
     value: float | None
@@ -50,7 +50,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The state that data points give, why, and the points that were looked at, newest first."""
+    """The state that follows from data points, the reason, and the data points that were evaluated, newest first."""
 
     state: str
     reason: str
@@ -58,7 +58,7 @@ class Verdict:
 
 
 def judge(rule: Rule, datapoints: Sequence[Datapoint]) -> Verdict | None:
-    """Return what the data points of an evaluation range say, newest last, or None where the state is kept."""
+    """Return the verdict on the data points of an evaluation range, newest last, or None if the state stays."""
     real = [point for point in reversed(datapoints) if point.value is not None]
     evaluated = real[: rule.periods]
     breaching = [point for point in evaluated if point.value is not None and rule.breaches(point.value)]

@@ -47,7 +47,7 @@ STRING: /"[^"]*"|'[^']*'/
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be read, or that asks for what its parts cannot give."""
+    """An expression that cannot be parsed, or whose operands do not fit."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Series:
     label: str = ""
 
     def map(self, function: Callable[[float], float]) -> Series:
-        """Apply a function to each value; points for which it gives no number are dropped."""
+        """Apply a function to each value, and drop the points for which it does not return a number."""
         return self.of({moment: function(value) for moment, value in self.values.items()})
 
     def of(self, values: Mapping[float, float]) -> Series:
@@ -87,7 +87,7 @@ def parse(expression: str) -> Tree[Token]:
 def evaluate(
     expression: str, fetch: Fetch, metrics: Callable[[str], list[Series]], moments: Sequence[float]
 ) -> list[Series]:
-    """Return the series that an expression makes.
+    """Return the series of an expression.
 
     ``fetch`` returns what an id stands for, ``metrics`` the metrics of the request whose id contains a text. A function
     whose result has no gaps gives a value for each of ``moments``.
@@ -143,7 +143,7 @@ BINARY: dict[str, Callable[[float, float], float]] = {
 
 
 def combine(symbol: str, left: Value, right: Value) -> Value:
-    """Apply an operator. Where one of two series has no value, 0 stands for it; division by 0 drops the point."""
+    """Apply an operator. If one of two series has no value, it counts as 0. A division by 0 drops the point."""
     function = BINARY[symbol]
     if isinstance(left, list):
         return [_series(combine(symbol, each, right)) for each in left]
@@ -225,7 +225,7 @@ def _if(condition: Value, yes: Value, no: Value | None = None) -> Value:
     made: dict[float, float] = {}
     for moment, value in condition.values.items():
         chosen = yes if value else no
-        # A true condition without a value beside it gives 0, a false one nothing.
+        # A true condition with no value to return yields 0, a false one nothing.
         missing = 0.0 if value else None
         found = chosen.values.get(moment, missing) if isinstance(chosen, Series) else chosen
         if isinstance(found, list):

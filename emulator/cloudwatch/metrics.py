@@ -60,7 +60,7 @@ class Metric:
         """
         length, step = clock.real(period), clock.real(min(period, MINUTE))
         found: dict[float, list[Point]] = defaultdict(list)
-        # Data is kept by the minute, or finer where finer is asked for: a minute counts as a whole.
+        # Data is stored by the minute, or in shorter periods if a request needs them: a minute counts as a whole.
         for point in self.points(floor(start, step), ceiling(end, step)):
             found[floor(point["Timestamp"], length)].append(point)
         return {moment: found[moment] for moment in sorted(found)}
@@ -93,7 +93,7 @@ def ceiling(moment: float, length: float) -> float:
 
 
 def statistic(points: Iterable[Point], name: str) -> float | None:
-    """Return a statistic or percentile of data, or None where the data has none."""
+    """Return a statistic or percentile of data, or None if the data has none."""
     found = list(points)
     statistics = cloudwatch._calc_stats(found)
     return cloudwatch._stat_value(statistics, name, found) if statistics else None

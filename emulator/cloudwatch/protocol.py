@@ -40,7 +40,7 @@ ERROR = (
 
 
 class RefusalError(Exception):
-    """CloudWatch does not do what was asked for."""
+    """CloudWatch refuses a request."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -90,7 +90,7 @@ def service() -> ServiceModel:
 
 
 def read(path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]) -> Request | None:
-    """Return what is asked for, or None where no operation of CloudWatch's is."""
+    """Return the operation that is requested, or None if it is not one of CloudWatch."""
     kind, target = headers.get("content-type", ""), headers.get("x-amz-target", "")
     if "cbor" in kind or "cbor" in headers.get("smithy-protocol", ""):
         found = re.search(r"/operation/([^/?]+)", path)
@@ -124,7 +124,7 @@ def output_of(response: Response) -> dict[str, Any]:
 
 
 def iso(moment: float) -> str:
-    """Return a moment as CloudWatch writes it in the texts that it makes, such as 2019-10-02T17:04:40.989+0000."""
+    """Return a moment in the format of CloudWatch's texts, such as 2019-10-02T17:04:40.989+0000."""
     return _utc(moment).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(moment * 1000) % 1000:03d}+0000"
 
 

@@ -19,7 +19,7 @@ Look = Callable[[Query], Series]
 
 
 class Queries:
-    """The queries of one request; ``look`` gives the data of one that names a metric."""
+    """The queries of one request. ``look`` returns the data of a query that names a metric."""
 
     def __init__(self, queries: Sequence[Query], look: Look, moments: Sequence[float]) -> None:
         self._queries = {query["Id"]: query for query in queries}
@@ -28,7 +28,7 @@ class Queries:
         self._under_way: set[str] = set()
 
     def series(self, query_id: str) -> list[Series]:
-        """Return the series that a query gives: one, or the array of an expression.
+        """Return the series of a query: one, or the array of an expression.
 
         Raises:
             ExpressionError: an expression cannot be evaluated.
@@ -56,7 +56,7 @@ class Queries:
 
 
 def check(queries: Sequence[Query]) -> None:
-    """Refuse queries that cannot be answered, whatever the data: they are tried without any."""
+    """Refuse queries that fail with any data, by evaluating them without data."""
     if len({query["Id"] for query in queries}) < len(queries):
         raise RefusalError("ValidationError", "The values for parameter id in MetricDataQueries must be unique.")
     trial = Queries(queries, lambda query: Series({}, query["MetricStat"]["Period"]), ())
@@ -89,7 +89,7 @@ def get_metric_data(request: Mapping[str, Any]) -> dict[str, Any]:
         )
 
     length = clock.real(period(asked))
-    # Only expressions need to know of the periods without data; of long times there are very many.
+    # Only expressions need the periods without data, and a long interval has very many.
     numbers = (
         range(math.floor(start / length), math.ceil(end / length))
         if any("Expression" in query for query in asked)

@@ -42,7 +42,7 @@ async def _handle(
         answer = OPERATIONS.get(request.operation.name)
         if answer is not None:
             return request.answer(answer(request.input))
-        # MiniStack reads all of a request, and writes all of an answer, in JSON.
+        # MiniStack reads requests and writes responses completely in JSON.
         target = {"x-amz-target": f"GraniteServiceVersion20100801.{request.operation.name}"}
         response = await original(method, "/", target, json.dumps(request.input).encode(), {})
         return request.answer(protocol.output_of(response))

@@ -67,7 +67,7 @@ def _period(alarm: Alarm) -> int:
 
 
 def _evaluate(alarm: Alarm, due: Mapping[int, float]) -> None:
-    """Evaluate an alarm where that is due, by the periods that end there or whole periods before."""
+    """Evaluate an alarm if it is due, with the periods that end now or a number of whole periods earlier."""
     try:
         end = due.get(_interval(alarm))
         if end is None:

@@ -1,4 +1,4 @@
-"""Deliver an event to a state machine or topic only where the target's role may, or the topic's policy lets it.
+"""Deliver an event to a state machine or topic only if the target's role or the topic's policy allows it.
 
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html

@@ -31,7 +31,7 @@ def assumable(role_arn: str, service: str, source_arn: str) -> bool:
 
 
 def service_may(policy: str, service: str, action: str, resource_arn: str, source_arn: str) -> bool:
-    """Return whether a resource's own policy lets a service do something that acts for one of its resources."""
+    """Return whether a resource's policy allows an action of a service on behalf of one of its resources."""
     context = _context(f"{service}.amazonaws.com", action, resource_arn)
     context.service_context = {"aws:sourcearn": source_arn, "aws:sourceaccount": get_account_id()}
     decisions = [
@@ -42,7 +42,7 @@ def service_may(policy: str, service: str, action: str, resource_arn: str, sourc
 
 
 def check(role_arn: str, action: str, resource_arn: str) -> None:
-    """Return where the role may do this now; its policies are read at each call.
+    """Verify that the role allows an action now. Its policies are read each time.
 
     Raises:
         NotAuthorizedError: no policy allows it, or one denies it.

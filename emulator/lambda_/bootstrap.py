@@ -1,4 +1,4 @@
-"""The runtime inside an execution environment: load the handler once, then answer one event after the other.
+"""The runtime inside an execution environment: load the handler once, then pass one event after the other to it.
 
 Run as ``python bootstrap.py HANDLER REQUESTS RESULTS``, the latter two being file descriptors. Each request is a line
 of JSON, ``{"event": ..., "context": {...}, "trace_id": ...}``; each result is one with ``result`` or ``error``, the

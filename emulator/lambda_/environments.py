@@ -99,7 +99,7 @@ class Environment:
         return self._process.poll() is None
 
     def call(self, event: Any, request_id: str, invoked_arn: str, trace_id: str) -> Outcome:
-        """Run the handler; an environment that failed to start, or did not answer in time, has ended after it."""
+        """Run the handler. An environment that fails to start, or does not respond in time, ends."""
         lines = [f"START RequestId: {request_id} Version: {self.function.version}"]
         if self.init_milliseconds is not None:
             lines.insert(0, f"INIT_START Runtime Version: python:{platform.python_version()}")
@@ -125,7 +125,7 @@ class Environment:
                 os.close(descriptor)
 
     def _answer(self, event: Any, request_id: str, invoked_arn: str, trace_id: str) -> dict[str, Any]:
-        """Return what the runtime answers, or what Lambda says in its place.
+        """Return the response of the runtime, or that of Lambda instead.
 
         https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
         """
@@ -158,7 +158,7 @@ class Environment:
                 content = content[os.write(self._requests, content) :]
 
     def _receive(self, seconds: float) -> dict[str, Any] | None:
-        """Return the next answer, or None where there is none in time or ever."""
+        """Return the next response, or None if there is none in time."""
         deadline = time.monotonic() + seconds
         content = b""
         while not content.endswith(b"\n"):
@@ -240,7 +240,7 @@ class Pool:
 
 
 def _log_line(error: Mapping[str, Any], request_id: str) -> str:
-    """Return what the log says of an error: the runtime's own with its traceback, or Lambda's."""
+    """Return the log's text for an error: that of the runtime with its traceback, or that of Lambda."""
     if "stackTrace" in error:
         trace = "".join(["Traceback (most recent call last):\n", *error["stackTrace"]])
         return f"[ERROR] {error['errorType']}: {error['errorMessage']}\n{trace}"

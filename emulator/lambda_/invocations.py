@@ -104,7 +104,7 @@ def install() -> None:
 
 
 def chosen_version(alias: Mapping[str, Any]) -> str:
-    """Return the version that one call by an alias runs: each is drawn anew, by the weights.
+    """Return the version for one invocation of an alias, chosen at random by the weights.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
     """
@@ -259,7 +259,7 @@ def _log_group(config: Mapping[str, Any]) -> str:
 
 
 def write_log(group: str, stream: str, messages: list[str]) -> None:
-    """Write events into a stream, made where it is missing, as is its group."""
+    """Write events to a stream, and create the stream and its group if they do not exist."""
     now = int(time.time() * 1000)
     groups = cloudwatch_logs._log_groups
     if group not in groups:

@@ -1,4 +1,4 @@
-"""Keep a policy for each version and alias, and tell whom it lets in.
+"""Store a policy for each version and alias, and decide whom it allows.
 
 https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
 """
@@ -24,7 +24,7 @@ def install() -> None:
 
 
 def allows(function_arn: str, principal: str, source_arn: str) -> bool:
-    """Return whether the policy of what the ARN names lets a service invoke it for a resource of the service's."""
+    """Return whether the policy of the function in an ARN allows a service to invoke it for one of its resources."""
     name, qualifier = lambda_svc._lambda_function_name_and_qualifier_from_arn(function_arn)
     function = lambda_svc._functions.get(name)
     if function is None:
@@ -92,7 +92,7 @@ def _get_policy(
     query_params: Mapping[str, Any] | None = None,
     path_qualifier: str | None = None,
 ) -> Any:
-    """Return the function's own policy where no qualifier is named: MiniStack returns those of all of them.
+    """Return the function's own policy if there is no qualifier: MiniStack returns the policies of all qualifiers.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_GetPolicy.html
     """

@@ -1,4 +1,4 @@
-"""Never use the number of a version again, not even for a function that was deleted and made anew.
+"""Never use the number of a version again, not even for a function that was deleted and created again.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 """
@@ -37,7 +37,7 @@ def _create_function(original: Callable[..., Any], data: Mapping[str, Any]) -> A
     function["next_version"] = _next.get(arn, 1)
     if not data.get("Publish"):
         return answer
-    # As PublishVersion does it, which knows later on that nothing has changed since.
+    # Like PublishVersion, which can then detect that nothing has changed since.
     status, headers, body = lambda_svc._publish_version(name, {})
     return status, headers, json.dumps({**json.loads(body), "FunctionArn": arn}).encode()
 

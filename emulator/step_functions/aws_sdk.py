@@ -1,4 +1,4 @@
-"""Call a service by its model, with names, types and errors as Step Functions gives them.
+"""Call a service by its model, with names, types, and errors in the format of Step Functions.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
 """
@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, ParamValidationError
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import stepfunctions
 
-# Lists that AWS gives even where there is nothing in them, by the shape that they are in.
+# Lists that AWS returns even if they are empty, by their shape.
 _ALWAYS_LISTS = {
     "DescribeAlarmsOutput": ("CompositeAlarms", "MetricAlarms"),
     "GetMetricDataOutput": ("Messages", "MetricDataResults"),
@@ -27,7 +27,7 @@ _ALWAYS_LISTS = {
 
 
 class ServiceError(stepfunctions._ExecutionError):  # type: ignore[misc]
-    """A service refused a call; ``shape`` is the name that its model gives the error, where it does."""
+    """A service refused a request. ``shape`` is the name of the error in the service's model, or None."""
 
     def __init__(self, name: str, cause: str, code: str, shape: str | None, message: str, status: int, request_id: str):
         super().__init__(name, cause)
@@ -39,11 +39,11 @@ class ServiceError(stepfunctions._ExecutionError):  # type: ignore[misc]
 
 
 def call(service: str, operation: str, given: Mapping[str, Any], *, metadata: bool = False) -> dict[str, Any]:
-    """Return what the operation answers; with ``metadata``, as the optimized integrations have it in their results.
+    """Return the response of an operation, with ``metadata`` as in the results of the optimized integrations.
 
     Raises:
-        ServiceError: the service refuses the call.
-        _ExecutionError: ``States.Runtime``, where the arguments are not the operation's.
+        ServiceError: the service refuses the request.
+        _ExecutionError: ``States.Runtime``, if the arguments do not fit the operation.
     """
     client = _client(service, get_region(), get_account_id())
     model = client.meta.service_model.operation_model(operation)
@@ -123,7 +123,7 @@ def _wire(shape: Any, value: Any) -> Any:
 
 
 def _result(shape: Any, value: Any) -> Any:
-    """Return a value as Step Functions gives it: JSON, with moments in ISO 8601."""
+    """Return a value in the format of Step Functions: JSON, with times in ISO 8601."""
     kind = shape.type_name
     if kind == "structure":
         always: dict[str, Any] = {name: [] for name in _ALWAYS_LISTS.get(shape.name, ())}

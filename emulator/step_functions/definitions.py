@@ -69,7 +69,7 @@ _ALLOWED_IN: dict[str, dict[str, set[str]]] = {
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """What is wrong, and where."""
+    """A problem, and its location."""
 
     code: str
     message: str
@@ -159,7 +159,7 @@ def _of_machine(machine: Mapping[str, Any], at: str, language: str) -> Iterator[
 
 
 def _targets(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Return where a state may lead to, by the field that says so."""
+    """Return the states that can follow a state, by the field that names them."""
     for field in ("Next", "Default"):
         if field in state:
             yield field, str(state[field])

@@ -185,7 +185,7 @@ def _walk(run: Run, definition: Mapping[str, Any], machine: Mapping[str, Any]) -
         try:
             value, following = _step(run, kind, state, value, context)
         except stepfunctions._ExecutionError as error:
-            # A task has said so for each of its attempts.
+            # A task has logged this for each of its attempts.
             if error.error == "States.QueryEvaluationError" and kind != "Task":
                 evaluation_failed(run, name, error)
             raise
@@ -224,7 +224,7 @@ def _step(run: Run, kind: str, state: Mapping[str, Any], value: Any, context: di
 
 
 def _end(record: dict[str, Any], status: str, **outcome: str | None) -> bool:
-    """End an execution and tell everyone, or return False where it has ended already."""
+    """End an execution and notify its listeners, or return False if it has already ended."""
     run = _runs.get(record["executionArn"])
     with _lock:
         if record["status"] != "RUNNING":

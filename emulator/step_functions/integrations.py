@@ -68,18 +68,18 @@ _OPTIMIZED = {
 
 
 def authorize(run: Run, resource: str, given: Any) -> None:
-    """Return where the role of the execution's state machine may make a call.
+    """Verify that the role of the execution's state machine allows a request.
 
     Raises:
-        _ExecutionError: it may not, with the error of the call's service; or ``States.Permissions``, where the role
-            cannot be assumed, or nothing is known here about what the call needs.
+        _ExecutionError: it does not, with the error of the service; or ``States.Permissions``, if the role cannot be
+            assumed or the permissions for the request are not known here.
     """
     if ":activity:" in resource:
         return
     name = _name(resource)
     if name not in _RIGHTS:
         raise stepfunctions._ExecutionError(
-            "States.Permissions", f"Local AWS does not know the permissions for {resource}, so it refuses the call"
+            "States.Permissions", f"Local AWS does not know the permissions for {resource}, so it refuses the request"
         )
     if not roles.assumable(run.role_arn, "states", run.record["stateMachineArn"]):
         raise stepfunctions._ExecutionError(

@@ -22,7 +22,7 @@ _DATA = {"input", "inputDetails", "output", "outputDetails", "parameters", "erro
 
 
 def write(logging: Mapping[str, Any], record: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-    """Write one event of an execution, where the log's level asks for it."""
+    """Write one event of an execution, if the level of the log includes it."""
     level, group = logging.get("level", "OFF"), log_group(logging)
     wanted = {"ALL": None, "ERROR": _ERROR, "FATAL": _FATAL}.get(level, set())
     if group not in cloudwatch_logs._log_groups or (wanted is not None and event["type"] not in wanted):

@@ -29,7 +29,7 @@ def install() -> None:
 
 
 def _output(original: Callable[..., Any], state_def: Mapping[str, Any], data: Any, ctx: Any = None) -> Any:
-    """Return what a Succeed state gives out: MiniStack asks only for JSONPath's OutputPath."""
+    """Return the output of a Succeed state, for which MiniStack only supports JSONPath's OutputPath."""
     if stepfunctions._state_query_language(state_def, ctx) != "JSONata":
         return original(state_def, data, ctx)
     return stepfunctions._apply_jsonata_output(state_def, data, ctx, default=data)
@@ -43,7 +43,7 @@ def _assign(
     result: Any = None,
     error_output: Any = None,
 ) -> None:
-    """Assign all variables at once: each expression sees the values from before the state."""
+    """Assign all variables together: each expression uses the values from before the state."""
     if "Assign" not in state_def or stepfunctions._state_query_language(state_def, ctx) != "JSONata":
         original(state_def, raw_input, ctx, result, error_output)
         return

@@ -1,4 +1,4 @@
-"""Run Task states: attempts, time-outs, retries, catchers, and the history of all that.
+"""Run Task states: attempts, timeouts, retries, catchers, and their events in the history.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/state-task.html
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -36,11 +36,11 @@ class Retries:
 
     @property
     def made(self) -> int:
-        """How often they have tried again."""
+        """Number of retries."""
         return self._made.total()
 
     def delay(self, error: str) -> float | None:
-        """Return after how many seconds to try again, or None to give up: the first retrier that matches decides."""
+        """Return the seconds until the next retry, or None for no retry. The first retrier that matches decides."""
         for index, retrier in enumerate(self._retriers):
             if not stepfunctions._error_matches(retrier["ErrorEquals"], error):
                 continue
@@ -153,7 +153,7 @@ def _dispatch(state_def: Mapping[str, Any], arguments: Any, ctx: Mapping[str, An
     resource = state_def["Resource"]
     integrations.authorize(executions.current(), resource, arguments)
     if resource.endswith(".waitForTaskToken"):
-        # The time-out is watched here, in AWS's seconds.
+        # The timeout is measured here, in AWS's seconds.
         return stepfunctions._invoke_with_callback(resource, arguments, ctx["Task"]["Token"], {})
     return stepfunctions._invoke_resource(resource, arguments)
 
@@ -167,7 +167,7 @@ def _within(seconds: float | None, function: Callable[..., Any], *arguments: Any
     def work() -> None:
         try:
             done.set_result(function(*arguments))
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
             done.set_exception(error)
 
     # A daemon thread, because Python waits for the threads of an executor when local AWS ends.

@@ -1,1 +1,1 @@
-"""The service: what it answers, free of AWS's shapes."""
+"""The service, independent of the shape of AWS's events."""

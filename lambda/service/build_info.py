@@ -1,4 +1,4 @@
-"""The build info that the artifact carries, read once."""
+"""The build info in the artifact, read once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os.path
 
 
 def read(path: str) -> dict[str, object] | None:
-    """Return the file's ``type, short, long, time, modified``, or None where there is no file."""
+    """Return the file's ``type, short, long, time, modified``, or None if it does not exist."""
     try:
         with open(path, encoding="utf-8") as file:
             content: dict[str, object] = json.load(file)

@@ -1,4 +1,4 @@
-"""Requests, responses, and the errors that are responses."""
+"""Requests, responses, and errors that have a response."""
 
 # Plain classes: importing dataclasses, or typing for NamedTuple, would take longer than the whole service.
 
@@ -8,9 +8,9 @@ import json
 
 
 class Invocation:
-    """One run of the Lambda function: its request id, the version that runs, and the alias that was invoked.
+    """An invocation of the function: its request ID, its version, and its alias, or None for a version by number.
 
-    ``started`` is what ``time.perf_counter()`` said then.
+    ``started`` is its start, as of ``time.perf_counter()``.
     """
 
     __slots__ = ("alias", "function_name", "request_id", "started", "version")
@@ -24,7 +24,7 @@ class Invocation:
 
 
 class Request:
-    """An HTTP request: method in capitals, path without the stage, and the stage, where there is one."""
+    """An HTTP request: the method in capitals, the path without the stage, and the stage or None."""
 
     __slots__ = ("invocation", "method", "path", "stage")
 
@@ -47,7 +47,7 @@ class Response:
 
 
 def text_response(body: str) -> Response:
-    """Return a 200 of plain text."""
+    """Return a response of plain text, with status 200."""
     return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, body)
 
 
@@ -57,19 +57,19 @@ def json_response(content: dict[str, object], status: int = 200, **headers: str)
 
 
 class HTTPError(Exception):
-    """A request that is answered with an error of the client's."""
+    """A request that gets a response with a 4xx status."""
 
     status: int
     message: str
 
     @property
     def response(self) -> Response:
-        """The answer: ``{"message": "..."}``, as API Gateway's own errors."""
+        """The response: ``{"message": "..."}``, like the errors of API Gateway."""
         return json_response({"message": self.message}, self.status)
 
 
 class BadRequest(HTTPError):
-    """An event that is no HTTP request."""
+    """An event that is not an HTTP request."""
 
     status = 400
     message = "Bad Request"
@@ -93,5 +93,5 @@ class MethodNotAllowed(HTTPError):
 
     @property
     def response(self) -> Response:
-        """The answer, with the methods that are allowed."""
+        """The response, with the allowed methods."""
         return json_response({"message": self.message}, self.status, Allow=", ".join(self.allowed))

@@ -1,4 +1,4 @@
-"""What the service answers on which method and path."""
+"""The routes of the service, and their responses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def hello(request: Request) -> Response:  # noqa: ARG001 - every route takes the request
-    """Say hello."""
+    """Return the greeting."""
     return text_response("Hello, World!")
 
 
 def build_info(request: Request) -> Response:
-    """Tell which commit the running version was built from, and where it runs."""
+    """Return the commit that the version was built from, the version, and the stage."""
     if BUILD_INFO is None:
         return text_response("No build info available")
     invocation = request.invocation
@@ -42,11 +42,11 @@ ROUTES: dict[str, dict[str, Callable[[Request], Response]]] = {
 
 
 def respond(request: Request) -> Response:
-    """Return the response of the request's route; HEAD is answered by the route for GET.
+    """Return the response of the request's route. The route for GET also handles HEAD.
 
     Raises:
         NotFound: no route has the path.
-        MethodNotAllowed: routes have the path, none the method.
+        MethodNotAllowed: a route has the path, but not with the method.
     """
     methods = ROUTES.get(request.path)
     if methods is None:

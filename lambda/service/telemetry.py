@@ -1,4 +1,4 @@
-"""One line of JSON per request."""
+"""The log: one line of JSON per request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from service.http import Invocation, Request
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-# A path may be thousands of characters long, and is the caller's to choose.
+# The client chooses the path, which can have thousands of characters.
 MAX_ROUTE_CHARACTERS = 200
 
 
@@ -30,7 +30,7 @@ def log(invocation: Invocation, request: Request | None, status: int, error: Exc
     """Write the line of a request, unless LOG_LEVEL is above its level.
 
     The level is ERROR for a status of 500 or more, WARNING for 400 or more, else INFO. ``request`` is None
-    for an event that is no HTTP request.
+    for an event that is not an HTTP request.
     """
     level = "ERROR" if status >= 500 else "WARNING" if status >= 400 else "INFO"
     if LEVELS.index(level) < THRESHOLD:
@@ -50,12 +50,12 @@ def log(invocation: Invocation, request: Request | None, status: int, error: Exc
     }
     if error is not None:
         line["error"] = "".join(traceback.format_exception(error))
-    # JSON escapes line breaks and all that is not ASCII: no value can end the line or forge another.
+    # JSON escapes line breaks and all characters outside ASCII, so no value can end the line or forge another one.
     sys.stdout.write(json.dumps(line) + "\n")
 
 
 def _trace_id() -> str | None:
-    """Return the root of the trace: Lambda sets the header's value anew for each invocation.
+    """Return the root of the trace. Lambda sets the variable for each invocation.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """

@@ -1,4 +1,4 @@
-"""Measure the service beside a bare handler and Powertools."""
+"""Measure the service, a bare handler, and a handler with Powertools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BARE = """
 def handler(event, context):
     return {"statusCode": 200, "headers": {"Content-Type": "text/plain"}, "body": "Hello, World!"}
 """
-# As their own page has it: https://docs.aws.amazon.com/powertools/python/latest/core/event_handler/api_gateway/
+# As in its documentation: https://docs.aws.amazon.com/powertools/python/latest/core/event_handler/api_gateway/
 POWERTOOLS = """
 import json
 import pathlib
@@ -57,14 +57,14 @@ def handler(event, context):
     logger.info("request", extra={"route": event["routeKey"], "status": result["statusCode"]})
     return result
 """
-# What is measured runs as on Lambda: AWS's runtime is imported before the handler, the log goes to a pipe or file.
+# As on Lambda, AWS's runtime is imported before the handler, and the log goes to a pipe or a file.
 MEASURE = """
 import json, os, sys, time
 import awslambdaric.bootstrap
 from awslambdaric.lambda_context import LambdaContext
 
-calls = int(sys.argv[1])
-# A call as HTTP APIs make it, and a context as the runtime makes it.
+invocations = int(sys.argv[1])
+# The event of an HTTP API. The context is one of the runtime.
 event = json.loads(sys.argv[2])
 report = os.dup(1)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -77,12 +77,13 @@ result = handler.handler(event, context)
 first = time.perf_counter() - started
 assert result["statusCode"] == 200 and result["body"] == "Hello, World!", result
 times = []
-for _ in range(calls):
+for _ in range(invocations):
     started = time.perf_counter()
     handler.handler(event, context)
     times.append(time.perf_counter() - started)
 times.sort()
-os.write(report, json.dumps({"import": imported * 1e3, "first": first * 1e3, "warm": times[calls // 2] * 1e3}).encode())
+result_ms = {"import": imported * 1e3, "first": first * 1e3, "warm": times[invocations // 2] * 1e3}
+os.write(report, json.dumps(result_ms).encode())
 """
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 EVENT = {
@@ -113,29 +114,29 @@ EVENT = {
 }
 
 
-def measure(directories: dict[str, Path], processes: int, calls: int) -> dict[str, dict[str, float]]:
-    """Return the medians over fresh processes of each handler, in ms: ``import``, ``first`` and ``warm`` calls.
+def measure(directories: dict[str, Path], processes: int, invocations: int) -> dict[str, dict[str, float]]:
+    """Return the medians over new processes of each handler, in ms: ``import``, and ``first`` and ``warm`` invocations.
 
-    The handlers take turns, so that a busy moment of the machine falls upon all of them.
+    The handlers take turns, so that a moment in which the machine is busy affects all of them.
     """
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in directories}
     for turn in track(range(processes + 1), "Measuring", console=Console(stderr=True), transient=True):
         for name, directory in directories.items():
-            run = _run(directory, calls)
-            # The first turn compiles to bytecode and fills the disk's cache.
+            run = _run(directory, invocations)
+            # The first turn compiles the bytecode and fills the disk cache.
             if turn:
                 runs[name].append(run)
     return {
-        name: {figure: statistics.median(run[figure] for run in of_name) for figure in ("import", "first", "warm")}
+        name: {metric: statistics.median(run[metric] for run in of_name) for metric in ("import", "first", "warm")}
         for name, of_name in runs.items()
     }
 
 
-def _run(directory: Path, calls: int) -> dict[str, float]:
+def _run(directory: Path, invocations: int) -> dict[str, float]:
     settings = {"AWS_LAMBDA_FUNCTION_NAME": "hello", "AWS_LAMBDA_FUNCTION_VERSION": "7", "AWS_REGION": "eu-west-2"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTHON"))}
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(calls), json.dumps(EVENT)],
+        [sys.executable, "-c", MEASURE, str(invocations), json.dumps(EVENT)],
         cwd=directory,
         env=environment | settings | {"LOG_LEVEL": "INFO", "POWERTOOLS_LOG_LEVEL": "INFO"},
         capture_output=True,
@@ -143,7 +144,7 @@ def _run(directory: Path, calls: int) -> dict[str, float]:
         check=False,
     )
     if done.returncode != 0:
-        raise CommandError(f"The handler in {directory} fails:\n{done.stderr}")
+        raise CommandError(f"The handler in {directory} failed:\n{done.stderr}")
     result: dict[str, float] = json.loads(done.stdout)
     return result
 
@@ -153,27 +154,29 @@ def missed(medians: dict[str, dict[str, float]], size: int) -> list[str]:
     ours, powertools = medians["ours"], medians["powertools"]
     faster, share = powertools["import"] / ours["import"], ours["warm"] / powertools["warm"]
     kept = {
-        f"The import takes {ours['import']:.1f} ms, over {MAX_IMPORT_MS:g} ms": ours["import"] <= MAX_IMPORT_MS,
-        f"The import is {faster:.0f} times Powertools' speed, under {MIN_IMPORT_RATIO:g}": faster >= MIN_IMPORT_RATIO,
-        f"A warm call takes {share:.2f} of Powertools' time, over {MAX_WARM_RATIO:g}": share <= MAX_WARM_RATIO,
-        f"The artifact has {size} bytes, over {MAX_BYTES}": size <= MAX_BYTES,
+        f"The import takes {ours['import']:.1f} ms, more than {MAX_IMPORT_MS:g} ms": ours["import"] <= MAX_IMPORT_MS,
+        f"The import is {faster:.0f} times as fast as Powertools', less than {MIN_IMPORT_RATIO:g} times": faster
+        >= MIN_IMPORT_RATIO,
+        f"A warm invocation takes {share:.2f} times as long as Powertools', more than {MAX_WARM_RATIO:g} times": share
+        <= MAX_WARM_RATIO,
+        f"The artifact has {size} bytes, more than {MAX_BYTES}": size <= MAX_BYTES,
     }
     return [sentence for sentence in kept if not kept[sentence]]
 
 
 def show(medians: dict[str, dict[str, float]], size: int) -> None:
-    """Print a table."""
+    """Print the medians as a table."""
     table = Table(box=None, header_style="bold")
-    for column in ("handler", "import", "first call", "warm call"):
+    for column in ("handler", "import", "first invocation", "warm invocation"):
         table.add_column(column, justify="left" if column == "handler" else "right")
-    for name, figures in medians.items():
-        row = (f"{figures['import']:.2f} ms", f"{figures['first']:.3f} ms", f"{figures['warm'] * 1e3:.1f} µs")
+    for name, of_handler in medians.items():
+        row = (f"{of_handler['import']:.2f} ms", f"{of_handler['first']:.3f} ms", f"{of_handler['warm'] * 1e3:.1f} µs")
         table.add_row(name, *row)
     Console(width=max(80, Console().width)).print(table)
     ours, powertools = medians["ours"], medians["powertools"]
     print(
-        f"Ours is imported {powertools['import'] / ours['import']:.0f} times faster than Powertools' and answers "
-        f"a warm call in {ours['warm'] / powertools['warm']:.2f} of its time. The artifact has {size} bytes."
+        f"The import is {powertools['import'] / ours['import']:.0f} times as fast as Powertools', and a warm "
+        f"invocation takes {ours['warm'] / powertools['warm']:.2f} times as long. The artifact has {size} bytes."
     )
 
 

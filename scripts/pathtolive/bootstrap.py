@@ -104,7 +104,7 @@ def bootstrap(to: target.Target, given: Given) -> None:
     """Make or update bucket and role; the state of this lies in the bucket itself.
 
     The bucket comes to be with a state on this machine, which then moves into it. Interrupted before that, the next
-    run goes on from there. A bucket that is there already is taken over, and a role stays until another repository
+    run continues from there. A bucket that is there already is taken over, and a role stays until another repository
     is named.
 
     Raises:

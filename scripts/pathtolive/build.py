@@ -1,6 +1,6 @@
-"""Build the artifact that runs on Lambda: the same bytes for the same sources, wherever and whenever.
+"""Build the artifact that runs on Lambda: the same sources always give the same bytes.
 
-Standard library alone, so that it runs before anything is installed.
+Standard library only: it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ ENTRY_POINT = "handler.py"
 BUILD_INFO = "service/build_info.json"
 SUFFIXES = (".py", ".json", ".txt")
 BY_PRODUCTS = {"__pycache__"}
-# These would lead Git to another repository; a hook finds some of them set.
+# These lead Git to another repository; Git sets some of them for hooks.
 GIT_PLACES = {"GIT_COMMON_DIR", "GIT_DIR", "GIT_INDEX_FILE", "GIT_NAMESPACE", "GIT_OBJECT_DIRECTORY", "GIT_WORK_TREE"}
-# What every file system and every unzip spells alike.
+# Every file system and every unzip writes these names in the same way.
 PORTABLE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 OLDEST_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class BuildError(Exception):
-    """The artifact cannot be built; the message names the file, the reason and the remedy."""
+    """The artifact cannot be built; the message names the file, the reason, and the remedy."""
 
 
 class SourceError(BuildError):
-    """The sources are missing, don't compile, or hold what has no place in the artifact."""
+    """The sources are missing, do not compile, or contain files that do not belong into the artifact."""
 
 
 class HistoryError(BuildError):
-    """Git cannot tell which commit the sources come from."""
+    """Git does not know the commit of the sources."""
 
 
 @dataclass(frozen=True)
 class BuildInfo:
-    """Where the sources come from, as ``/build-info`` tells it.
+    """The commit of the sources, as ``/build-info`` returns it.
 
-    ``long`` and ``short`` are the last commit that changed what is inside the artifact, ``time`` when it was committed
-    (UTC, RFC 3339), ``modified`` whether the sources differ from it.
+    ``long`` and ``short`` name the last commit that changed the artifact, ``time`` is the time of the commit (UTC, RFC
+    3339), ``modified`` is whether the sources differ from it.
     """
 
     type: str
@@ -63,7 +63,7 @@ class BuildInfo:
 
 @dataclass(frozen=True)
 class Summary:
-    """What was built. ``CodeSha256`` is as Lambda gives it, ``revision`` None where there is no build info.
+    """The result of a build. ``CodeSha256`` is as Lambda returns it, ``revision`` is None without build info.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
     """
@@ -76,7 +76,7 @@ class Summary:
 
 
 def build(source: Path, output: Path) -> Summary:
-    """Build the artifact of a directory. One that is there already stays as it is where nothing has changed.
+    """Build the artifact of a directory. If nothing has changed, an existing artifact is not written again.
 
     Raises:
         SourceError: nothing was written.
@@ -98,13 +98,13 @@ def build(source: Path, output: Path) -> Summary:
 
 
 def read_sources(source: Path) -> dict[str, bytes]:
-    """Return the content of every file that belongs into the artifact, by its name there.
+    """Return the content of each file of the artifact, by its name there.
 
     Raises:
-        SourceError: there is no handler, or something that is neither Python that compiles nor data that is shipped.
+        SourceError: the handler is missing, a file does not compile, or a file does not belong into the artifact.
     """
     if not (source / ENTRY_POINT).is_file():
-        raise SourceError(f"{source / ENTRY_POINT} is missing: name the directory of the sources with --source")
+        raise SourceError(f"{source / ENTRY_POINT} is missing. Name the directory of the sources with --source")
     files = {}
     for path in _files(source):
         name = path.relative_to(source).as_posix()
@@ -113,7 +113,7 @@ def read_sources(source: Path) -> dict[str, bytes]:
             _compile(content, path)
         files[name] = content
     if BUILD_INFO in files:
-        raise SourceError(f"{source / BUILD_INFO} has no place in the sources: the build writes it. Delete it.")
+        raise SourceError(f"{source / BUILD_INFO} is written by the build. Delete it.")
     return files
 
 
@@ -121,17 +121,19 @@ def _files(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.iterdir()):
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            raise SourceError(f"{path} is a symbolic link: put a copy of what it leads to in its place")
+            raise SourceError(f"{path} is a symbolic link. Replace it with a copy of its target")
         if path.name in BY_PRODUCTS:
             continue
         if not PORTABLE_NAME.fullmatch(path.name):
-            raise SourceError(f"{path} has a name of other than letters, digits, '_', '-' and '.': rename or delete it")
+            raise SourceError(
+                f"{path} has a name with other characters than letters, digits, '_', '-', and '.'. Rename it"
+            )
         if stat.S_ISDIR(mode):
             yield from _files(path)
         elif stat.S_ISREG(mode) and path.suffix in SUFFIXES:
             yield path
         else:
-            raise SourceError(f"{path} is no file that is shipped ({', '.join(SUFFIXES)}): move it elsewhere")
+            raise SourceError(f"{path} does not belong into the artifact ({', '.join(SUFFIXES)}). Move it elsewhere")
 
 
 def _compile(content: bytes, path: Path) -> None:
@@ -144,7 +146,7 @@ def _compile(content: bytes, path: Path) -> None:
 
 
 def build_info(source: Path, files: Mapping[str, bytes]) -> BuildInfo | None:
-    """Return where the sources come from, or None where no commit has them.
+    """Return the commit of the sources, or None if no commit has them.
 
     Raises:
         HistoryError: the repository cannot be read, or is a shallow clone.
@@ -154,8 +156,8 @@ def build_info(source: Path, files: Mapping[str, bytes]) -> BuildInfo | None:
         return None
     if _git(directory, "rev-parse", "--is-shallow-repository") == "true":
         raise HistoryError(
-            "This is a shallow clone, which cannot tell the last commit that changed the sources: "
-            "run 'git fetch --unshallow' (in GitHub Actions: fetch-depth: 0)"
+            "This is a shallow clone, which may lack the last commit that changed the sources. "
+            "Get it with: git fetch --unshallow (in GitHub Actions: fetch-depth: 0)"
         )
     if not _git(directory, "rev-parse", "--verify", "--quiet", "HEAD", may_fail=True):
         return None
@@ -173,13 +175,13 @@ def build_info(source: Path, files: Mapping[str, bytes]) -> BuildInfo | None:
 
 
 def _committed(directory: Path) -> dict[str, str]:
-    """Return the hash of every file that the last commit has below the directory, by its name from there."""
+    """Return the hash of each file that the last commit has in the directory, by its relative name."""
     entries = filter(None, _git(directory, "ls-tree", "-r", "-z", "HEAD", "--", ".").split("\0"))
     return {name: head.split()[2] for head, _, name in (entry.partition("\t") for entry in entries)}
 
 
 def _blob(content: bytes, revision: str) -> str:
-    """Return the name that Git gives to a file's content; repositories name by SHA-1 or, with longer names, SHA-256."""
+    """Return Git's hash of a file's content: SHA-1 or, if the hashes of commits are longer, SHA-256."""
     algorithm = hashlib.sha256 if len(revision) == 64 else hashlib.sha1
     return algorithm(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
@@ -191,29 +193,29 @@ def _git(directory: Path, *arguments: str, may_fail: bool = False) -> str:
             ["git", "-C", str(directory), *arguments], env=environment, capture_output=True, text=True, check=False
         )
     except FileNotFoundError as error:
-        raise HistoryError("git is not installed, and the artifact names a commit: install git") from error
+        raise HistoryError("git is not installed. Install it: the artifact names its commit") from error
     if done.returncode != 0 and not may_fail:
         raise HistoryError(f"'git {' '.join(arguments)}' failed: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
-    """Return a zip of the files: sorted, dated 1980-01-01, readable for all, stored.
+    """Return a zip of the files: sorted, dated 1980-01-01, readable for everyone, not compressed.
 
-    DEFLATE's bytes differ between builds of zlib. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+    The bytes of DEFLATE differ between builds of zlib. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name, OLDEST_DATE)
-            entry.create_system = 3  # Unix, on every system: only then do modes count
+            entry.create_system = 3  # Unix, on every system: otherwise, unzip ignores modes
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             target.writestr(entry, files[name])
     return buffer.getvalue()
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it: whatever interrupts this, the old one is there, or the new one."""
+    """Replace a file in one step: an interruption leaves the old file or the new one."""
     if path.is_file() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,39 +1,89 @@
-"""What every command of this directory shares: how it fails, and how it runs others."""
+"""What commands share: their errors and exit statuses, and how they run programs."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import re
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import botocore.exceptions
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
+LOGS = LOCAL / "logs"
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked; the message says why, and what to do about it."""
+    """A command failed; the message says why, and what to run next."""
 
     status = 1
 
 
 class RefusedError(CommandError):
-    """Nothing was begun."""
+    """Nothing was started."""
 
     status = 2
 
 
 class LostSightError(CommandError):
-    """What was begun goes on without the command."""
+    """What was started continues without the command."""
 
     status = 3
+
+
+class UnrecordedError(CommandError):
+    """A release succeeded, and could not be recorded."""
+
+    status = 4
+
+
+class Parser(argparse.ArgumentParser):
+    """Options that default to environment variables, which make exports. Help names them in brackets.
+
+    This way, a value never becomes a part of a shell's text.
+    """
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self._required: dict[str, tuple[str, str]] = {}
+
+    def variable(self, option: str, name: str, *, example: str | None = None, **settings: Any) -> None:
+        """Add an option that defaults to an environment variable; if it has an ``example``, a value is required."""
+        settings["help"] = f"{settings['help']} [{name}]"
+        if value := os.environ.get(name):
+            settings["default"] = True if settings.get("action") == "store_true" else value
+        action = self.add_argument(option, **settings)
+        if example is not None:
+            self._required[action.dest] = (name, example)
+
+    def parse_args(self, *arguments: Any, **more: Any) -> Any:
+        """Parse the arguments; a required value that is missing is an error that names the command of make."""
+        options = super().parse_args(*arguments, **more)
+        if not all(getattr(options, name) for name in self._required):
+            needed = " ".join(f"{name}={example}" for name, example in self._required.values())
+            self.error(f"name the stage{'s'[: len(self._required) - 1]}, as in: make {Path(self.prog).stem} {needed}")
+        return options
+
+
+def valid(read: Callable[[str], object]) -> Callable[[str], object]:
+    """Return the type of an option whose errors are the ValueErrors of a function that reads it."""
+
+    def argument(text: str) -> object:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return argument
 
 
 def run(
@@ -43,12 +93,12 @@ def run(
     env: Mapping[str, str] | None = None,
     quiet: bool = False,
 ) -> str:
-    """Run a command to its end and return what it wrote to standard output.
+    """Run a program and return its standard output.
 
     ``quiet`` keeps its output from the terminal unless it fails.
 
     Raises:
-        CommandError: it is missing, or ended with another status than 0.
+        CommandError: it is missing, or its exit status is not 0.
     """
     line = " ".join(str(part) for part in command)
     try:
@@ -62,7 +112,9 @@ def run(
             capture_output=quiet,
         )
     except FileNotFoundError as error:
-        raise CommandError(f"{command[0]} is not installed: install it, and see that it is on the PATH") from error
+        raise CommandError(
+            f"{command[0]} is not installed, or not on the PATH. Install it, then run the command again"
+        ) from error
     if done.returncode != 0:
         reason = COLOUR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
         raise CommandError(f"'{line}' failed with status {done.returncode}\n{reason}".strip())
@@ -70,7 +122,7 @@ def run(
 
 
 def speed_argument(text: str) -> float:
-    """Return a speed as it is given on the command line."""
+    """Return a speed given on the command line."""
     speed = float(text)
     if not 1 <= speed <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
@@ -88,8 +140,8 @@ def require(module: str, *, target: str) -> None:
 
 
 def main(command: Callable[[], int]) -> None:
-    """Run a command's function and leave with its status, that of its error, or 130 if it is interrupted."""
-    # What ends a command in a pipeline ends it as Ctrl-C does: with what it started.
+    """Run a command and exit with its status, the status of its error, or 130 if it is interrupted."""
+    # SIGTERM, which ends a command in a pipeline, ends it as Ctrl-C does: with the programs that it started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(command())
@@ -105,3 +157,14 @@ def main(command: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         print("\nInterrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+        print(f"\nUnexpected error: {error!r}\nThis is a bug. Report it with {_traceback()}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _traceback() -> Path:
+    """Write the traceback of the current exception, which means nothing to most users, into a file."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    path = LOGS / "traceback.log"
+    path.write_text(traceback.format_exc())
+    return path

@@ -1,10 +1,12 @@
-"""Read and write terraform/config.tf: which stage runs which version and serves which routes."""
+"""Read and write terraform/config.tf: the function version and the gateway deployment of each stage."""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +21,9 @@ NEWEST = "newest"
 
 @dataclass(frozen=True)
 class Pin:
-    """What a stage is pinned to: a version's number and a gateway deployment's name; each may be "newest".
+    """The number of a version and the name of a gateway deployment; each may be "newest".
 
-    ``function_version`` is None for a stage that is not pinned yet.
+    ``function_version`` is None if config.tf does not pin the stage.
     """
 
     function_version: str | None
@@ -30,59 +32,62 @@ class Pin:
 
 @dataclass(frozen=True)
 class Pins:
-    """The text of a config.tf, and what it says. Changes are made in the text, so that comments stay.
+    """The text of a config.tf, and its values. Changes are made in the text, so that comments stay.
 
-    ``name`` is what errors call the file.
+    ``name`` is the name of the file in errors.
     """
 
     text: str
     name: str
 
-    @property
+    @functools.cached_property
     def gateway_deployments(self) -> list[str]:
         """Names of the gateway deployments, oldest first."""
         return [_text(string).strip('"') for string in self._local("gateway_deployments", "tuple").find_data("string")]
 
-    @property
-    def stages(self) -> dict[str, Pin]:
-        """What every stage is pinned to."""
+    @functools.cached_property
+    def stages(self) -> Mapping[str, Pin]:
+        """The pin of each stage."""
         stages = {}
         for name, (_, node) in _elements(self._local("stages", "object")).items():
             values = {key: _text(value).strip('"') for key, (_, value) in _elements(node).items()}
             stages[name] = Pin(values.get("function_version"), values.get("gateway_deployment", NEWEST))
-        return stages
+        return types.MappingProxyType(stages)
 
     def stage(self, name: str) -> Pin:
-        """Return what a stage is pinned to.
+        """Return the pin of a stage.
 
         Raises:
             CommandError: there is no such stage.
         """
         stages = self.stages
         if name not in stages:
-            raise CommandError(f"{self.name} has no stage {name!r}, but {', '.join(stages)}: name one of these")
+            raise CommandError(f"{self.name} has no stage {name!r}. Name one of: {', '.join(stages)}")
         return stages[name]
 
     def with_pin(self, stage: str, pin: Pin) -> Pins:
-        """Return these pins with another one for a stage.
+        """Return these pins with a new one for a stage.
 
         Raises:
             CommandError: there is no such stage.
         """
-        self.stage(stage)
+        if self.stage(stage) == pin:
+            return self
         pins = self._with_value(stage, "gateway_deployment", pin.gateway_deployment)
         pins = pins._with_value(stage, "function_version", pin.function_version)
-        if pins.stages != self.stages | {stage: pin}:
-            raise CommandError(f"{self.name} is written in a way that cannot be changed: pin {stage} to {pin} by hand")
+        if pins.stages != {**self.stages, stage: pin}:
+            raise CommandError(f"The pin of {stage} in {self.name} cannot be rewritten. Change it by hand to: {pin}")
         return pins
 
     def with_gateway_deployments(self, names: list[str]) -> Pins:
-        """Return these pins with other gateway deployments."""
+        """Return these pins with new names of gateway deployments."""
+        if names == self.gateway_deployments:
+            return self
         names_text = ", ".join(f'"{name}"' for name in names)
         return self._replaced(_span(self._local("gateway_deployments", "tuple")), f"[{names_text}]")
 
     def without_versions(self) -> Pins:
-        """Return these pins without any version's number: numbers speak of one AWS account."""
+        """Return these pins without version numbers: a number means nothing in another AWS account."""
         pins = self
         for stage, pin in self.stages.items():
             if pin.function_version != NEWEST:
@@ -90,12 +95,12 @@ class Pins:
         return pins
 
     def next_gateway_deployment(self) -> str:
-        """Return the name for one more gateway deployment: the next number."""
+        """Return the name of the next gateway deployment: a number."""
         numbers = [int(name) for name in self.gateway_deployments if name.isdigit()]
         return str(max(numbers, default=0) + 1)
 
     def write(self, path: Path) -> None:
-        """Write the text: whoever reads the file finds the old one or the new one, never half of one."""
+        """Replace the file in one step, so that no reader finds half of it."""
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         partial.write_text(self.text, encoding="utf-8")
         partial.replace(path)
@@ -118,14 +123,17 @@ class Pins:
         return Pins(self.text[: span.start] + text + self.text[span.stop :], self.name)
 
     def _local(self, name: str, kind: str) -> Tree[Token]:
-        try:
-            tree = hcl2.parses_to_tree(self.text)
-        except LarkError as error:
-            raise CommandError(f"{self.name} is not valid Terraform: {error}") from error
-        for attribute in tree.find_data("attribute"):
+        for attribute in self._tree.find_data("attribute"):
             if _text(attribute.children[0]) == name and (node := _outermost(attribute, kind)):
                 return node
-        raise CommandError(f"{self.name} must set {name} to a plain {kind}: see docs/stages.md")
+        raise CommandError(f"{self.name} must set {name} to a plain {kind}. See docs/stages.md")
+
+    @functools.cached_property
+    def _tree(self) -> Tree[Token]:
+        try:
+            return hcl2.parses_to_tree(self.text)
+        except LarkError as error:
+            raise CommandError(f"{self.name} is not valid Terraform: {error}") from error
 
 
 def read(path: Path) -> Pins:
@@ -137,11 +145,11 @@ def read(path: Path) -> Pins:
     try:
         return Pins(path.read_text(encoding="utf-8"), path.name)
     except FileNotFoundError as error:
-        raise CommandError(f"{path} is missing: restore it with 'git checkout terraform/config.tf'") from error
+        raise CommandError(f"{path} is missing. Restore it with: git checkout terraform/config.tf") from error
 
 
 def _elements(node: Tree[Token]) -> dict[str, tuple[Tree[Token], Tree[Token]]]:
-    """Return each element of an object, and the value in it, by key."""
+    """Return each element of an object with its value, by key."""
     elements = {}
     owner = _outermost(node, "object")
     for element in owner.children if owner else []:
@@ -152,7 +160,7 @@ def _elements(node: Tree[Token]) -> dict[str, tuple[Tree[Token], Tree[Token]]]:
 
 
 def _outermost(node: Tree[Token], kind: str) -> Tree[Token] | None:
-    """Return the node, or the first below it that is of a kind: stages are objects inside an object."""
+    """Return the node if it is of a kind, or the first such node below it: stages are objects in an object."""
     if node.data == kind:
         return node
     below = (_outermost(child, kind) for child in node.children if isinstance(child, Tree))
@@ -177,7 +185,7 @@ def _span(node: Tree[Token]) -> slice:
 
 
 def _with_line(text: str, span: slice) -> slice:
-    """Return an element's place with the comma after it, and with the line where it stands alone."""
+    """Return the span of an element with the comma after it, and with its line if nothing else is on it."""
     stop = span.stop + len(re.match(r"[ \t]*,?[ \t]*", text[span.stop :])[0])  # type: ignore[index]
     indentation = re.search(r"\n[ \t]*$", text[: span.start])
     if indentation and text[stop : stop + 1] == "\n":

@@ -11,14 +11,14 @@ from pathtolive.cli import CommandError
 
 
 def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
-    """Bring the stack up to date; the stages in ``moved`` get what config.tf pins.
+    """Deploy the stack; the stages in ``moved`` move to their pins in config.tf.
 
     Raises:
         CommandError: there is no artifact, a pin names a version that does not exist, a release would be disturbed,
             Terraform fails, the artifact is not published, or a stage does not answer.
     """
     if not here.target.artifact.exists():
-        raise CommandError("There is no artifact: run 'make build' first")
+        raise CommandError("There is no artifact. Build it with: make build")
     found = stages.active(here)
     _refuse_missing_versions(here, [stage for stage in here.stages if stage in moved or stage not in found])
     _apply(here, found, moved)
@@ -40,7 +40,7 @@ def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collect
 
 
 def pin(here: stack.Stack, found: Mapping[str, stages.Active] | None = None) -> None:
-    """Pin each stage that config.tf does not pin to what it runs and serves; of a workspace, config.tf does not speak.
+    """Pin each stage that config.tf does not pin to what it runs and serves; workspaces have no pins.
 
     ``found`` is what was deployed before, if this command has deployed since.
     """
@@ -58,11 +58,11 @@ def pin(here: stack.Stack, found: Mapping[str, stages.Active] | None = None) -> 
                     f"make deploy STAGE={stage}{here.target.make_variables}"
                 )
     if after != before:
-        after.write(here.target.config_file)
+        here.write(after)
 
 
 def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None:
-    """Find a pin to a version that does not exist, even if newer ones do, before anything is changed."""
+    """Refuse a pin to a version that does not exist, before anything changes."""
     for stage in moving:
         version = here.stages[stage].function_version
         if version in {None, config_file.NEWEST}:
@@ -73,8 +73,8 @@ def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None
             )
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise CommandError(f"Lambda does not say whether the pins exist: {error}") from error
+                raise CommandError(f"Lambda did not return version {version}: {error}") from error
             raise CommandError(
-                f"Stage {stage} is pinned to version {version}, which does not exist: pin it to one that "
-                f"does in {here.target.config_file}, or remove its function_version to start at the newest"
+                f"{stage} is pinned to version {version}, which does not exist. In {here.target.config_file}, pin an "
+                "existing version, or remove function_version to start with the newest"
             ) from error

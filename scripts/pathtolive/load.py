@@ -1,4 +1,4 @@
-"""A steady load on a stage: requests at set times, whether or not the ones before were answered."""
+"""A load on a stage: requests at a constant rate, whether or not earlier ones have received a response."""
 
 from __future__ import annotations
 
@@ -11,58 +11,58 @@ import urllib.parse
 from collections import Counter
 
 from pathtolive import traffic
-from pathtolive.traffic import OK, Call
+from pathtolive.traffic import OK, Request
 
-# So many may be under way at a time; a call that has to wait for one of them counts from when it was due.
-CALLERS = 24
+# Maximum number of concurrent requests. The time of a request that waits for another one counts from when it was due.
+THREADS = 24
 TIMEOUT_SECONDS = 10.0
 
 
 class Load:
-    """Calls ``/build-info`` of a stage, which names the version that answers, until it is stopped.
+    """Sends requests to ``/build-info`` of a stage, whose response contains the version, until it is stopped.
 
-    ``url`` ends in a slash; ``began`` is the moment from which the times of calls are told, as of ``time.time()``.
+    ``url`` ends in a slash. The times of requests are seconds since ``started``, a time as of ``time.time()``.
     """
 
-    def __init__(self, url: str, per_second: float, began: float) -> None:
+    def __init__(self, url: str, per_second: float, started: float) -> None:
         parts = urllib.parse.urlsplit(f"{url}build-info")
         self._host, self._path = parts.netloc, parts.path
         self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._per_second, self._began = per_second, began
+        self._per_second, self._started = per_second, started
         self._first = time.time()
         self._turns = itertools.count()
-        self._calls: list[Call] = []
+        self._requests: list[Request] = []
         self._stopped = threading.Event()
-        self._callers = [threading.Thread(target=self._call_in_turn, daemon=True) for _ in range(CALLERS)]
-        for caller in self._callers:
-            caller.start()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(THREADS)]
+        for thread in self._threads:
+            thread.start()
 
     @property
-    def calls(self) -> list[Call]:
-        """The calls that have ended, in the order in which they were due."""
-        return sorted(self._calls, key=lambda call: call.at)
+    def requests(self) -> list[Request]:
+        """The requests that have ended, in the order in which they were due."""
+        return sorted(self._requests, key=lambda request: request.at)
 
     def stop(self) -> None:
-        """Begin no more calls, and wait for those that are under way."""
+        """Send no more requests, and wait for those in progress."""
         self._stopped.set()
-        for caller in self._callers:
-            caller.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _call_in_turn(self) -> None:
+    def _run(self) -> None:
         for turn in self._turns:
             due = self._first + turn / self._per_second
             if self._stopped.wait(max(0.0, due - time.time())):
                 return
-            status, version = self._call()
-            self._calls.append(Call(due - self._began, time.time() - due, status, version))
+            status, version = self._send()
+            self._requests.append(Request(due - self._started, time.time() - due, status, version))
 
-    def _call(self) -> tuple[int, str | None]:
-        """Return status and version of an answer; status 0 where there was none."""
+    def _send(self) -> tuple[int, str | None]:
+        """Send a request, and return the status and the version of the response; status 0 if there was none."""
         connection = self._connection(self._host, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", self._path, headers={"Connection": "close"})
-            answer = connection.getresponse()
-            return answer.status, _version(answer.read()) if answer.status == OK else None
+            response = connection.getresponse()
+            return response.status, _version(response.read()) if response.status == OK else None
         except (OSError, http.client.HTTPException):
             return 0, None
         finally:
@@ -70,16 +70,16 @@ class Load:
 
 
 def _version(body: bytes) -> str | None:
-    """Return the version that answered, or None where the artifact carries no build info."""
+    """Return the version in a response, or None if the artifact has no build info."""
     try:
         return str(json.loads(body)["function"]["version"])
     except (ValueError, LookupError, TypeError):
         return None
 
 
-def describe(calls: list[Call]) -> str:
-    """Return a line on some calls: how many there were, how many failed, and which versions answered."""
-    found = traffic.figures(calls)
-    versions = Counter(call.version or "unknown" for call in calls if not call.failed)
+def describe(requests: list[Request]) -> str:
+    """Return a line with the number of requests, of those that failed, and of those that each version responded to."""
+    found = traffic.totals(requests)
+    versions = Counter(request.version or "unknown" for request in requests if not request.failed)
     shares = [f"version {version}: {count}" for version, count in sorted(versions.items())]
-    return ", ".join([f"{found.calls} calls", f"{found.failed} failed", *shares])
+    return ", ".join([f"{found.requests} requests", f"{found.failed} failed", *shares])

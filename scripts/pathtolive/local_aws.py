@@ -1,7 +1,7 @@
 """Start and stop local AWS in the background.
 
-It holds a lock on a file of this checkout for as long as it runs, so that what is stopped is exactly what was
-started, whatever became of its process id.
+While it runs, it holds a lock on a file of this checkout, so that ``stop`` never ends another process that has got
+the same process id.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def url() -> str | None:
 
 
 def speed(endpoint: str | None) -> float:
-    """Return how many of AWS's seconds pass in a real one there: 1 wherever it is not this checkout's own."""
+    """Return how many of AWS's seconds pass in a real one: 1 unless the endpoint is this checkout's local AWS."""
     running = _running()
     return float(running["speed"]) if running and endpoint == f"http://127.0.0.1:{running['port']}" else 1.0
 
@@ -86,12 +86,12 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
         lock.truncate(0)
         lock.write(json.dumps({"pid": process.pid, "port": port, "speed": speed}))
     deadline = time.monotonic() + START_SECONDS
-    while not answers(address):
+    while not (f"Local AWS answers on {address}" in LOG.read_text() and answers(address)):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             raise CommandError(f"Local AWS did not start:\n{LOG.read_text().strip()}")
         time.sleep(0.05)
-    # It may be another that answers, which took the port in the meantime.
+    # Another program may have taken the port in the meantime, and answer there.
     if process.poll() is not None:
         raise CommandError(f"Local AWS did not start:\n{LOG.read_text().strip()}")
     return address

@@ -1,4 +1,4 @@
-"""Print what a command does: one line a step, with its seconds."""
+"""Print the steps of a command: one line each, with its seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a stage run what another one runs: the same version, and the routes that it serves."""
+"""Promote the version and the routes of one stage to another."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathtolive import config_file, progress, recording, smoke, stack, stages
-from pathtolive.cli import CommandError
+from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import PROMOTE, RELEASED
+from pathtolive.release.executions import PROMOTE, SUCCEEDED, brief
 from pathtolive.release.settings import Settings
 
-# API Gateway and Lambda take a moment to follow on AWS.
+# Changes of aliases and API stages are eventually consistent on AWS.
 PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What is promoted, from which stage to which: a version by number and hash, and a gateway deployment by name."""
+    """A version, by number and hash, and a gateway deployment, by name, to promote from one stage to another."""
 
     source: str
     destination: str
@@ -28,14 +28,14 @@ class Promotion:
 
 
 def promote(here: stack.Stack, source: str, destination: str) -> None:
-    """Promote, and see that it is so.
+    """Promote a stage to another, and verify the result.
 
-    config.tf is written before Terraform is asked, and put back where Terraform refuses, would change more than the
-    promotion does, or the version is refused. Once the alias is moved it stays written. Interrupted anywhere, the same
-    command goes on from there.
+    config.tf is written before Terraform plans, and restored if the plan fails or changes more than the promotion, or
+    if the version is refused. After the alias has moved, config.tf stays. After an interruption, the same call
+    continues the promotion.
 
     Raises:
-        CommandError: it cannot be done, or what the stage runs then is not what was promoted.
+        CommandError: the promotion failed, or the stage does not run the promoted version.
     """
     engine = Engine(here)
     promotion, moved = _promotion(here, engine, source, destination)
@@ -49,7 +49,7 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
         try:
             _move(engine, promotion)
         except BaseException:
-            before.write(here.target.config_file)
+            here.write(before)
             raise
         plan = recording.planned(here, after, only=only)
     here.apply(plan)
@@ -58,7 +58,7 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
 
 
 def _move(engine: Engine, promotion: Promotion) -> None:
-    """Have the state machine move the alias: it calls the version first, and tells how it ends."""
+    """Run the release engine, which smoke-tests the version and moves the alias."""
     stage = promotion.destination
     running = engine.running(stage)
     if running is None:
@@ -66,28 +66,28 @@ def _move(engine: Engine, promotion: Promotion) -> None:
     with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it") as step:
         step.result = running.name
         ended = engine.wait(running)
-    if ended.outcome != RELEASED:
-        raise CommandError(f"{stage} was not promoted ({ended.outcome}): {ended.reason}\nNothing was changed.")
+    if ended.outcome != SUCCEEDED:
+        raise CommandError(
+            f"The promotion to {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\nNothing was changed."
+        )
 
 
 def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str) -> tuple[Promotion, bool]:
-    """Return what is to be promoted, and whether the alias has the version already."""
+    """Return what to promote, and whether the alias already points to the version."""
     if here.target.workspace != "default":
-        raise CommandError(f"Workspace {here.target.workspace} follows the newest in every stage: nothing to promote")
+        raise CommandError(
+            f"Every stage of the workspace {here.target.workspace} follows newest. Only make deploy moves it."
+        )
     here.config.stage(source)
     pin = here.config.stage(destination)
     if source == destination:
-        raise CommandError(f"FROM and TO are both {source}: name two stages")
+        raise CommandError(f"FROM and TO are both {source}. Set them to two stages.")
     if config_file.NEWEST in {pin.function_version, pin.gateway_deployment}:
-        raise CommandError(f"{destination} follows the newest: 'make deploy' is what changes it")
-    version = _settled_version(here, engine, source)
-    runs = _settled_version(here, engine, destination)
+        raise CommandError(f"{destination} follows newest. Only make deploy moves it.")
+    version, active = engine.active_version(source), engine.active_version(destination)
     running = engine.running(destination)
     if running and (running.kind, running.settings.version) != (PROMOTE, version):
-        raise CommandError(
-            f"{running.name} is under way: wait for it to end, or end it with "
-            f"'make rollback STAGE={destination}{here.target.make_variables}'"
-        )
+        raise RefusedError(engine.in_progress_error(running))
     promotion = Promotion(
         source,
         destination,
@@ -95,18 +95,7 @@ def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str)
         _code_sha256(here, version),
         recording.gateway_deployment(here, stages.active(here)[source].gateway_deployment),
     )
-    return promotion, runs == version
-
-
-def _settled_version(here: stack.Stack, engine: Engine, stage: str) -> str:
-    """Return the version that a stage runs; CommandError where it runs two, by weight."""
-    runs = engine.alias(stage)
-    if runs.weights:
-        raise CommandError(
-            f"{stage} is between versions ({runs.version}, and {runs.weights} beside it): wait for the release to end, "
-            f"or end it with 'make rollback STAGE={stage}{here.target.make_variables}'"
-        )
-    return runs.version
+    return promotion, active == version
 
 
 def _code_sha256(here: stack.Stack, qualifier: str) -> str:
@@ -118,13 +107,13 @@ def _code_sha256(here: stack.Stack, qualifier: str) -> str:
 
 
 def _check(here: stack.Stack, engine: Engine, promotion: Promotion) -> None:
-    """See that the stage runs what was promoted: at Lambda by its hash, through the API by its build info."""
+    """Verify that the stage runs the promoted version: in Lambda by its hash, and through the API by its build info."""
     source, url = here.stage_url(promotion.source), here.stage_url(promotion.destination)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    # Both are asked anew each time: a version that fails now and then can be promoted, to look at it in another stage.
-    while wrong := _difference(here, engine, promotion, url, smoke.build_info(source)):
+    # Each attempt reads both stages: a version that fails for some requests can still be promoted and examined.
+    while difference := _difference(here, engine, promotion, url, smoke.build_info(source)):
         if time.monotonic() > deadline:
-            raise CommandError(f"{promotion.destination} does not run what {promotion.source} runs: {wrong}")
+            raise CommandError(f"{promotion.destination} does not run the version of {promotion.source}: {difference}")
         time.sleep(0.5)
     smoke.check(url)
 
@@ -132,15 +121,15 @@ def _check(here: stack.Stack, engine: Engine, promotion: Promotion) -> None:
 def _difference(
     here: stack.Stack, engine: Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None
 ) -> str | None:
-    """Return what is not as promoted, if anything."""
-    version = _settled_version(here, engine, promotion.destination)
+    """Return a difference between the stage and the promotion, or None."""
+    version = engine.active_version(promotion.destination)
     code_sha256 = _code_sha256(here, promotion.destination)
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
-        return f"its alias has version {version} with CodeSha256 {code_sha256}, not {promotion}"
+        return f"its alias points to version {version} with CodeSha256 {code_sha256}, not to {promotion}"
     found = smoke.build_info(url)
     if expected is None or found is None:
-        # An artifact that was built without git names no revision: the hash has to do.
-        return None if expected == found else f"{url}build-info says {found}, not {expected}"
+        # An artifact that was built without git has no build info to compare.
+        return None if expected == found else f"{url}build-info returns {found}, not {expected}"
     if (found["function"]["version"], found["long"]) != (promotion.version, expected["long"]):
-        return f"{url}build-info says {found}"
+        return f"{url}build-info returns {found}"
     return None

@@ -1,60 +1,68 @@
-"""Write into config.tf and Terraform's state what a stage runs, and refuse whatever else would change by the way."""
+"""Record the version and routes of a stage in config.tf and Terraform's state, and refuse other changes with it."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import rich.console
 import rich.syntax
 
 from pathtolive import config_file, stack, stages
 from pathtolive.cli import CommandError
+from pathtolive.release.engine import Engine
 
 
 def record(here: stack.Stack, stage: str, pin: config_file.Pin) -> None:
-    """Make config.tf and Terraform's state say that a stage runs what its alias runs, and bring it its routes.
+    """Record the pin of a stage, and deploy its routes if they change.
 
-    Where the routes stay, Terraform but reads what there is: a release can be recorded whatever else is to deploy.
+    If the routes do not change, Terraform only refreshes its state: a release can be recorded while other changes wait
+    to be deployed.
 
     Raises:
-        CommandError: Terraform refuses it, or there is more to deploy than the routes; config.tf is as it was then.
+        CommandError: Terraform failed, or there is more to deploy than the routes; config.tf is unchanged.
     """
+    here.read_config_again()
     before = here.config
     after = with_pin(before, stage, pin)
     found = stages.active(here)
     if stage in found and pin.gateway_deployment == found[stage].gateway_deployment:
-        after.write(here.target.config_file)
-        try:
+        with written(here, after):
             here.refresh(stages.kept(here, found))
-        except CommandError:
-            before.write(here.target.config_file)
-            raise
     else:
         here.apply(planned(here, after, only=(stage, pin.gateway_deployment)))
     show_difference(before, after)
 
 
 def planned(here: stack.Stack, after: config_file.Pins, *, only: tuple[str, str], alias: bool = False) -> stack.Plan:
-    """Write config.tf and return the plan that it makes; ``only`` names the one stage and routes that it may change.
+    """Write config.tf and return the plan for it; ``only`` names the stage and the routes that the plan may change.
 
     Raises:
-        CommandError: Terraform refuses it, or it changes more, such as the stage's alias unless ``alias`` allows it;
-            config.tf is as it was then.
+        CommandError: Terraform cannot plan it, or the plan changes more, such as the stage's alias unless ``alias``
+            allows that; config.tf is unchanged.
     """
-    before, (stage, _) = here.config, only
-    after.write(here.target.config_file)
-    try:
+    stage, _ = only
+    with written(here, after):
         plan = here.plan(stages.kept(here, stages.active(here), moved={stage}))
         _refuse_more(plan, *only, alias=alias)
-    except BaseException:
-        before.write(here.target.config_file)
-        raise
     return plan
 
 
+@contextlib.contextmanager
+def written(here: stack.Stack, after: config_file.Pins) -> Iterator[None]:
+    """Write config.tf, and restore it if what follows fails or is interrupted."""
+    before = here.config
+    here.write(after)
+    try:
+        yield
+    except BaseException:
+        here.write(before)
+        raise
+
+
 def with_pin(config: config_file.Pins, stage: str, pin: config_file.Pin) -> config_file.Pins:
-    """Return a config.tf with another pin for a stage, and with the name of its gateway deployment."""
+    """Return a config.tf with a new pin for a stage, and with the name of its gateway deployment."""
     names = config.gateway_deployments
     if pin.gateway_deployment not in names:
         config = config.with_gateway_deployments([*names, pin.gateway_deployment])
@@ -62,7 +70,7 @@ def with_pin(config: config_file.Pins, stage: str, pin: config_file.Pin) -> conf
 
 
 def gateway_deployment(here: stack.Stack, served: str) -> str:
-    """Return the name of the gateway deployment with the routes that are served; a new one if none has them."""
+    """Return the name of the gateway deployment with the routes that a stage serves; a new name if there is none."""
     if served != config_file.NEWEST:
         return served
     deployed: dict[str, dict[str, str]] = here.outputs["gateway_deployments"]
@@ -74,7 +82,7 @@ def gateway_deployment(here: stack.Stack, served: str) -> str:
 
 
 def _refuse_more(plan: stack.Plan, stage: str, gateway_deployment: str, *, alias: bool) -> None:
-    """Refuse a plan that would deploy something else by the way, such as an artifact that was built since."""
+    """Refuse a plan that would also deploy something else, such as an artifact that was built since."""
     own = [
         f'module.stage["{stage}"].',
         f'module.api.aws_apigatewayv2_deployment.this["{gateway_deployment}"]',
@@ -85,13 +93,13 @@ def _refuse_more(plan: stack.Plan, stage: str, gateway_deployment: str, *, alias
     others = [address for address in plan.changes if not address.startswith(tuple(own))]
     if others:
         raise CommandError(
-            f"There is more to deploy than the promotion: {', '.join(others)}. Run 'make deploy' first, or go back to "
-            "the commit that is deployed. Nothing was changed."
+            f"There are other changes to deploy: {', '.join(others)}. Deploy them first with 'make deploy', or check "
+            "out the commit that is deployed. Nothing was changed."
         )
 
 
 def show_difference(before: config_file.Pins, after: config_file.Pins) -> None:
-    """Print what changes in config.tf."""
+    """Print the difference between two states of config.tf."""
     lines = difflib.unified_diff(before.text.splitlines(), after.text.splitlines(), n=0, lineterm="")
     changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     difference = "\n".join(["config.tf:", *changed]) if changed else ""
@@ -100,11 +108,11 @@ def show_difference(before: config_file.Pins, after: config_file.Pins) -> None:
 
 
 def refuse_weights(here: stack.Stack, plan: stack.Plan, found: Mapping[str, stages.Active]) -> None:
-    """Refuse a plan that would change the alias of a stage whose traffic is being shifted.
+    """Refuse a plan that would change the alias of a stage while a release of it is in progress.
 
     Raises:
         RefusedError: there is such a stage.
     """
     for stage, running in found.items():
         if f'module.alias["{stage}"].aws_lambda_alias.this' in plan.changes:
-            stages.refuse_weights(here, stage, running)
+            Engine(here).refuse_weights(stage, running.weights)

@@ -1,4 +1,4 @@
-"""Ask a stage what anyone may ask it."""
+"""Send requests to a stage to verify that it answers."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 from pathtolive.cli import CommandError
 
 OK = 200
-# A stage that was just made takes a moment to answer on AWS.
+# A new stage takes a moment to answer on AWS.
 PATIENCE_SECONDS = 30
 
 
 def check(url: str) -> None:
-    """See that a stage answers; ``url`` ends in a slash. What it says is the service's to choose.
+    """Verify that a stage answers with status 200; ``url`` ends in a slash.
 
     Raises:
         CommandError: it does not within PATIENCE_SECONDS.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (answer := get(url))[0] != OK:
+    while (response := get(url))[0] != OK:
         if time.monotonic() > deadline:
-            raise CommandError(f"{url} answers {answer}, not {OK}: see the logs of the function")
+            raise CommandError(f"{url} returns {response}, not {OK}. Read the logs of the function.")
         time.sleep(0.5)
 
 
 def build_info(url: str) -> dict[str, Any] | None:
-    """Return what a stage's ``/build-info`` says, or None where it says nothing in JSON."""
+    """Return the JSON of a stage's ``/build-info``, or None if the response is not JSON."""
     status, body = get(f"{url}build-info")
     try:
         content: dict[str, Any] | None = json.loads(body) if status == OK else None
@@ -39,10 +39,10 @@ def build_info(url: str) -> dict[str, Any] | None:
 
 
 def get(url: str) -> tuple[int, str]:
-    """Return status and text of an answer; status 0 and the reason where there was none."""
+    """Return the status and the text of a response, or status 0 and the reason if there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - an address of our own
-            return answer.status, answer.read().decode()
+        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - the URL of a stage
+            return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
     except OSError as error:

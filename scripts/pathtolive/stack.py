@@ -1,4 +1,4 @@
-"""The stack of a target: what Terraform has made there, and how to change it."""
+"""The stack of a target: what Terraform manages there, and how to change it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pathtolive import config_file, progress, terraform_cli
 from pathtolive.cli import ROOT, CommandError, run
 from pathtolive.target import SOURCE, Target
 
-# What Terraform makes in its directory, and what speaks of the target's own account.
+# Terraform's own working files, and files that belong to one account.
 NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars"}
 NAME = "path-to-live"
 # As in terraform/terraform.tf.
@@ -29,25 +29,34 @@ STATE_KEY = "path-to-live.tfstate"
 
 @dataclass(frozen=True)
 class Stack:
-    """The root module for a target: initialised by ``prepare``, or only looked at by ``inspect``."""
+    """The root module for a target: ``prepare`` initializes it, ``inspect`` only reads it."""
 
     target: Target
 
-    @property
+    @functools.cached_property
     def config(self) -> config_file.Pins:
-        """What the target's config.tf says."""
+        """The target's config.tf, read once: a command acts on one state of the file."""
         return config_file.read(self.target.config_file) if self.target.config_file.exists() else _config(self.target)
+
+    def write(self, config: config_file.Pins) -> None:
+        """Write the target's config.tf."""
+        config.write(self.target.config_file)
+        self.__dict__["config"] = config
+
+    def read_config_again(self) -> None:
+        """Read config.tf again when it is next needed: somebody may have edited it during a release."""
+        self.__dict__.pop("config", None)
 
     @property
     def stages(self) -> Mapping[str, config_file.Pin]:
-        """What every stage is pinned to: in a private copy, all to the newest."""
+        """The pin of each stage. In a private workspace, every stage follows the newest."""
         if self.target.workspace == "default":
             return self.config.stages
         return dict.fromkeys(self.config.stages, config_file.Pin(config_file.NEWEST, config_file.NEWEST))
 
     @functools.cached_property
     def deployed(self) -> Mapping[str, Any]:
-        """The root module's outputs as Terraform's state in the bucket has them; none if nothing is deployed.
+        """The outputs of the root module in Terraform's state; empty if nothing is deployed.
 
         https://developer.hashicorp.com/terraform/language/backend/s3
         """
@@ -68,18 +77,18 @@ class Stack:
             CommandError: nothing is deployed.
         """
         if "stages" not in self.deployed:
-            raise CommandError(f"Nothing is deployed: run 'make build deploy{self.target.make_variables}'")
+            raise CommandError(f"Nothing is deployed. Run: make build deploy{self.target.make_variables}")
         return self.deployed
 
     def stage_url(self, stage: str) -> str:
-        """Return where a stage answers, ending in a slash."""
+        """Return the URL of a stage, with a slash at its end."""
         return self.target.stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
 
     def plan(self, kept: Mapping[str, config_file.Pin]) -> Plan:
         """Create a plan; ``kept`` are pins that Terraform applies instead of those in config.tf.
 
         Raises:
-            CommandError: Terraform could not create it; the message has its errors.
+            CommandError: Terraform cannot create it; the message has Terraform's errors.
         """
         path = self.target.directory / ".terraform" / "next.tfplan"
         arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
@@ -96,7 +105,7 @@ class Stack:
         """Apply a plan, unless it is empty.
 
         Raises:
-            CommandError: Terraform failed; what it has changed until then is in its state.
+            CommandError: Terraform failed; its state has what it changed before that.
         """
         self.__dict__.pop("deployed", None)
         if plan.changes:
@@ -111,7 +120,7 @@ class Stack:
         return self._terraform("show", *([] if sys.stdout.isatty() else ["-no-color"]), str(plan.path)).strip()
 
     def refresh(self, kept: Mapping[str, config_file.Pin]) -> None:
-        """Bring Terraform's state and the outputs up to date with what there is, and change nothing else.
+        """Update Terraform's state and the outputs, and change nothing else.
 
         ``kept`` are pins that Terraform applies instead of those in config.tf.
 
@@ -125,7 +134,7 @@ class Stack:
             self.run("apply", "-refresh-only", "-auto-approve", *_variables(kept))
 
     def run(self, *arguments: str, statuses: tuple[int, ...] = (0,)) -> int:
-        """Run Terraform with its words in a log; see ``terraform_cli.run``."""
+        """Run Terraform and keep its output in a log: see ``terraform_cli.run``."""
         return terraform_cli.run(*arguments, cwd=self.target.directory, env=self.target.environment, statuses=statuses)
 
     def _terraform(self, *arguments: str) -> str:
@@ -134,7 +143,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Plan:
-    """A saved plan, and what ``terraform show -json`` says of it.
+    """A saved plan, and the output of ``terraform show -json`` for it.
 
     https://developer.hashicorp.com/terraform/internals/json-format#plan-representation
     """
@@ -144,7 +153,7 @@ class Plan:
 
     @property
     def summary(self) -> str:
-        """How many resources it adds, changes, and destroys."""
+        """The numbers of resources to add, change, and destroy."""
         actions = [change["change"]["actions"] for change in self.content.get("resource_changes", [])]
         counts = [sum(action in each for each in actions) for action in ("create", "update", "delete")]
         if any(counts):
@@ -153,7 +162,7 @@ class Plan:
 
     @property
     def changes(self) -> list[str]:
-        """Addresses of the resources that it changes, and names of the outputs."""
+        """The addresses of the resources and outputs that it changes."""
         resources = [
             change["address"]
             for change in self.content.get("resource_changes", [])
@@ -171,7 +180,7 @@ def prepare(target: Target) -> Stack:
     """Return the target's stack, ready to be changed; an emulator's state bucket is created if it is missing.
 
     Raises:
-        CommandError: credentials, the state bucket or Terraform's providers are missing. Nothing was changed then.
+        CommandError: credentials, the state bucket, or Terraform's providers are missing. Nothing was changed.
     """
     print(f"Using {target.description}", flush=True)
     if not _has_state_bucket(target):
@@ -190,13 +199,13 @@ def prepare_plan(target: Target) -> Stack:
 
 
 def inspect(target: Target) -> Stack:
-    """Return the target's stack to look at; nothing is written, neither on AWS nor on this machine.
+    """Return the target's stack, to read it only: nothing is written on AWS or on this machine.
 
     Raises:
         CommandError: credentials or the state bucket are missing.
     """
     if not _has_state_bucket(target):
-        raise CommandError(f"Nothing is deployed: run 'make build deploy{target.make_variables}'")
+        raise CommandError(f"Nothing is deployed. Run: make build deploy{target.make_variables}")
     return Stack(target)
 
 
@@ -204,7 +213,7 @@ def _has_state_bucket(target: Target) -> bool:
     """Return whether there is a state bucket.
 
     Raises:
-        CommandError: there is none on AWS, or it is somebody else's, which is no place for a state.
+        CommandError: AWS has none, or it belongs to another account.
     """
     bucket = bucket_name(target)
     try:
@@ -212,28 +221,29 @@ def _has_state_bucket(target: Target) -> bool:
     except botocore.exceptions.ClientError as error:
         if not target.endpoint:
             raise CommandError(
-                f"Account {target.account} has no bucket {bucket} for Terraform's state ({error}): "
-                "make it with 'make bootstrap', or name another in STATE_BUCKET"
+                f"Account {target.account} has no bucket {bucket} for Terraform's state ({error}). "
+                "Create it with: make bootstrap\nOr name a bucket of your own in STATE_BUCKET"
             ) from error
         return False
     return True
 
 
 def _initialised(target: Target) -> Stack:
+    here = Stack(target)
     with progress.step("Prepare Terraform"):
         if target.endpoint:
-            _copy(target)
+            _copy(here)
         _init(target, bucket_name(target))
-    return Stack(target)
+    return here
 
 
 def bucket_name(target: Target) -> str:
-    """Return the name of the bucket of the state: STATE_BUCKET, or one per account and region."""
+    """Return the name of the state bucket: STATE_BUCKET, or a name for each account and region."""
     return os.environ.get("STATE_BUCKET") or f"{NAME}-state-{target.account}-{target.region}"
 
 
 def _begin(target: Target) -> None:
-    """Create the state bucket of an emulator, and forget the versions that were pinned in an earlier one."""
+    """Create the state bucket of an emulator, and delete the pins of an earlier one."""
     bucket, s3 = bucket_name(target), target.client("s3")
     # S3 refuses us-east-1 as a location constraint.
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
@@ -244,7 +254,7 @@ def _begin(target: Target) -> None:
 
 
 def _config(target: Target) -> config_file.Pins:
-    """Return what config.tf says for a target: an emulator's stages are those of the repository, its pins its own."""
+    """Return the config.tf of a target: an emulator has the stages of the repository, with its own pins."""
     source = config_file.read(SOURCE / "config.tf")
     if not target.endpoint:
         return source
@@ -257,10 +267,11 @@ def _config(target: Target) -> config_file.Pins:
     return source
 
 
-def _copy(target: Target) -> None:
-    """Bring an emulator's copy of terraform/ up to date."""
+def _copy(here: Stack) -> None:
+    """Update an emulator's copy of terraform/ and of the artifact."""
+    target = here.target
     _mirror(SOURCE, target.directory)
-    _config(target).write(target.config_file)
+    here.write(_config(target))
     built = ROOT / "dist" / "lambda.zip"
     if built.exists():
         target.artifact.parent.mkdir(exist_ok=True)
@@ -281,13 +292,13 @@ def _mirror(source: Path, destination: Path) -> None:
 
 
 def _init(target: Target, bucket: str) -> None:
-    """Run ``terraform init``, unless nothing that it depends on has changed."""
+    """Run ``terraform init`` if anything that it depends on has changed."""
     backend = {"bucket": bucket, "region": target.region}
     if target.endpoint:
         backend["use_path_style"] = "true"
     stamp = target.directory / ".terraform" / "initialised"
     digest = hashlib.sha256(repr([backend, target.endpoint, target.workspace]).encode())
-    # These say which modules, providers and backend there are.
+    # These name the modules, providers, and backend.
     for name in (".terraform.lock.hcl", "terraform.tf", "main.tf"):
         digest.update((target.directory / name).read_bytes())
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
@@ -306,7 +317,7 @@ def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:
 
 
 def _terraform(target: Target, *arguments: str, workspace: bool = True) -> str:
-    """Run Terraform in the target's workspace; without it, where it is about to make or delete workspaces itself."""
+    """Run Terraform in the target's workspace; ``workspace`` is False for commands that create or delete workspaces."""
     environment = {name: value for name, value in target.environment.items() if workspace or name != "TF_WORKSPACE"}
     return run(["terraform", *arguments], cwd=target.directory, env=environment, quiet=True)
 

@@ -1,4 +1,4 @@
-"""What each stage runs and serves on AWS, and what Terraform must therefore leave as it is."""
+"""The version and the routes of each stage on AWS, and the pins that keep them as they are."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import botocore.exceptions
 
 from pathtolive import config_file, stack
-from pathtolive.cli import RefusedError
 from pathtolive.release.engine import Engine
-from pathtolive.release.settings import percents
 
 
 @dataclass(frozen=True)
@@ -86,23 +84,11 @@ def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[st
 
 
 def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
-    """Return the pin that records what a stage runs and serves; what follows "newest" goes on following it."""
+    """Return the pin that records the version and routes of a stage; what follows "newest" still does."""
     return config_file.Pin(
         config_file.NEWEST if configured.function_version == config_file.NEWEST else running.version,
         config_file.NEWEST if configured.gateway_deployment == config_file.NEWEST else running.gateway_deployment,
     )
-
-
-def refuse_weights(here: stack.Stack, stage: str, running: Active) -> None:
-    """Raise RefusedError if a stage's alias has weights: then a release of it is in progress."""
-    if running.weights:
-        shares = ", ".join(
-            f"version {version} has {percents(weight)} of the traffic" for version, weight in running.weights.items()
-        )
-        raise RefusedError(
-            f"A release of {stage} is in progress: {shares}. Wait for it to end, or end it with: "
-            f"make rollback STAGE={stage}{here.target.make_variables}"
-        )
 
 
 def report(here: stack.Stack, found: Mapping[str, Active]) -> None:

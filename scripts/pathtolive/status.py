@@ -1,30 +1,26 @@
-"""What every stage runs, as data and as a table."""
+"""The versions of each stage, as data and as a table."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import rich.box
-import rich.console
-import rich.table
-
-from pathtolive import smoke, stack
+from pathtolive import smoke, stack, tables
 from pathtolive.release.engine import Engine
 
-# A stage with weights answers now with one version, now with the other, and a bad version not always.
+# A stage with weights answers with either version, and a bad version may fail.
 ATTEMPTS = 20
 
 
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
     """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
 
-    ``weights`` is the share of traffic that another version gets, such as ``{"4": 0.1}``; ``revision`` the commit
-    that ``function_version`` was built from, or None where it does not say; ``alarms`` the names of those that fire;
-    ``release`` the name of the one under way, or None.
+    ``weights`` is the share of traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that
+    ``function_version`` was built from, or None if it has no build info; ``alarms`` the names of the alarms that fire;
+    ``release`` the name of the release in progress, or None.
     """
     aliases = here.target.client("lambda")
     alarms = here.target.client("cloudwatch")
-    under_way = Engine(here).under_way()
+    in_progress = Engine(here).in_progress()
     name = here.outputs["function_name"]
     result = []
     for stage, pin in here.stages.items():
@@ -47,14 +43,14 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
                 "alarms": [
                     alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
                 ],
-                "release": under_way.get(stage),
+                "release": in_progress.get(stage),
             }
         )
     return result
 
 
 def revision(url: str, version: str) -> str | None:
-    """Return the commit that a version was built from, as the stage's ``/build-info`` tells."""
+    """Return the commit that a version was built from, by ``/build-info`` of the stage."""
     for _ in range(ATTEMPTS):
         info = smoke.build_info(url)
         if info is not None and info["function"]["version"] == version:
@@ -74,29 +70,14 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
             "pin": row["pinned_version"] or "none",
             "routes": row["gateway_deployment"],
             "alarms": ", ".join(_alarm(name, row["stage"]) for name in row["alarms"]),
-            "release": row["release"],
+            "release": row["release"] or "",
         }
         for row in rows
     ]
-    # Columns that no stage has a value for are left out.
-    shown = [name for name in fields[0] if any(row[name] for row in fields)]
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for name in shown:
-        table.add_column(name, no_wrap=True)
-    for row in fields:
-        table.add_row(*(row[name] or "-" for name in shown))
-    console = rich.console.Console(highlight=False)
-    if console.measure(table, options=console.options.update(max_width=1000)).maximum <= console.width:
-        console.print(table)
-    else:
-        for row in fields:
-            console.print()
-            for name in shown:
-                console.print(f"{name:<9} {row[name] or '-'}", soft_wrap=True)
-        console.print()
+    tables.show(fields)
     width = max(len(row["stage"]) for row in rows)
     for row in rows if urls else []:
-        console.print(f"  {row['stage']:<{width}}  curl {row['url']}", soft_wrap=True)
+        print(f"  {row['stage']:<{width}}  curl {row['url']}")
 
 
 def _alarm(name: str, stage: str) -> str:

@@ -1,4 +1,4 @@
-"""Where commands go: the AWS account of the environment, local AWS, or an endpoint that the user names."""
+"""The target of a command: the AWS account of the environment, local AWS, or an endpoint that the user names."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ LOOPBACK = "127.0.0.1,localhost,::1"
 
 @dataclass(frozen=True)
 class Target:
-    """An AWS account, and the Terraform directory and artifact that speak of it.
+    """An AWS account, and the Terraform directory and artifact for it.
 
-    ``endpoint`` is None for AWS itself. An emulator gets a copy of ``terraform/``: versions are numbered per
-    account, so the pins of one account mean nothing in another.
+    ``endpoint`` is None for AWS itself. An emulator gets a copy of ``terraform/``: each account numbers its
+    versions, so a pin is valid in one account only.
     """
 
     endpoint: str | None
@@ -56,12 +56,12 @@ class Target:
 
     @property
     def config_file(self) -> Path:
-        """The file that says which stage runs what."""
+        """The file with the pins."""
         return self.directory / "config.tf"
 
     @property
     def make_variables(self) -> str:
-        """What a suggested command line needs to reach this target."""
+        """The variables of make that lead a command to this target."""
         return " TARGET=local" if self.endpoint else ""
 
     @property
@@ -74,12 +74,12 @@ class Target:
 
     @property
     def workspace(self) -> str:
-        """Terraform's workspace: ``default``, or the name of a private copy of everything."""
+        """Terraform's workspace: ``default``, or the name of a private copy of the stack."""
         return os.environ.get("WORKSPACE") or os.environ.get("TF_WORKSPACE") or "default"
 
     @functools.cached_property
     def environment(self) -> Mapping[str, str]:
-        """The variables that make Terraform and boto3 speak to this account."""
+        """The environment variables that lead Terraform and boto3 to this account."""
         # Terraform reads AWS_REGION, boto3 AWS_DEFAULT_REGION.
         variables = {
             **os.environ,
@@ -112,7 +112,7 @@ class Target:
         """The account's id.
 
         Raises:
-            CommandError: there are no credentials, or they are refused, or nothing answers.
+            CommandError: there are no credentials, AWS refuses them, or nothing answers.
         """
         try:
             account: str = self.client("sts").get_caller_identity()["Account"]
@@ -120,14 +120,13 @@ class Target:
             remedy = (
                 "Start it, or unset AWS_ENDPOINT_URL and run: make local"
                 if self.endpoint
-                else "Give credentials in the usual way (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login'), "
-                "or use local AWS with TARGET=local"
+                else "Set credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login'), or use TARGET=local"
             )
             raise CommandError(f"{self.endpoint or 'AWS'} cannot be reached: {error}\n{remedy}") from error
         return account
 
     def stage_url(self, api_id: str, stage: str, url: str) -> str:
-        """Return where a stage answers, ending in a slash; ``url`` is where it does on AWS."""
+        """Return the URL of a stage, with a slash at its end; ``url`` is its URL on AWS."""
         return f"{self.endpoint}/_aws/execute-api/{api_id}/{stage}/" if self.endpoint else url
 
     @functools.cached_property
@@ -191,4 +190,4 @@ def _region() -> str:
     try:
         return given or boto3.session.Session().region_name or DEFAULT_REGION
     except botocore.exceptions.ProfileNotFound as error:
-        raise CommandError(f"{error}: see 'aws configure list-profiles'") from error
+        raise CommandError(f"{error}. List the profiles with: aws configure list-profiles") from error

@@ -1,4 +1,4 @@
-"""Run Terraform: its words go to a log, and what it says of an error to the user."""
+"""Run Terraform: its output goes to a log, its errors to the user."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pathtolive.cli import LOCAL, CommandError
-
-LOGS = LOCAL / "logs"
+from pathtolive.cli import LOGS, CommandError
 
 
 class TerraformError(CommandError):
@@ -21,7 +19,7 @@ class TerraformError(CommandError):
 
 @functools.cache
 def log() -> Path:
-    """Return the log of this command, emptied when the command first needs it."""
+    """Return the log of this command, which its first use empties."""
     LOGS.mkdir(parents=True, exist_ok=True)
     path = LOGS / f"{Path(sys.argv[0]).stem}.log"
     path.write_text("")
@@ -29,13 +27,13 @@ def log() -> Path:
 
 
 def run(*arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int, ...] = (0,)) -> int:
-    """Run Terraform to its end and return its exit status, one of ``statuses``.
+    """Run Terraform and return its exit status, one of ``statuses``.
 
-    With V=1 in the environment, its words go to the terminal instead of the log. Ctrl-C is passed on to Terraform: it
-    saves its state and releases its lock, and this waits for it.
+    With V=1 in the environment, its output goes to the terminal instead of the log. Ctrl-C is passed on to Terraform,
+    which saves its state and releases its lock; this waits for it.
 
     Raises:
-        TerraformError: it ended with another status.
+        TerraformError: its exit status is another.
     """
     verbose = os.environ.get("V") == "1"
     with log().open("a", encoding="utf-8") as output:
@@ -54,8 +52,8 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int,
         errors = _wait(process)
         output.write(errors)
     if process.returncode not in statuses:
-        words = errors.strip() or "See its errors above."
-        raise TerraformError(f"terraform {arguments[0]} failed:\n\n{words}\n\nAll its words are in {log()}")
+        reason = errors.strip() or "See its errors above."
+        raise TerraformError(f"terraform {arguments[0]} failed:\n\n{reason}\n\nIts whole output is in {log()}")
     return process.returncode
 
 

@@ -1,4 +1,4 @@
-"""What became of the calls of a stage: by the second, by version, and in figures."""
+"""The requests that a load sent to a stage: by second, by version, and in total."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ OK = 200
 
 
 @dataclass(frozen=True)
-class Call:
-    """One call: when it was due, how long it took from then, in seconds, and its answer.
+class Request:
+    """A request: when it was due, and how long the response took from then, in seconds.
 
-    ``status`` is 0 where there was no answer in time; ``version`` is the one that answered, None where it failed.
+    ``status`` is 0 if there was no response in time. ``version`` is the version that responded, or None if the request
+    failed.
     """
 
     at: float
@@ -24,81 +25,81 @@ class Call:
 
     @property
     def failed(self) -> bool:
-        """Whether a user would have seen an error."""
+        """Whether a user received an error."""
         return self.status != OK
 
 
 @dataclass(frozen=True)
 class Bin:
-    """The calls that were due within a stretch of time, those that were answered by version."""
+    """The requests that were due in an interval of time; those that succeeded, by version."""
 
     start: float
-    answered: Mapping[str, int]
+    succeeded: Mapping[str, int]
     failed: int
 
     @property
-    def calls(self) -> int:
-        """How many there were."""
-        return sum(self.answered.values()) + self.failed
+    def requests(self) -> int:
+        """Number of requests."""
+        return sum(self.succeeded.values()) + self.failed
 
     def share(self, version: str) -> float:
-        """Return the share of the answered calls that a version answered, 0 where none was answered."""
-        answered = sum(self.answered.values())
-        return self.answered.get(version, 0) / answered if answered else 0.0
+        """Return the share of the successful requests that a version responded to, or 0 if there are none."""
+        succeeded = sum(self.succeeded.values())
+        return self.succeeded.get(version, 0) / succeeded if succeeded else 0.0
 
     @property
     def error_rate(self) -> float:
-        """Share of the calls that failed."""
-        return self.failed / self.calls if self.calls else 0.0
+        """Share of the requests that failed."""
+        return self.failed / self.requests if self.requests else 0.0
 
 
 @dataclass(frozen=True)
-class Figures:
-    """How many calls there were, how many of them failed, and when the first of those was due."""
+class Totals:
+    """The number of requests, the number of those that failed, and when the first of those was due."""
 
-    calls: int
+    requests: int
     failed: int
     first_failed: float | None
 
     @property
     def error_rate(self) -> float:
-        """Share of the calls that failed."""
-        return self.failed / self.calls if self.calls else 0.0
+        """Share of the requests that failed."""
+        return self.failed / self.requests if self.requests else 0.0
 
 
-def bins(calls: Iterable[Call], width: float = 1.0) -> list[Bin]:
-    """Return the calls in bins of ``width`` seconds, from the first to the last without a gap."""
-    answered: dict[int, Counter[str]] = {}
+def bins(requests: Iterable[Request], width: float = 1.0) -> list[Bin]:
+    """Return the requests in bins of ``width`` seconds, from the first to the last without a gap."""
+    succeeded: dict[int, Counter[str]] = {}
     failed: Counter[int] = Counter()
-    for call in calls:
-        place = math.floor(call.at / width)
-        versions = answered.setdefault(place, Counter())
-        if call.failed:
+    for request in requests:
+        place = math.floor(request.at / width)
+        versions = succeeded.setdefault(place, Counter())
+        if request.failed:
             failed[place] += 1
         else:
-            versions[call.version or ""] += 1
-    if not answered:
+            versions[request.version or ""] += 1
+    if not succeeded:
         return []
-    places = range(min(answered), max(answered) + 1)
-    return [Bin(place * width, dict(answered.get(place, {})), failed[place]) for place in places]
+    places = range(min(succeeded), max(succeeded) + 1)
+    return [Bin(place * width, dict(succeeded.get(place, {})), failed[place]) for place in places]
 
 
-def figures(calls: Iterable[Call], began: float = -math.inf, ended: float = math.inf) -> Figures:
-    """Return the figures of the calls that were due from ``began`` on and before ``ended``."""
-    within = [call for call in calls if began <= call.at < ended]
-    failed = [call.at for call in within if call.failed]
-    return Figures(len(within), len(failed), min(failed, default=None))
+def totals(requests: Iterable[Request], started: float = -math.inf, ended: float = math.inf) -> Totals:
+    """Return the totals of the requests that were due from ``started`` on and before ``ended``."""
+    within = [request for request in requests if started <= request.at < ended]
+    failed = [request.at for request in within if request.failed]
+    return Totals(len(within), len(failed), min(failed, default=None))
 
 
-def statement(found: Figures, version: str) -> str:
-    """Return a sentence on how many calls failed for users, all of them of one version."""
+def statement(found: Totals, version: str) -> str:
+    """Return a line with the number of requests that failed for users, all of them of one version."""
     if not found.failed:
-        return f"None of {found.calls} calls failed for users"
+        return f"None of {found.requests} requests failed for users"
     share = f"{100 * found.error_rate:.2g} %"
-    return f"{found.failed} of {found.calls} calls failed for users ({share}): all of version {version}"
+    return f"{found.failed} of {found.requests} requests failed for users ({share}), all of them of version {version}"
 
 
-def as_csv(calls: Sequence[Call]) -> str:
-    """Return the calls as lines of ``at,took,status,version``."""
-    lines = [f"{call.at:.3f},{call.took:.3f},{call.status},{call.version or ''}" for call in calls]
+def as_csv(requests: Sequence[Request]) -> str:
+    """Return the requests as lines of ``at,took,status,version``."""
+    lines = [f"{one.at:.3f},{one.took:.3f},{one.status},{one.version or ''}" for one in requests]
     return "\n".join(["at,took,status,version", *lines, ""])

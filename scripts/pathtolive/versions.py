@@ -1,7 +1,7 @@
-"""Publish what an interrupted deploy has left unpublished: only versions can be promoted.
+"""Publish the artifact if an interrupted deploy did not: only versions can be promoted.
 
-Terraform changes the function and publishes a version of it in two calls. Interrupted between them, or before the
-first, its state says that both were made, and no later apply makes up for it.
+Terraform updates the function and publishes a version in two calls. If it is interrupted before the second, its state
+has both, and no later apply publishes the version.
 https://github.com/hashicorp/terraform-provider-aws/issues/49904
 """
 
@@ -17,7 +17,7 @@ import botocore.exceptions
 from pathtolive import stack
 from pathtolive.cli import CommandError
 
-# What a version freezes, of what modules/function sets or could set.
+# The parts of a configuration that a version freezes and that modules/function sets or could set.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 FROZEN = (
     *("Architectures", "CodeSha256", "DeadLetterConfig", "Environment", "EphemeralStorage", "FileSystemConfigs"),
@@ -63,7 +63,7 @@ def publish(here: stack.Stack) -> str:
         raise CommandError(f"The artifact could not be published as a version of {name}: {error}") from error
     if missing := unpublished(here):
         raise CommandError(
-            f"The artifact was not published: {missing}. Run 'make build deploy{here.target.make_variables}' again"
+            f"The artifact was not published: {missing}. Run again: make build deploy{here.target.make_variables}"
         )
     version: str = published["Version"]
     return version

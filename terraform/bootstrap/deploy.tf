@@ -17,7 +17,7 @@ locals {
   passed_roles = {
     lambda = local.role_arn
     states = "${local.role_arn}-release"
-    events = "${local.role_arn}-release-roll-back"
+    events = "${local.role_arn}-release-rollback"
   }
   api_service = "ops.apigateway.amazonaws.com"
   apis_arn    = "${local.arn}:apigateway:${var.region}::/apis"
@@ -249,7 +249,7 @@ data "aws_iam_policy_document" "deploy" {
       "events:TagResource",
       "events:UntagResource",
     ]
-    resources = ["${local.arn}:events:${var.region}:${local.account}:rule/${local.machine}-roll-back"]
+    resources = ["${local.arn}:events:${var.region}:${local.account}:rule/${local.machine}-rollback"]
   }
 
   statement {

@@ -1,4 +1,4 @@
-"""The benchmark, and the budgets that it holds the service to."""
+"""The benchmark, and the budgets of the service."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ def test_budgets_hold_up_to_their_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "figure", "value", "sentence"),
+    ("handler", "metric", "value", "sentence"),
     [
         ("ours", "import", 5.1, "The import takes 5.1 ms"),
         ("powertools", "import", 99.0, "The import is 20 times"),
-        ("ours", "warm", 0.051, "A warm call takes 0.51 of"),
+        ("ours", "warm", 0.051, "A warm invocation takes 0.51 times"),
     ],
 )
-def test_a_missed_budget_is_named(handler: str, figure: str, value: float, sentence: str) -> None:
-    medians = {**KEPT, handler: {**KEPT[handler], figure: value}}
+def test_a_missed_budget_is_named(handler: str, metric: str, value: float, sentence: str) -> None:
+    medians = {**KEPT, handler: {**KEPT[handler], metric: value}}
     assert any(line.startswith(sentence) for line in benchmark.missed(medians, 0))
 
 
 def test_a_large_artifact_is_named() -> None:
-    assert benchmark.missed(KEPT, 16 * 1024 + 1) == ["The artifact has 16385 bytes, over 16384"]
+    assert benchmark.missed(KEPT, 16 * 1024 + 1) == ["The artifact has 16385 bytes, more than 16384"]
 
 
 def test_a_missed_budget_fails_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["bench.py", "--processes", "1", "--calls", "1"])
+    monkeypatch.setattr(sys, "argv", ["bench.py", "--processes", "1", "--invocations", "1"])
     monkeypatch.setattr(benchmark, "MAX_BYTES", 1)
-    with pytest.raises(CommandError, match="bytes, over 1"):
+    with pytest.raises(CommandError, match="bytes, more than 1"):
         bench.command()
     assert "powertools" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("option", ["--processes", "--calls"])
+@pytest.mark.parametrize("option", ["--processes", "--invocations"])
 def test_none_at_all_is_refused(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["bench.py", option, "0"])
     with pytest.raises(SystemExit, match="2"):

@@ -342,7 +342,7 @@ class TestBuildInfo:
 
     def test_missing_git_is_named(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nowhere")
-        with pytest.raises(build.HistoryError, match="install git"):
+        with pytest.raises(build.HistoryError, match="Install it: the artifact"):
             project.build()
 
 
@@ -356,14 +356,14 @@ class TestRefused:
         done = project.run()
         assert done.returncode == 1
         assert message in done.stderr
-        assert done.stderr.endswith("The artifact was not touched.\n")
+        assert done.stderr.endswith("The artifact was not changed.\n")
         assert "Traceback" not in done.stderr
         assert project.output.read_bytes() == b"older"
         assert list(project.output.parent.iterdir()) == [project.output]
 
     def test_missing_sources(self, project: Project) -> None:
         shutil.rmtree(project.source)
-        self.refuse(project, "handler.py is missing: name the directory of the sources with --source")
+        self.refuse(project, "handler.py is missing. Name the directory of the sources with --source")
 
     @pytest.mark.parametrize("code", ["def handler(:\n", "return 1\n", "a = '\0'\n"])
     def test_a_source_that_does_not_compile(self, project: Project, code: str) -> None:
@@ -373,25 +373,25 @@ class TestRefused:
     @pytest.mark.parametrize("name", ["library.so", "handler.pyc", "Makefile", "notes.md", "script.sh"])
     def test_a_file_that_is_not_shipped(self, project: Project, name: str) -> None:
         project.write(f"lambda/{name}", "")
-        self.refuse(project, f"{name} is no file that is shipped (.py, .json, .txt): move it elsewhere")
+        self.refuse(project, f"{name} does not belong into the artifact (.py, .json, .txt). Move it elsewhere")
 
     @pytest.mark.parametrize("name", [".env", ".DS_Store", "ä.txt", "a b.txt", "a~.py"])
     def test_a_name_that_not_every_system_spells_alike(self, project: Project, name: str) -> None:
         project.write(f"lambda/{name}", "")
-        self.refuse(project, "rename or delete it")
+        self.refuse(project, "Rename it")
 
     @pytest.mark.parametrize("target", ["handler.py", "service", "/etc/passwd", "nowhere"])
     def test_a_symbolic_link(self, project: Project, target: str) -> None:
         (project.source / "link.py").symlink_to(target)
-        self.refuse(project, "link.py is a symbolic link: put a copy of what it leads to in its place")
+        self.refuse(project, "link.py is a symbolic link. Replace it with a copy of its target")
 
     def test_a_pipe(self, project: Project) -> None:
         os.mkfifo(project.source / "pipe.txt")
-        self.refuse(project, "pipe.txt is no file that is shipped")
+        self.refuse(project, "pipe.txt does not belong into the artifact")
 
     def test_build_info_of_ones_own(self, project: Project) -> None:
         project.write(f"lambda/{build.BUILD_INFO}", "{}")
-        self.refuse(project, "the build writes it. Delete it.")
+        self.refuse(project, "is written by the build. Delete it.")
 
 
 class TestInterrupted:
@@ -445,7 +445,7 @@ class TestCommand:
     def test_it_sums_up_in_a_line(self, project: Project) -> None:
         assert f"bytes, commit {project.first[:7]}, CodeSha256" in project.run().stdout
         project.write("lambda/handler.py", "A = 1\n")
-        assert "with changes that are not committed" in project.run().stdout
+        assert "with uncommitted changes" in project.run().stdout
         shutil.rmtree(project.path / ".git")
         assert "no commit" in project.run().stdout
 

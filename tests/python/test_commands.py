@@ -56,7 +56,7 @@ def test_command_has_help(script: Any) -> None:
     assert done.stdout.startswith(f"usage: {script.name}")
 
 
-STAGE_COMMANDS = ["release STAGE=live", "rollback STAGE=live", "history STAGE=live", "record STAGE=live"]
+STAGE_COMMANDS = [f"{command} STAGE=live" for command in ("release", "rollback", "history", "record", "logs")]
 EVERY_DAY = ["deploy", "plan", "status", "promote FROM=dev TO=test", *STAGE_COMMANDS]
 
 
@@ -70,8 +70,7 @@ def test_command_without_credentials_says_how_to_give_them(checkout: Checkout, a
         AWS_CONFIG_FILE="/nowhere",
     )
     assert "AWS cannot be reached" in said
-    assert "Give credentials in the usual way (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login')" in said
-    assert "TARGET=local" in said
+    assert "Set credentials (AWS_PROFILE, AWS_ACCESS_KEY_ID, 'aws sso login'), or use TARGET=local" in said
 
 
 @pytest.mark.parametrize("arguments", EVERY_DAY)
@@ -80,16 +79,16 @@ def test_command_without_state_bucket_says_how_to_make_it(
 ) -> None:
     said = refused(checkout, f"make {arguments}", **aws)
     assert f"Account 000000000000 has no bucket {BUCKET}" in said
-    assert "make it with 'make bootstrap', or name another in STATE_BUCKET" in said
+    assert "Create it with: make bootstrap Or name a bucket of your own in STATE_BUCKET" in said
     assert client("s3").list_buckets()["Buckets"] == []
 
 
-@pytest.mark.parametrize("arguments", ["status", "plan", "history STAGE=live"])
+@pytest.mark.parametrize("arguments", ["status", "plan", "history STAGE=live", "logs STAGE=live"])
 def test_command_that_reads_writes_nothing_where_nothing_is_deployed(
     checkout: Checkout, endpoint: str, client: Callable[[str], Any], arguments: str
 ) -> None:
     said = refused(checkout, f"make {arguments}", TARGET="local", AWS_ENDPOINT_URL=endpoint)
-    assert "Nothing is deployed: run 'make build deploy TARGET=local'" in said
+    assert "Nothing is deployed. Run: make build deploy TARGET=local" in said
     assert client("s3").list_buckets()["Buckets"] == []
     assert not (checkout.path / ".local" / "terraform").exists()
 
@@ -110,17 +109,17 @@ def state_bucket(client: Callable[[str], Any]) -> Iterator[None]:
 @pytest.mark.usefixtures("state_bucket")
 class TestAccountWithoutStack:
     def test_an_unknown_stage_is_refused(self, checkout: Checkout, aws: dict[str, str]) -> None:
-        assert "has no stage 'prod', but dev, test, live" in refused(checkout, "make deploy STAGE=prod", **aws)
+        assert "has no stage 'prod'. Name one of: dev, test, live" in refused(checkout, "make deploy STAGE=prod", **aws)
 
     def test_nothing_is_deployed_without_an_artifact(self, checkout: Checkout, aws: dict[str, str]) -> None:
         shutil.rmtree(checkout.path / "dist", ignore_errors=True)
-        assert "There is no artifact: run 'make build' first" in refused(checkout, "make deploy", **aws)
+        assert "There is no artifact. Build it with: make build" in refused(checkout, "make deploy", **aws)
 
     @pytest.mark.parametrize("arguments", ["status", "promote FROM=dev TO=test", *STAGE_COMMANDS])
     def test_command_says_that_nothing_is_deployed(
         self, checkout: Checkout, aws: dict[str, str], arguments: str
     ) -> None:
-        assert "Nothing is deployed: run 'make build deploy'" in refused(checkout, f"make {arguments}", **aws)
+        assert "Nothing is deployed. Run: make build deploy" in refused(checkout, f"make {arguments}", **aws)
 
     def test_destroy_asks(self, checkout: Checkout, aws: dict[str, str]) -> None:
         assert "CONFIRM=" in refused(checkout, "make destroy", **aws)
@@ -135,9 +134,19 @@ def test_promote_wants_two_stages(checkout: Checkout) -> None:
     assert "name the stages, as in: make promote FROM=dev TO=test" in refused(checkout, "make promote FROM=dev")
 
 
-@pytest.mark.parametrize("command", ["release", "rollback", "history", "record"])
+@pytest.mark.parametrize("command", ["release", "rollback", "history", "record", "logs"])
 def test_command_wants_a_stage(checkout: Checkout, command: str) -> None:
     assert f"name the stage, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
+
+
+@pytest.mark.parametrize("name", ["STAGE", "VERSION", "STEPS", "FROM", "PORT", "SPEED", "CONFIRM", "TARGET"])
+def test_value_of_a_variable_is_never_a_command(checkout: Checkout, name: str) -> None:
+    """Values can come from a workflow's inputs, which others may write."""
+    for command in ("plan", "release", "promote", "local", "destroy"):
+        for value in ("`touch executed`", "$(touch executed)", '"; touch executed; "'):
+            done = checkout.execute("make", command, **{"TARGET": "local", "STAGE": "live", name: value})
+            assert done.returncode != 0
+    assert not (checkout.path / "executed").exists()
 
 
 def test_local_wants_a_port_of_its_own(checkout: Checkout, endpoint: str) -> None:
@@ -158,7 +167,7 @@ def test_endpoint_that_does_not_answer_is_named(checkout: Checkout, command: str
 def test_profile_that_does_not_exist_is_named(checkout: Checkout) -> None:
     said = refused(checkout, "make plan TARGET=aws", AWS_PROFILE="nobody")
     assert "nobody" in said
-    assert "see 'aws configure list-profiles'" in said
+    assert "List the profiles with: aws configure list-profiles" in said
 
 
 def test_make_without_target_prints_help(checkout: Checkout) -> None:

@@ -151,7 +151,7 @@ class TestStagesStay:
         assert "live runs version 2" in checkout.make("record STAGE=live TARGET=local")
         text = (checkout.path / CONFIG).read_text()
         assert 'live = { function_version = "2", gateway_deployment = "2" }' in text
-        assert "already records what live runs" in checkout.make("record STAGE=live TARGET=local")
+        assert "config.tf already records version" in checkout.make("record STAGE=live TARGET=local")
         assert (checkout.path / CONFIG).read_text() == text
 
     def test_a_stage_that_is_named_moves_to_its_pin(self, checkout: Checkout) -> None:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-
-DOCUMENTS = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    ROOT / "emulator" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
-]
+from tests.documents import DOCUMENTS, NOT_RUN, commands
 
 
 def anchors(document: Path) -> set[str]:
@@ -48,3 +43,26 @@ def test_files_that_are_named_exist(document: Path) -> None:
     ):
         if name != "terraform/terraform.tfvars":
             assert (ROOT / name).exists(), name
+
+
+def test_commands_that_no_test_runs_are_in_a_document() -> None:
+    """Those that tests run are in tests/python/test_path.py and tests/terraform/test_bootstrap.py."""
+    assert NOT_RUN.keys() <= {command for document in DOCUMENTS for command in commands(document)}
+
+
+def test_demonstration_has_the_figures_of_its_picture() -> None:
+    picture, text = ((ROOT / "docs" / name).read_text() for name in ("demo.svg", "demo.md"))
+    (shown,) = re.findall(r"<!-- (\d+ of \d+) \w+ failed -->", picture)
+    (speed,) = re.findall(r"<!-- .* pass (\d+) times faster than on AWS -->", picture)
+    (told,) = re.findall(r"(\d+ of \d+) requests failed", text)
+    ((seconds, on_aws),) = re.findall(r"after ([\d.]+) s, which is (\d+) s at the\s+pace of AWS", text)
+    assert told == shown
+    assert round(float(seconds) * int(speed)) == int(on_aws)
+
+
+def test_changelog_begins_with_the_version_of_the_project() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == ("Unreleased", "")
+    assert headings[1][0] == version
+    assert headings[1][1]

@@ -1,4 +1,4 @@
-"""A steady load on a stage, here on a server of the test's own."""
+"""The load, on a server of the test."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from collections.abc import Iterator
 import pytest
 
 from pathtolive import load
-from pathtolive.traffic import Call
+from pathtolive.traffic import Request
 from tests.conftest import ROOT
 
 RATE = 100.0
 
 
 class Stage(http.server.ThreadingHTTPServer):
-    """Answers one request in five with 500, and one with text in which no version stands."""
+    """Responds to one request in five with status 500, and to one with text that contains no version."""
 
     daemon_threads = True
 
@@ -58,48 +58,48 @@ def stage() -> Iterator[Stage]:
         thread.join()
 
 
-def called(stage: Stage, seconds: float) -> list[Call]:
-    began = time.time()
-    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, began)
+def sent(stage: Stage, seconds: float) -> list[Request]:
+    started = time.time()
+    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, started)
     time.sleep(seconds)
     running.stop()
     # A busy machine may have slept longer.
-    return [call for call in running.calls if call.at < seconds]
+    return [request for request in running.requests if request.at < seconds]
 
 
-def test_load_tells_status_and_version_of_every_call(stage: Stage) -> None:
-    calls = called(stage, 0.5)
-    assert {(call.status, call.version) for call in calls} == {(200, "7"), (200, None), (500, None)}
-    assert abs(sum(call.failed for call in calls) - len(calls) / 5) <= 1
+def test_load_keeps_status_and_version_of_every_request(stage: Stage) -> None:
+    requests = sent(stage, 0.5)
+    assert {(request.status, request.version) for request in requests} == {(200, "7"), (200, None), (500, None)}
+    assert abs(sum(request.failed for request in requests) - len(requests) / 5) <= 1
 
 
-def test_load_calls_as_often_as_was_asked_for_even_where_answers_are_slow(stage: Stage) -> None:
+def test_load_keeps_its_rate_if_responses_are_slow(stage: Stage) -> None:
     stage.delay = 0.2
-    calls = called(stage, 1.0)
-    assert 0.7 * RATE <= len(calls) <= 1.1 * RATE
-    assert [call.at for call in calls] == sorted(call.at for call in calls)
-    assert all(call.took >= 0.2 for call in calls)
+    requests = sent(stage, 1.0)
+    assert 0.7 * RATE <= len(requests) <= 1.1 * RATE
+    assert [request.at for request in requests] == sorted(request.at for request in requests)
+    assert all(request.took >= 0.2 for request in requests)
 
 
-def test_load_counts_no_answer_as_a_failure(stage: Stage) -> None:
+def test_load_counts_no_response_as_a_failure(stage: Stage) -> None:
     port = stage.server_port
     stage.shutdown()
     stage.server_close()
     running = load.Load(f"http://127.0.0.1:{port}/live/", RATE, time.time())
     time.sleep(0.2)
     running.stop()
-    assert {(call.status, call.failed) for call in running.calls} == {(0, True)}
+    assert {(request.status, request.failed) for request in running.requests} == {(0, True)}
 
 
-def test_load_describes_calls_by_version() -> None:
-    calls = [
-        Call(0, 0, 200, "7"),
-        Call(0, 0, 200, "8"),
-        Call(0, 0, 200, "7"),
-        Call(0, 0, 200, None),
-        Call(0, 0, 500, None),
+def test_load_describes_requests_by_version() -> None:
+    requests = [
+        Request(0, 0, 200, "7"),
+        Request(0, 0, 200, "8"),
+        Request(0, 0, 200, "7"),
+        Request(0, 0, 200, None),
+        Request(0, 0, 500, None),
     ]
-    assert load.describe(calls) == "5 calls, 1 failed, version 7: 2, version 8: 1, version unknown: 1"
+    assert load.describe(requests) == "5 requests, 1 failed, version 7: 2, version 8: 1, version unknown: 1"
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "1001"])
@@ -112,4 +112,4 @@ def test_load_refuses_a_rate(rate: str) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert f"--rate {rate} is not from 0 to 1000 calls per second" in done.stderr
+    assert f"--rate {rate} is not greater than 0 and at most 1000 requests per second" in done.stderr

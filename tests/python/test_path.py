@@ -1,31 +1,29 @@
-"""The path as a person walks it, in a checkout of its own: the README's commands, in the README's order."""
+"""The path as a person walks it, in a checkout of its own: the commands of the README and the docs."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import documents
 from tests.checkout import Checkout
 from tests.conftest import ROOT, SPEED, get
 
-README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.split("#")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-    if line.strip()
-]
+COMMANDS = documents.commands(ROOT / "README.md")
 SOURCE = Path("lambda/service/routes.py")
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    with Checkout(tmp_path_factory.mktemp("path") / "to live") as checkout:
+    # As the README says: export TARGET=local
+    with Checkout(tmp_path_factory.mktemp("path") / "to live", TARGET="local") as checkout:
         yield checkout
 
 
@@ -35,71 +33,65 @@ def local(checkout: Checkout) -> str:
     return checkout.make("local")
 
 
+def pin(checkout: Checkout, stage: str, version: str) -> None:
+    """Edit the pin of a stage, as a person does."""
+    config = checkout.path / ".local/terraform/config.tf"
+    text, count = re.subn(rf'({stage} += \{{ function_version = )"\d+"', rf'\1"{version}"', config.read_text())
+    assert count == 1
+    config.write_text(text)
+
+
 def test_readme_shows_the_two_commands_first() -> None:
     assert COMMANDS[:2] == ["make local", "make test"]
 
 
 def test_readme_shows_commands_that_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {word for command in COMMANDS for word in command.split()[1:] if "=" not in word}
-    assert all(command.startswith("make ") for command in COMMANDS)
+    commands = [command for command in COMMANDS if not documents.is_setting(command)]
+    named = {word for command in commands for word in command.split()[1:] if "=" not in word}
+    assert all(command.startswith("make ") for command in commands)
     assert named <= targets
-
-
-@pytest.mark.endpoint
-def test_local_ends_with_a_table_of_three_stages(local: str) -> None:
-    table = local[local.index("stage") :]
-    assert re.findall(r"^\s*(dev|test|live)\s+1\s", table, re.MULTILINE) == ["dev", "test", "live"]
-
-
-@pytest.mark.endpoint
-def test_local_every_stage_greets_and_names_its_commit(checkout: Checkout, local: str) -> None:
-    commit = checkout.git("log", "-1", "--format=%H", "--", "lambda")
-    for stage, row in checkout.status().items():
-        assert row["url"] in local
-        assert get(row["url"]) == (200, "Hello, World!")
-        info = json.loads(get(f"{row['url']}build-info")[1])
-        assert info["long"] == commit
-        assert info["function"] == {"name": "path-to-live", "version": "1", "alias": stage}
-        assert info["stage"] == stage
-
-
-@pytest.mark.endpoint
-def test_local_again_changes_nothing(checkout: Checkout, local: str) -> None:
-    assert "No changes." in checkout.make("local")
-    assert checkout.versions() == {"dev": "1", "test": "1", "live": "1"}
-
-
-@pytest.mark.endpoint
-def test_local_says_at_which_speed_it_runs_and_keeps_it(checkout: Checkout, local: str) -> None:
-    assert f"{SPEED} times as fast as on AWS (SPEED=1 for AWS's pace)" in local
-    done = checkout.run("make local SPEED=10")
-    assert done.returncode != 0
-    assert f"Local AWS is already running at speed {SPEED}. Stop it first with: make stop" in done.stderr
-
-
-@pytest.mark.endpoint
-def test_local_leaves_the_repositorys_config_alone(checkout: Checkout, local: str) -> None:
-    assert checkout.git("status", "--porcelain") == ""
-    assert 'function_version = "1"' in (checkout.path / ".local/terraform/config.tf").read_text()
-
-
-@pytest.mark.endpoint
-def test_docs_alone_make_no_version(checkout: Checkout, local: str) -> None:
-    (checkout.path / "docs/new.md").write_text("# New\n")
-    checkout.commit("Write docs")
-    assert "No changes." in checkout.make("build deploy TARGET=local")
 
 
 @pytest.mark.endpoint
 @pytest.mark.story
 class TestDay:
-    """A day's work, one step after the other; each rests on the one before."""
+    """A day's work, one step after the other; each rests on the one before. One class, so that one worker runs it."""
+
+    def test_local_ends_with_a_table_of_three_stages(self, local: str) -> None:
+        table = local[local.index("stage") :]
+        assert re.findall(r"^\s*(dev|test|live)\s+1\s", table, re.MULTILINE) == ["dev", "test", "live"]
+
+    def test_local_every_stage_greets_and_names_its_commit(self, checkout: Checkout, local: str) -> None:
+        commit = checkout.git("log", "-1", "--format=%H", "--", "lambda")
+        for stage, row in checkout.status().items():
+            assert row["url"] in local
+            assert get(row["url"]) == (200, "Hello, World!")
+            info = json.loads(get(f"{row['url']}build-info")[1])
+            assert info["long"] == commit
+            assert info["function"] == {"name": "path-to-live", "version": "1", "alias": stage}
+            assert info["stage"] == stage
+
+    def test_local_says_at_which_speed_it_runs_and_keeps_it(self, checkout: Checkout, local: str) -> None:
+        assert f"{SPEED} times as fast as on AWS (SPEED=1 for AWS's pace)" in local
+        done = checkout.run("make local SPEED=10")
+        assert done.returncode != 0
+        assert f"Local AWS is already running at speed {SPEED}. Stop it first with: make stop" in done.stderr
+
+    def test_local_leaves_the_repositorys_config_alone(self, checkout: Checkout, local: str) -> None:
+        assert checkout.git("status", "--porcelain") == ""
+        assert 'function_version = "1"' in (checkout.path / ".local/terraform/config.tf").read_text()
+
+    def test_local_again_after_a_change_of_the_docs_changes_nothing(self, checkout: Checkout, local: str) -> None:
+        (checkout.path / "docs/new.md").write_text("# New\n")
+        checkout.commit("Write docs")
+        assert "No changes." in checkout.make("local")
+        assert checkout.versions() == {"dev": "1", "test": "1", "live": "1"}
 
     def test_a_change_reaches_dev_alone(self, checkout: Checkout, local: str) -> None:
         checkout.edit(SOURCE, '"Hello, World!"', '"Hello again, World!"')
         commit = checkout.commit("Change a line")
-        checkout.make("build deploy TARGET=local")
+        checkout.make("build deploy")
         status = checkout.status()
         assert {stage: row["function_version"] for stage, row in status.items()} == {
             "dev": "2",
@@ -111,12 +103,9 @@ class TestDay:
         assert get(status["dev"]["url"]) == (200, "Hello again, World!")
 
     def test_it_is_promoted_to_test(self, checkout: Checkout) -> None:
-        said = checkout.make("promote FROM=dev TO=test TARGET=local")
+        said = checkout.make("promote FROM=dev TO=test")
         assert '+    test = { function_version = "2", gateway_deployment = "1" }' in said
         assert checkout.versions() == {"dev": "2", "test": "2", "live": "1"}
-
-    def test_then_there_is_nothing_to_plan(self, checkout: Checkout) -> None:
-        assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_promoting_again_changes_nothing(self, checkout: Checkout) -> None:
         assert "No changes." in checkout.make("promote FROM=dev TO=test TARGET=local")
@@ -134,11 +123,22 @@ class TestDay:
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 404}
 
     def test_it_is_released_to_live_with_its_routes(self, checkout: Checkout) -> None:
-        with checkout.running("make load STAGE=live TARGET=local"):
-            said = checkout.make("release STAGE=live TARGET=local")
-        assert "Released: Release completed." in said
+        with checkout.running("make load STAGE=live"):
+            said = checkout.make("release STAGE=live")
+        assert "Succeeded: Release completed." in said
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 200}
         assert "No changes." in checkout.make("plan TARGET=local")
+
+    def test_its_log_is_that_of_its_stage(self, checkout: Checkout) -> None:
+        get(f"{checkout.status()['live']['url']}nowhere")
+        assert re.search(
+            r"^\d\d:\d\d:\d\d  WARNING  version 3  404  [\d.]+ ms  GET /nowhere$",
+            checkout.make("logs STAGE=live TARGET=local"),
+            re.MULTILINE,
+        )
+        assert "/nowhere" not in checkout.make("logs STAGE=test TARGET=local")
+        lines = checkout.make("--silent logs STAGE=live JSON=1 TARGET=local").splitlines()
+        assert {json.loads(line)["stage"] for line in lines} == {"live"}
 
     def test_undeployed_work_does_not_ride_along(self, checkout: Checkout) -> None:
         checkout.edit(SOURCE, '"Hello again, World!"', '"Hello, World!"')
@@ -149,7 +149,7 @@ class TestDay:
         done = checkout.run("make promote FROM=dev TO=test TARGET=local")
         checkout.edit("terraform/main.tf", ', "ANY /pong"', "")
         assert done.returncode != 0
-        assert "There is more to deploy than the promotion" in done.stderr
+        assert "There are other changes to deploy" in done.stderr
         assert 'aws_apigatewayv2_route.this["ANY /pong"]' in done.stderr
         assert (checkout.path / ".local/terraform/config.tf").read_text() == before
 
@@ -164,7 +164,7 @@ class TestDay:
         assert status["weights"] == {"4": 0.1}
         for refused in (done, other):
             assert refused.returncode != 0
-            assert "test is between versions" in refused.stderr
+            assert "The alias test has weights: version 4 has 10 % of the traffic. No release" in refused.stderr
 
     def test_a_stage_cannot_reach_the_alias_of_another(self, checkout: Checkout) -> None:
         gateway = checkout.client("apigatewayv2")
@@ -180,12 +180,12 @@ class TestDay:
         for command in ("promote FROM=dev TO=prod", "promote FROM=prod TO=test", "deploy STAGE=prod"):
             done = checkout.run(f"make {command} TARGET=local")
             assert done.returncode != 0
-            assert "config.tf has no stage 'prod', but dev, test, live" in done.stderr
+            assert "config.tf has no stage 'prod'. Name one of: dev, test, live" in done.stderr
 
     def test_dev_is_no_stage_to_promote_to(self, checkout: Checkout) -> None:
         done = checkout.run("make promote FROM=test TO=dev TARGET=local")
         assert done.returncode != 0
-        assert "dev follows the newest" in done.stderr
+        assert "dev follows newest" in done.stderr
 
     def test_a_pin_to_a_version_that_does_not_exist_is_refused_and_moves_nothing(self, checkout: Checkout) -> None:
         config = checkout.path / ".local/terraform/config.tf"
@@ -195,14 +195,14 @@ class TestDay:
         planned = checkout.run("make plan STAGE=live TARGET=local")
         stayed = checkout.make("plan TARGET=local")
         config.write_text(before)
-        assert "Stage live is pinned to version 99, which does not exist" in deployed.stderr
+        assert "live is pinned to version 99, which does not exist" in deployed.stderr
         assert "Stage live is pinned to version 99" in planned.stderr.replace("\n", " ")
         assert deployed.returncode != 0 != planned.returncode
         assert "No changes." in stayed
         assert "live does not run what config.tf pins, and stays as it is" in stayed
 
     def test_a_private_copy_lives_beside_it(self, checkout: Checkout) -> None:
-        checkout.make("deploy TARGET=local", WORKSPACE="alice")
+        checkout.make("build deploy WORKSPACE=alice")
         names = {function["FunctionName"] for function in checkout.client("lambda").list_functions()["Functions"]}
         versions = {
             row["function_version"]
@@ -210,13 +210,76 @@ class TestDay:
         }
         assert names == {"path-to-live", "path-to-live-alice"}
         assert versions == {"1"}
-        checkout.make("destroy TARGET=local", WORKSPACE="alice")
+        checkout.make("destroy WORKSPACE=alice")
         assert checkout.versions()["live"] == "3"
 
+    def test_terraform_by_hand_moves_a_stage_to_its_pin(self, checkout: Checkout) -> None:
+        shell = documents.Shell(checkout, "docs/terraform.md")
+        shell.succeed(next(command for command in shell.commands if "use_path_style" in command))
+        shell.succeed("make build plan")
+        pin(checkout, "test", "4")
+        assert '"3" -> "4"' in shell.succeed("terraform -chdir=$dir plan")
+        shell.succeed("terraform -chdir=$dir apply")
+        assert checkout.versions() == {"dev": "4", "test": "4", "live": "3"}
+
+    def test_terraform_by_hand_undoes_a_release_that_is_not_recorded(self, checkout: Checkout) -> None:
+        shell = documents.Shell(checkout, "docs/terraform.md")
+        checkout.client("lambda").update_alias(FunctionName="path-to-live", Name="live", FunctionVersion="4")
+        assert '"4" -> "3"' in shell.succeed("terraform -chdir=$dir plan")
+        assert "live runs version 4" in shell.succeed("make record STAGE=live")
+        shell.succeed("terraform -chdir=$dir apply -refresh-only")
+        assert "No changes." in shell.succeed("terraform -chdir=$dir plan")
+
+    def test_terraform_by_hand_prefers_pins_to_config(self, checkout: Checkout) -> None:
+        shell = documents.Shell(checkout, "docs/terraform.md")
+        said = shell.succeed(next(command for command in shell.commands if "-var='pins=" in command))
+        assert '"4" -> "1"' in said
+        for command in shell.commands:
+            if "workspace" in command:
+                shell.succeed(command)
+
+    def test_a_release_to_the_active_version_is_refused_whatever_its_options(self, checkout: Checkout) -> None:
+        shell = documents.Shell(checkout, "docs/releases.md")
+        releases = [command for command in shell.commands if command.startswith("make release STAGE=live ")]
+        assert releases
+        for command in releases:
+            said = shell.run(command).stderr
+            assert "live runs version 4 already" in said or "There is no version 7 of path-to-live" in said, command
+
+    def test_a_stage_moves_to_the_pin_that_is_put_back(self, checkout: Checkout) -> None:
+        pin(checkout, "live", "3")
+        documents.Shell(checkout, "docs/stages.md").succeed("make deploy STAGE=live")
+        assert checkout.versions()["live"] == "3"
+
+    @pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
+    @pytest.mark.parametrize("document", ["docs/releases.md", "docs/runbook.md"])
+    def test_documents_show_requests_that_aws_understands(self, checkout: Checkout, document: str) -> None:
+        shell = documents.Shell(checkout, document)
+        for command in shell.commands:
+            if command.startswith("aws "):
+                shell.succeed(command)
+
+    def test_runbook_begins_with_the_stages_and_their_releases(self, checkout: Checkout) -> None:
+        shell = documents.Shell(checkout, "docs/runbook.md")
+        assert re.search(r"live +3 ", shell.succeed("make status"))
+        assert re.search(r"release +1 +3", shell.succeed("make history STAGE=$stage"))
+
+    def test_local_aws_serves_other_projects(self, checkout: Checkout) -> None:
+        """The stack of this one stands for theirs."""
+        shell = documents.Shell(checkout, "emulator/README.md", ".local/terraform")
+        for command in shell.commands:
+            if command not in documents.NOT_RUN:
+                shell.succeed(command)
+        (script,) = re.findall(r"^```python\n(import boto3\n.*?)^```", shell.text, re.MULTILINE | re.DOTALL)
+        assert (
+            checkout.execute(sys.executable, "-c", script.replace(":4566", f":{checkout.port}")).stdout
+            == "000000000000\n"
+        )
+
     def test_live_goes_back_to_what_it_ran_before(self, checkout: Checkout) -> None:
-        assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live TARGET=local")
+        assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live")
         assert checkout.versions()["live"] == "1"
-        history = checkout.make("history STAGE=live TARGET=local")
+        history = checkout.make("history STAGE=live")
         assert re.findall(r"(rollback|release) +(\d) +(\d)", history) == [("rollback", "3", "1"), ("release", "1", "3")]
 
     def test_destroy_leaves_nothing(self, checkout: Checkout) -> None:
@@ -244,13 +307,15 @@ class TestDay:
             assert probe.connect_ex(("127.0.0.1", int(checkout.port))) != 0
 
     def test_commands_say_how_to_start_it(self, checkout: Checkout) -> None:
-        done = checkout.run("make status TARGET=local")
+        done = checkout.run("make status")
         assert done.returncode != 0
         assert "Local AWS is not running. Start it with: make local" in done.stderr
 
-    def test_it_was_the_readmes_day(self, checkout: Checkout) -> None:
-        """Every command of the README has run above as it stands there, but for the one that runs these tests."""
-        assert set(COMMANDS) - {"make test"} <= set(checkout.ran)
+    def test_it_ran_every_command_of_the_documents(self, checkout: Checkout) -> None:
+        """Word for word, except for those that tests/terraform/test_bootstrap.py runs."""
+        ran = {command.removesuffix(" TARGET=local") for command in checkout.ran}
+        expected = {command.removesuffix(" TARGET=local") for command in documents.all_commands()}
+        assert expected - documents.bootstrap_commands() - ran == set()
 
     @staticmethod
     def ping(checkout: Checkout) -> dict[str, int]:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import hcl2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pathtolive import config_file
 from pathtolive.cli import CommandError
+from pathtolive.stack import Stack
+from pathtolive.target import Target
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -67,7 +71,7 @@ def test_pins_put_values_into_an_empty_stage(hand_written: config_file.Pins) -> 
 
 
 def test_pins_name_the_stages_where_one_is_unknown(hand_written: config_file.Pins) -> None:
-    with pytest.raises(CommandError, match=r"config\.tf has no stage 'prod', but dev, live, test"):
+    with pytest.raises(CommandError, match=r"config\.tf has no stage 'prod'\. Name one of: dev, live, test"):
         hand_written.stage("prod")
 
 
@@ -124,6 +128,50 @@ def test_pins_say_what_was_pinned_last_whatever_was_before(changes: list[tuple[s
     expected = found.stages
     for stage, pin in changes:
         found = found.with_pin(stage, pin)
-        expected = expected | {stage: pin}
+        expected = {**expected, stage: pin}
     assert found.stages == expected
     assert all(comment in found.text for comment in ("# Mind the comments.", "# the first", "# follows", "# always"))
+
+
+@pytest.fixture
+def parses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the texts that are parsed from now on."""
+    texts: list[str] = []
+    parse = hcl2.parses_to_tree
+
+    def counted(text: str) -> Any:
+        texts.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(hcl2, "parses_to_tree", counted)
+    return texts
+
+
+def test_pins_parse_their_text_once(parses: list[str], hand_written: config_file.Pins) -> None:
+    for stage in hand_written.stages:
+        hand_written.stage(stage)
+        assert hand_written.gateway_deployments == ["1"]
+    assert parses == [HAND_WRITTEN]
+
+
+def test_pins_that_stay_are_not_rewritten(parses: list[str], hand_written: config_file.Pins) -> None:
+    for stage, pin in hand_written.stages.items():
+        assert hand_written.with_pin(stage, pin) is hand_written
+    assert hand_written.with_gateway_deployments(["1"]) is hand_written
+    assert parses == [HAND_WRITTEN]
+
+
+def test_pins_of_a_command_are_those_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command acts on the config.tf that it has read, until it reads the file again to record a release in it."""
+    monkeypatch.setattr(Target, "directory", tmp_path)
+    here = Stack(Target(None, "eu-west-2"))
+    (tmp_path / "config.tf").write_text(HAND_WRITTEN)
+    assert here.config.stage("live").function_version == "3"
+    edited = here.config.with_pin("live", config_file.Pin("4", "1"))
+    edited.write(tmp_path / "config.tf")
+    assert here.config.stage("live").function_version == "3"
+    here.read_config_again()
+    assert here.config.stage("live").function_version == "4"
+    here.write(here.config.with_pin("live", config_file.Pin("5", "1")))
+    assert here.config.stage("live").function_version == "5"
+    assert '"5" # since Monday' in (tmp_path / "config.tf").read_text()

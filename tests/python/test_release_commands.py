@@ -1,4 +1,4 @@
-"""Releases as a person makes them, in a checkout of its own: good ones, bad ones, and ones that nobody watches."""
+"""Releases with the commands that a person types: some succeed, some fail, and some continue unattended."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from tests.waiting import eventually
 SOURCE = Path("lambda/service/routes.py")
 CONFIG = Path(".local/terraform/config.tf")
 GREETING = 'return text_response("Hello, World!")'
-# dev is seen to answer when it is deployed; a release calls the version directly, not by an alias.
+# make deploy verifies that dev answers. The smoke test of a release invokes the version directly, without an alias.
 FAILS_UNDER_LOAD = f'if request.invocation.alias == "live":\n        raise RuntimeError("oh")\n    {GREETING}'
-FAILS_AT_ONCE = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
+FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
-SHORT, LONG = ["--bake-seconds", "60"], ["--bake-seconds", "3000"]
-UNRELATED = ["--ignore-alarms", "they ring for version 3"]
+SHORT, LONG = ["--step-seconds", "60"], ["--step-seconds", "3000"]
+UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
 
 pytestmark = pytest.mark.endpoint
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """Give a checkout in which dev runs version 2, which has a route more than version 1 of the other stages."""
+    """Yield a checkout in which dev runs version 2, which has one more route than version 1 of the other stages."""
     with Checkout(tmp_path_factory.mktemp("releases") / "checkout") as checkout:
         checkout.make("local")
         checkout.keep_provider()
@@ -64,7 +64,7 @@ def history(checkout: Checkout, stage: str = "live") -> list[dict[str, Any]]:
 
 
 def script(checkout: Checkout, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a script itself: make ends with status 2 whatever its status was."""
+    """Run a script directly, because make replaces its exit status."""
     return checkout.execute(sys.executable, f"scripts/{name}.py", *arguments, TARGET="local")
 
 
@@ -82,8 +82,8 @@ def alias(checkout: Checkout, stage: str = "live") -> tuple[str, dict[str, float
     return answer["FunctionVersion"], answer.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
 
 
-def begin(checkout: Checkout, stage: str, kind: str, version: str) -> None:
-    """Shift all traffic as a command does that is then interrupted, before anything is recorded."""
+def interrupted(checkout: Checkout, stage: str, kind: str, version: str) -> None:
+    """Shift all traffic as a command does that is interrupted before it records the version."""
     machines = checkout.client("stepfunctions")
     (machine,) = machines.list_state_machines()["stateMachines"]
     machines.start_execution(
@@ -96,28 +96,28 @@ def begin(checkout: Checkout, stage: str, kind: str, version: str) -> None:
 
 @contextlib.contextmanager
 def load(checkout: Checkout) -> Iterator[None]:
-    """Call live, as often as a release needs to judge."""
+    """Send enough requests to live for the analysis of a release."""
     url, ended = checkout.status()["live"]["url"], threading.Event()
 
-    def call() -> None:
+    def send() -> None:
         while not ended.is_set():
             with contextlib.suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(url, timeout=30).close()
             time.sleep(0.01)
 
-    callers = [threading.Thread(target=call) for _ in range(3)]
-    for caller in callers:
-        caller.start()
+    threads = [threading.Thread(target=send) for _ in range(3)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         ended.set()
-        for caller in callers:
-            caller.join()
+        for thread in threads:
+            thread.join()
 
 
 class Terminal:
-    """A terminal in which a release runs, and what it shows. It is a context manager, which ends the command."""
+    """A terminal in which a release runs, and its output. As a context manager, it ends the command."""
 
     def __init__(self, checkout: Checkout, *arguments: str) -> None:
         self.screen, inner = pty.openpty()
@@ -160,7 +160,7 @@ class Terminal:
         return self.process.wait(timeout=60)
 
     def _read(self, seconds: float) -> bool:
-        """Read what is there; False where the other side has ended."""
+        """Read the available output, and return False if the command has ended."""
         if select.select([self.screen], [], [], seconds)[0]:
             try:
                 found = os.read(self.screen, 65536)
@@ -173,33 +173,33 @@ class Terminal:
 
 @pytest.mark.story
 class TestReleases:
-    """One after the other; each rests on the ones before."""
+    """Each test continues the one before it."""
 
-    def test_there_is_no_history_before_the_first(self, checkout: Checkout) -> None:
-        assert "live has had no release" in checkout.make("history STAGE=live TARGET=local")
+    def test_history_is_empty_at_first(self, checkout: Checkout) -> None:
+        assert "live has no releases, promotions, or rollbacks." in checkout.make("history STAGE=live TARGET=local")
         assert history(checkout) == []
 
-    def test_there_is_nothing_to_go_back_to(self, checkout: Checkout) -> None:
+    def test_rollback_needs_a_previous_version(self, checkout: Checkout) -> None:
         done = script(checkout, "rollback", "--stage", "live")
         assert done.returncode == 2
-        assert "is not known: name it, as in VERSION=3" in done.stderr
+        assert "The history of live has no version before version 1" in done.stderr
 
     def test_a_promotion_is_in_the_history(self, checkout: Checkout) -> None:
         checkout.make("promote FROM=dev TO=test TARGET=local")
         (made,) = history(checkout, "test")
-        assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("promote", "1", "2", "released")
+        assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("promote", "1", "2", "succeeded")
         assert re.fullmatch(r"test-promote-2-\d{8}T\d{6}Z-[0-9a-f]{4}", made["name"])
         assert history(checkout) == []
 
     @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
-            (["--stage", "dev"], "dev follows the newest"),
-            (["--stage", "prod"], "config.tf has no stage 'prod', but dev, test, live"),
-            (["--version", ABSENT], f"There is no version {ABSENT} of path-to-live"),
-            (["--version", "1"], "live runs version 1 already: nothing to release"),
-            (["--steps", "50,10"], "does not grow"),
-            (["--bake-seconds", "0"], "bake_seconds must be a whole number"),
+            (["--stage", "dev"], "dev follows newest"),
+            (["--stage", "prod"], "config.tf has no stage 'prod'. Name one of: dev, test, live"),
+            (["--version", ABSENT], f"Version {ABSENT} of path-to-live does not exist"),
+            (["--version", "1"], "live already runs version 1"),
+            (["--steps", "50,10"], "is not a list of increasing percentages"),
+            (["--step-seconds", "0"], "step_seconds must be a whole number"),
         ],
     )
     def test_refused_before_anything_is_shifted(self, checkout: Checkout, arguments: list[str], reason: str) -> None:
@@ -210,7 +210,7 @@ class TestReleases:
         assert (checkout.path / CONFIG).read_text() == before
         assert alias(checkout) == ("1", {})
 
-    def test_weights_of_nobodys_release_are_refused(self, checkout: Checkout) -> None:
+    def test_weights_without_a_release_are_refused(self, checkout: Checkout) -> None:
         given = {"FunctionName": "path-to-live", "Name": "live"}
         functions = checkout.client("lambda")
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}})
@@ -222,44 +222,46 @@ class TestReleases:
 
     def test_a_good_version_is_released_and_recorded(self, checkout: Checkout) -> None:
         with load(checkout):
-            done = release(checkout, "--bake-seconds", "120", "--max-p99-ms", "30000")
+            done = release(checkout, "--step-seconds", "120", "--max-p99-ms", "30000")
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Release of live: from version 1 to version 2" in done.stdout
-        assert "10 %, then 50 %, then all; 2 min each" in done.stdout
-        assert "routes   2 instead of 1, once it is released" in done.stdout
-        assert re.search(r"step 2 of 2, 50 % to version 2: \d+ calls, 0 failed \(0 %, at most 1 %\), p99", done.stdout)
+        assert "10 %, 50 %, then 100 %; 2 min per step" in done.stdout
+        assert "routes   gateway deployment 2 instead of 1, after the release" in done.stdout
+        assert re.search(
+            r"step 2 of 2, 50 % to version 2: \d+ invocations, 0 errors \(0 %, limit 1 %\), p99", done.stdout
+        )
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert "No changes." in checkout.make("plan TARGET=local")
 
-    def test_the_routes_of_the_stage_before_came_with_it(self, checkout: Checkout) -> None:
+    def test_the_routes_of_the_previous_stage_are_deployed(self, checkout: Checkout) -> None:
         assert get(f"{checkout.status()['live']['url']}ping") == (200, "Hello, World!")
 
     def test_it_is_in_the_history(self, checkout: Checkout) -> None:
         (refused, made) = history(checkout)[::-1]
         assert refused["outcome"] == "refused"
-        assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("release", "1", "2", "released")
+        assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("release", "1", "2", "succeeded")
         assert made["seconds"] > 1
         assert re.search(
-            r"release +1 +2 +\d+ s +released +Release completed\.", checkout.make("history STAGE=live TARGET=local")
+            r"release +1 +2 +\d+ s +succeeded +Release completed\.", checkout.make("history STAGE=live TARGET=local")
         )
 
-    def test_again_there_is_nothing_to_release(self, checkout: Checkout) -> None:
+    def test_the_same_version_is_not_released_again(self, checkout: Checkout) -> None:
         done = release(checkout)
         assert done.returncode == 2
-        assert "live runs version 2 already" in done.stderr
+        assert "live already runs version 2" in done.stderr
 
     def test_a_version_that_fails_under_load_is_rolled_back(self, checkout: Checkout) -> None:
         deploy(checkout, f'{GREETING}  # "changed"', FAILS_UNDER_LOAD)
         with load(checkout):
-            done = release(checkout, "--version", BAD, "--bake-seconds", "120", "--max-p99-ms", "30000")
+            done = release(checkout, "--version", BAD, "--step-seconds", "120", "--max-p99-ms", "30000")
         assert done.returncode == 1, done.stdout + done.stderr
         assert re.search(r"Rolled back: (\d+ of \d+ invocations failed|The alarm path-to-live-live)", done.stderr)
-        assert "All traffic goes to version 2, and config.tf is as it was" in done.stderr
+        assert "All traffic goes to version 2. config.tf was not changed." in done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "rolled back"
 
-    def test_a_promotion_that_was_interrupted_goes_on(self, checkout: Checkout) -> None:
-        begin(checkout, "test", "promote", BAD)
+    def test_an_interrupted_promotion_continues(self, checkout: Checkout) -> None:
+        interrupted(checkout, "test", "promote", BAD)
         said = checkout.make("deploy TARGET=local")
         assert "make record STAGE=test TARGET=local" in said
         assert re.search(rf"test runs version {BAD} since .* \(test-promote-{BAD}-", said)
@@ -268,24 +270,24 @@ class TestReleases:
         assert checkout.status()["test"]["pinned_version"] == BAD
         assert [made["to"] for made in history(checkout, "test")] == [BAD, "2"]
 
-    def test_a_version_that_fails_at_once_is_refused(self, checkout: Checkout) -> None:
-        deploy(checkout, FAILS_UNDER_LOAD, FAILS_AT_ONCE)
-        done = release(checkout, "--version", BROKEN, "--ignore-alarms", "what rang belongs to version 3")
+    def test_a_version_that_fails_its_smoke_test_is_refused(self, checkout: Checkout) -> None:
+        deploy(checkout, FAILS_UNDER_LOAD, FAILS_SMOKE_TEST)
+        done = release(checkout, "--version", BROKEN, "--ignore-alarms-reason", "the alarm fires because of version 3")
         assert done.returncode == 2
-        assert f"Version {BROKEN} fails" in done.stderr
+        assert f"Smoke test of version {BROKEN} failed" in done.stderr
         before = (checkout.path / CONFIG).read_text()
         promoted = checkout.run("make promote FROM=dev TO=test TARGET=local")
         assert promoted.returncode != 0
-        assert f"Version {BROKEN} fails" in promoted.stderr
+        assert f"Smoke test of version {BROKEN} failed" in promoted.stderr
         assert (checkout.path / CONFIG).read_text() == before
         assert alias(checkout, "test") == (BAD, {})
 
-    def test_roll_back_goes_to_what_ran_before(self, checkout: Checkout) -> None:
+    def test_rollback_returns_to_the_previous_version(self, checkout: Checkout) -> None:
         checkout.make("rollback STAGE=live TARGET=local")
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
         assert script(checkout, "rollback", "--stage", "live").returncode == 2
 
-    def test_roll_back_goes_to_a_version_by_name_whatever_else_is_to_deploy(self, checkout: Checkout) -> None:
+    def test_rollback_returns_to_a_named_version_whatever_else_is_undeployed(self, checkout: Checkout) -> None:
         checkout.edit(SOURCE, GREETING, f"{GREETING}  # undeployed")
         checkout.make("build")
         checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
@@ -294,24 +296,26 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert checkout.versions()["dev"] == BROKEN
 
-    def test_a_roll_back_that_was_interrupted_goes_no_further_back(self, checkout: Checkout) -> None:
-        begin(checkout, "live", "rollback", "1")
+    def test_an_interrupted_rollback_is_recorded_and_not_repeated(self, checkout: Checkout) -> None:
+        interrupted(checkout, "live", "rollback", "1")
         assert pinned(checkout) == "2"
-        assert "is recorded now: run this again to go back further" in checkout.make("rollback STAGE=live TARGET=local")
+        assert "Recording it now. To roll back further, run the command again." in checkout.make(
+            "rollback STAGE=live TARGET=local"
+        )
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
         assert "No changes." in checkout.make("plan TARGET=local")
 
-    def test_left_running_it_goes_on(self, checkout: Checkout) -> None:
-        # However long the next tests take, it is on hold until there are calls.
-        settings = ["--when-inconclusive", "hold", "--extensions", "0", "--max-p99-ms", "30000", *SHORT, *UNRELATED]
+    def test_a_release_that_is_left_running_continues(self, checkout: Checkout) -> None:
+        # However long the next tests take, the release is on hold until there are enough invocations.
+        settings = ["--on-inconclusive", "hold", "--max-extensions", "0", "--max-p99-ms", "30000", *SHORT, *UNRELATED]
         with Terminal(checkout, "--version", "2", "--steps", "50", *settings) as terminal:
             terminal.wait_for("50 % to version 2")
             terminal.interrupt()
-            terminal.wait_for("Abort it")
+            terminal.wait_for("Abort the release")
             terminal.type("\n")
             assert terminal.end() == 3
         assert (
-            "goes on without this command: 'make release STAGE=live VERSION=2 TARGET=local' picks it up"
+            "continues without this command. To follow it again, run: make release STAGE=live VERSION=2 TARGET=local"
             in terminal.shown
         )
         assert alias(checkout) == ("1", {"2": 0.5})
@@ -325,9 +329,9 @@ class TestReleases:
     def test_another_version_has_to_wait(self, checkout: Checkout) -> None:
         done = release(checkout, "--version", BAD)
         assert done.returncode == 2
-        assert "is under way: wait for it to end, or end it with 'make rollback STAGE=live TARGET=local'" in done.stderr
+        assert "Wait for it to end, or end it with: make rollback STAGE=live TARGET=local" in done.stderr
 
-    def test_it_is_not_undone_while_nobody_has_recorded_it(self, checkout: Checkout) -> None:
+    def test_it_is_not_undone_before_it_is_recorded(self, checkout: Checkout) -> None:
         with load(checkout):
             eventually(lambda: alias(checkout) == ("2", {}), 60)
         assert pinned(checkout) == "1"
@@ -337,26 +341,39 @@ class TestReleases:
             assert re.search(r"live runs version 2 since .* \(live-release-2-", said)
         assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
 
-    def test_run_again_it_is_recorded(self, checkout: Checkout) -> None:
+    def test_it_has_an_exit_status_of_its_own_if_it_cannot_be_recorded(self, checkout: Checkout) -> None:
+        s3 = checkout.client("s3")
+        (bucket,) = s3.list_buckets()["Buckets"]
+        # https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
+        lock = {"Bucket": bucket["Name"], "Key": "path-to-live.tfstate.tflock"}
+        s3.put_object(**lock, Body=json.dumps({"ID": "another", "Who": "somebody@else"}))
+        done = release(checkout)
+        s3.delete_object(**lock)
+        assert done.returncode == 4
+        assert "live runs version 2, but config.tf does not record it: terraform apply failed" in done.stderr
+        assert "Fix the cause, then record it with: make release STAGE=live TARGET=local" in done.stderr
+        assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
+
+    def test_the_same_command_records_it(self, checkout: Checkout) -> None:
         done = release(checkout)
         assert done.returncode == 0, done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
 
-    def test_aborted_from_the_terminal_all_traffic_goes_back(self, checkout: Checkout) -> None:
+    def test_a_release_can_be_aborted_in_the_terminal(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             terminal.interrupt()
-            terminal.wait_for("Abort it")
+            terminal.wait_for("Abort the release")
             terminal.type("a\n")
             assert terminal.end() == 1
         assert "Aborted: " in terminal.shown
-        assert "All traffic goes to version 2, and config.tf is as it was" in terminal.shown
+        assert "All traffic goes to version 2. config.tf was not changed." in terminal.shown
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         made = history(checkout)[0]
         assert (made["from"], made["to"], made["outcome"]) == ("2", BAD, "aborted")
         assert "aborted by " in made["reason"]
 
-    def test_roll_back_ends_the_release_that_is_under_way(self, checkout: Checkout) -> None:
+    def test_rollback_aborts_a_release_in_progress(self, checkout: Checkout) -> None:
         log = checkout.path / ".local" / "release.log"
         with log.open("w") as output:
             watching = subprocess.Popen(
@@ -374,7 +391,10 @@ class TestReleases:
             processes.interrupt(watching, 60)
         assert watching.returncode == 3
         blocked = checkout.run("make promote FROM=dev TO=live TARGET=local")
-        assert "live is between versions" in blocked.stderr
+        assert re.search(
+            r"A release of live is in progress: live-release-3-\S+ \(version 3 has 10 % of the traffic\)\. Wait for it",
+            blocked.stderr,
+        )
         assert "All traffic of live goes to version 2" in checkout.make("rollback STAGE=live TARGET=local")
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "aborted"
@@ -388,12 +408,12 @@ class TestReleases:
         checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {}})
         assert done.returncode != 0
-        assert "A release of live is in progress: version 1 has 10 % of the traffic" in done.stderr
+        assert "The alias live has weights: version 1 has 10 % of the traffic. No release or rollback" in done.stderr
         assert alias(checkout) == ("2", {})
 
-    def test_lost_sight_of_it_says_how_to_pick_it_up(self, checkout: Checkout) -> None:
+    def test_a_lost_connection_names_the_command_to_continue(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             checkout.make("stop")
             assert terminal.end() == 3
-        assert f"'make release STAGE=live VERSION={BAD} TARGET=local' picks it up" in terminal.shown
+        assert f"To follow it again, run: make release STAGE=live VERSION={BAD} TARGET=local" in terminal.shown

@@ -52,7 +52,7 @@ def test_check_waits_for_a_stage_that_was_just_made(serve: Serve) -> None:
 
 def test_check_says_what_a_stage_answers_instead(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
-    with pytest.raises(CommandError, match=r"answers \(500, 'broken'\), not 200: see the logs of the function"):
+    with pytest.raises(CommandError, match=r"returns \(500, 'broken'\), not 200\. Read the logs of the function"):
         smoke.check(serve([(500, "broken")]))
 
 

@@ -21,7 +21,7 @@ VERSION = toolchain.locked_version()
 WAITING = """\
 resource "terraform_data" "this" {
   provisioner "local-exec" {
-    command = "echo waiting; sleep 60"
+    command = "echo waiting; exec sleep 60"
   }
 }
 """
@@ -102,7 +102,7 @@ def test_toolchain_prefers_the_mirror_that_is_named(machine: Path, monkeypatch: 
 def test_toolchain_refuses_a_named_mirror_without_the_provider(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terraform_of(machine, "1.11.4")
     monkeypatch.setenv("TF_PLUGIN_MIRROR", str(machine))
-    with pytest.raises(CommandError, match=rf"TF_PLUGIN_MIRROR={machine} holds no .*{VERSION} for {PLATFORM}"):
+    with pytest.raises(CommandError, match=rf"TF_PLUGIN_MIRROR={machine} does not contain .*{VERSION} for {PLATFORM}"):
         toolchain.environment()
 
 

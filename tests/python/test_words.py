@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +16,15 @@ from tests.conftest import ROOT
 PLACES = [
     "README.md",
     "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "Makefile",
     "docs/*.md",
     "terraform/**/*.tf",
     "terraform/**/*.tftpl",
     ".github/**/*.yml",
+    "scripts/**/*.py",
+    "emulator/**/*.py",
+    "lambda/**/*.py",
 ]
 
 # The retired words, as regular expressions for whole words, and what to write instead.
@@ -60,6 +67,19 @@ RETIRED = {
     r"bad minutes?": "a period that breaches",
 }
 
+# The retired names of settings and errors, and the new names.
+RETIRED_NAMES = {
+    r"when[_-]inconclusive": "on_inconclusive",
+    r"min[_-]calls": "min_invocations",
+    r"ignore[_-]alarms": "ignore_alarms_reason",
+    r"--extensions": "--max-extensions",
+    r"ReleaseUnderWay": "ReleaseInProgress",
+}
+
+# Of Python code, only comments and strings are checked for words. Python 3.12 splits f-strings into tokens.
+PROSE = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
+STRING = re.compile(r"""^[a-z]*(?P<quotes>\"{3}|'{3}|"|')(?P<content>.*)(?P=quotes)$""", re.DOTALL | re.IGNORECASE)
+
 # Quotes around a whole word: it is a name, such as that of a resource.
 QUOTED = {'"', "`", "'"}
 
@@ -71,6 +91,7 @@ def pattern(expression: str) -> re.Pattern[str]:
 
 
 PATTERNS = [(pattern(expression), better) for expression, better in RETIRED.items()]
+NAME_PATTERNS = [(re.compile(rf"(?<!\w){name}(?![\w-])", re.I), better) for name, better in RETIRED_NAMES.items()]
 
 
 def retired(text: str) -> Iterator[tuple[int, str, str]]:
@@ -81,6 +102,24 @@ def retired(text: str) -> Iterator[tuple[int, str, str]]:
             if before in QUOTED and before == after:
                 continue
             yield text.count("\n", 0, match.start()) + 1, " ".join(match[0].replace("#", "").split()), better
+
+
+def retired_names(text: str) -> Iterator[tuple[int, str, str]]:
+    """Yield the line, the name, and the new name of each retired name in a text."""
+    for compiled, better in NAME_PATTERNS:
+        for match in compiled.finditer(text):
+            yield text.count("\n", 0, match.start()) + 1, match[0], better
+
+
+def prose(code: str) -> str:
+    """Return the comments and strings of Python code, without quotes, in the lines that they have in the code."""
+    lines = [""] * (code.count("\n") + 1)
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type in PROSE:
+            string = STRING.match(token.string)
+            for number, line in enumerate((string["content"] if string else token.string).split("\n"), token.start[0]):
+                lines[number - 1] += f" {line}"
+    return "\n".join(lines)
 
 
 def files(place: str) -> list[Path]:
@@ -95,7 +134,9 @@ def test_words_are_those_of_the_glossary(place: str) -> None:
     found = [
         f"{path}:{line}: '{word}' is retired. Write: {better}"
         for path, text in texts.items()
-        for line, word, better in sorted(retired(text))
+        for line, word, better in sorted(
+            [*retired(prose(text) if path.suffix == ".py" else text), *retired_names(text)]
+        )
     ]
     assert not found, "\n" + "\n".join(found)
 
@@ -116,3 +157,28 @@ def test_words_are_those_of_the_glossary(place: str) -> None:
 )
 def test_retired_words_are_found_and_names_are_not(text: str, found: list[tuple[int, str, str]]) -> None:
     assert list(retired(text)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("min_calls: int | None", [(1, "min_calls", "min_invocations")]),
+        ("`--min-calls`", [(1, "min-calls", "min_invocations")]),
+        ('\n"IGNORE_ALARMS"', [(2, "IGNORE_ALARMS", "ignore_alarms_reason")]),
+        ("ignore_alarms_reason, --ignore-alarms-reason", []),
+    ],
+)
+def test_retired_names_are_found_and_new_names_are_not(text: str, found: list[tuple[int, str, str]]) -> None:
+    assert list(retired_names(text)) == found
+
+
+def test_prose_of_code_has_its_comments_and_strings() -> None:
+    code = 'shall = 1  # One\nprint(\n    f"Two {shall} "\n    "three"\n)\n"""Four\n\nfive."""\n'
+    lines = prose(code).split("\n")
+    assert [line.strip() for line in lines if not line.startswith(" Two")] == [
+        *("# One", "", "three", "", "Four", "", "five.", "")
+    ]
+
+
+def test_retired_words_are_found_in_strings_that_continue_in_the_next_line() -> None:
+    assert [word for _, word, _ in retired(prose('print(\n    "Embedded "\n    "AWS"\n)\n'))] == ["Embedded AWS"]

@@ -15,6 +15,7 @@ import pytest
 
 from pathtolive.bootstrap import Given, Repository
 from pathtolive.cli import CommandError
+from tests import documents
 from tests.checkout import Checkout
 from tests.conftest import REGION
 from tests.terraform.support import SOURCE, Configuration, Provider, copy
@@ -170,6 +171,9 @@ class TestCommand:
         assert again.returncode == 0, again.stderr
         assert "No changes." in again.stdout
         assert "GitHub repository octocat@583231/hello@1296269: preparing its deploy role" in again.stdout
+
+    def test_documents_show_the_commands_that_ran(self, first: Done, checkout: Checkout) -> None:
+        assert documents.bootstrap_commands() <= {command.strip() for command in checkout.ran}
 
     def test_asks_for_the_ids_that_an_older_state_has_not(
         self, first: Done, command: Command, client: Client, tmp_path: Path

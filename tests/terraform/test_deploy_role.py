@@ -24,7 +24,7 @@ ROLES = f"arn:aws:iam::{ACCOUNT}:role"
 API_SERVICE_ROLE = f"{ROLES}/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:path-to-live-release"
 EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:path-to-live-release:release-live-2"
-RULE = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/path-to-live-release-roll-back"
+RULE = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/path-to-live-release-rollback"
 ALARMS = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm"
 DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/path-to-live"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:path-to-live-alerts"
@@ -115,12 +115,12 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
             "iam:UpdateRole",
             "iam:UpdateRoleDescription",
         ],
-        [f"{ROLES}/path-to-live{suffix}" for suffix in ("", "-release", "-release-roll-back")],
+        [f"{ROLES}/path-to-live{suffix}" for suffix in ("", "-release", "-release-rollback")],
         {},
     ),
     (["iam:PassRole"], [f"{ROLES}/path-to-live"], {"iam:PassedToService": "lambda.amazonaws.com"}),
     (["iam:PassRole"], [f"{ROLES}/path-to-live-release"], {"iam:PassedToService": "states.amazonaws.com"}),
-    (["iam:PassRole"], [f"{ROLES}/path-to-live-release-roll-back"], {"iam:PassedToService": "events.amazonaws.com"}),
+    (["iam:PassRole"], [f"{ROLES}/path-to-live-release-rollback"], {"iam:PassedToService": "events.amazonaws.com"}),
     (
         [
             "states:CreateStateMachine",

@@ -25,7 +25,7 @@ def plan(module: Modules) -> Any:
                 "api_5xx_rate_percent": 3,
                 "duration_p99_milliseconds": 700,
                 "error_rate_percent": 2,
-                "min_calls": 30,
+                "min_invocations": 30,
                 "throttles": 4,
             },
             api_id="abc",
@@ -61,21 +61,21 @@ def headings() -> set[str]:
     return {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
-def test_error_rate_is_of_the_alias_where_it_has_enough_calls(plan: Any) -> None:
+def test_error_rate_is_of_the_alias_if_it_has_enough_invocations(plan: Any) -> None:
     found = queries(alarm(plan, "error_rate"))
-    assert found["error_rate"]["expression"] == "IF(calls >= 30, 100 * errors / calls, 0)"
+    assert found["error_rate"]["expression"] == "IF(invocations >= 30, 100 * errors / invocations, 0)"
     assert found["error_rate"]["return_data"] is True
-    for query, metric in (("errors", "Errors"), ("calls", "Invocations")):
+    for query, metric in (("errors", "Errors"), ("invocations", "Invocations")):
         (given,) = found[query]["metric"]
         assert (given["namespace"], given["metric_name"], given["stat"]) == ("AWS/Lambda", metric, "Sum")
         assert given["dimensions"] == {"FunctionName": "greeter", "Resource": "greeter:live"}
     assert alarm(plan, "error_rate")["threshold"] == 2
 
 
-def test_5xx_rate_is_of_the_stage_where_it_has_enough_requests(plan: Any) -> None:
+def test_5xx_rate_is_of_the_stage_if_it_has_enough_requests(plan: Any) -> None:
     found = queries(alarm(plan, "api_5xx_rate"))
-    assert found["api_5xx_rate"]["expression"] == "IF(calls >= 30, 100 * errors / calls, 0)"
-    for query, metric in (("errors", "5xx"), ("calls", "Count")):
+    assert found["api_5xx_rate"]["expression"] == "IF(requests >= 30, 100 * errors / requests, 0)"
+    for query, metric in (("errors", "5xx"), ("requests", "Count")):
         (given,) = found[query]["metric"]
         assert (given["namespace"], given["metric_name"], given["stat"]) == ("AWS/ApiGateway", metric, "Sum")
         assert given["dimensions"] == {"ApiId": "abc", "Stage": "live"}

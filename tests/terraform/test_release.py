@@ -94,12 +94,12 @@ def test_rule_starts_the_machine_with_a_role_of_its_own(plan: Any) -> None:
     configured = {
         resource["address"]: resource["expressions"] for resource in plan.configuration["root_module"]["resources"]
     }
-    target = configured["aws_cloudwatch_event_target.roll_back"]
+    target = configured["aws_cloudwatch_event_target.rollback"]
     assert "aws_sfn_state_machine.this.arn" in references(target["arn"])
-    assert "aws_iam_role.roll_back.arn" in references(target["role_arn"])
-    policy = configured["aws_iam_role_policy.roll_back"]["policy"]
-    assert "data.aws_iam_policy_document.roll_back.json" in references(policy)
-    (statement,) = configured["data.aws_iam_policy_document.roll_back"]["statement"]
+    assert "aws_iam_role.rollback.arn" in references(target["role_arn"])
+    policy = configured["aws_iam_role_policy.rollback"]["policy"]
+    assert "data.aws_iam_policy_document.rollback.json" in references(policy)
+    (statement,) = configured["data.aws_iam_policy_document.rollback"]["statement"]
     assert statement["actions"] == {"constant_value": ["states:StartExecution"]}
     assert "aws_sfn_state_machine.this.arn" in references(statement["resources"])
 

@@ -1,6 +1,6 @@
-"""Releases of an applied stack under real calls: metrics, alarms, roles, rule and topic, all as Terraform made them.
+"""Releases of an applied stack with real requests, metrics, alarms, roles, rules, and notifications.
 
-What the state machine does in every single case is in tests/python/release.
+tests/python/release tests every case of the state machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GOOD = """
 def handler(event, context):
     return {"statusCode": 200, "body": context.function_version}
 """
-# Sound as long as it is the release that asks.
+# It passes the smoke test of a release, and fails all other requests.
 BAD = """
 def handler(event, context):
     if event["requestContext"]["http"]["userAgent"] != "path-to-live-release":
@@ -41,8 +41,8 @@ def handler(event, context):
     return {"statusCode": 200, "body": context.function_version}
 """
 ON_HOLD = "live: release of version 2 on hold"
-# A step of three minutes, judged by ten calls.
-SETTINGS = {"steps": [0.5], "bake_seconds": 180, "min_calls": 10, "extensions": 3}
+# A step of three minutes, whose analysis needs ten invocations.
+SETTINGS = {"steps": [0.5], "step_seconds": 180, "min_invocations": 10, "max_extensions": 3}
 PATIENCE_SECONDS = 120
 TIMEOUT = 7200
 PINS = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
@@ -50,7 +50,7 @@ PINS = {stage: {"function_version": "1", "gateway_deployment": "newest"} for sta
 
 @dataclass
 class Stack:
-    """The stack with versions 1 (good), 2 (good), 3 (bad) and 4 (slow); test and live are pinned to 1."""
+    """A stack with the versions 1 (good), 2 (good), 3 (bad), and 4 (slow). test and live are pinned to version 1."""
 
     configuration: Configuration
     client: Callable[[str], Any]
@@ -78,7 +78,7 @@ class Stack:
 
     @contextlib.contextmanager
     def definition(self, old: str, new: str) -> Iterator[None]:
-        """Give the state machine another definition for what is started meanwhile."""
+        """Replace a text in the definition of the state machine for executions that start in the meantime."""
         machines = self.client("stepfunctions")
         found = machines.describe_state_machine(stateMachineArn=self.machine)["definition"]
         assert old in found
@@ -97,13 +97,13 @@ class Stack:
 
         return eventually(ended, PATIENCE_SECONDS)
 
-    def roll_backs(self) -> list[str]:
-        """Return the states of the executions that the rule has started."""
+    def rollbacks(self) -> list[str]:
+        """Return the statuses of the executions that the rule has started, newest first."""
         listed = self.client("stepfunctions").list_executions(stateMachineArn=self.machine)["executions"]
         return [execution["status"] for execution in listed if not execution["name"].startswith(("test-", "live-"))]
 
     def shifted(self, execution: str) -> None:
-        """Wait until live is between versions."""
+        """Wait until the alias live has weights."""
 
         def shifts() -> bool:
             found = self.client("stepfunctions").describe_execution(executionArn=execution)
@@ -118,8 +118,8 @@ class Stack:
         )
         return str(found["CompositeAlarms"][0]["StateValue"])
 
-    def heard(self) -> list[str]:
-        """Return the subjects of what the topic has told since this was asked last."""
+    def notifications(self) -> list[str]:
+        """Return the subjects of the notifications since the last call."""
         queues, subjects = self.client("sqs"), []
         while messages := queues.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -127,38 +127,38 @@ class Stack:
                 queues.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
         return subjects
 
-    def hears(self, *expected: str) -> list[str]:
-        """Return the subjects of what the topic tells, as soon as each expected beginning is among them."""
+    def wait_for(self, *expected: str) -> list[str]:
+        """Wait until there is a notification for each expected start of a subject, and return all subjects."""
         subjects: list[str] = []
 
         def complete() -> bool:
-            subjects.extend(self.heard())
-            return all(any(subject.startswith(begin) for subject in subjects) for begin in expected)
+            subjects.extend(self.notifications())
+            return all(any(subject.startswith(start) for subject in subjects) for start in expected)
 
         eventually(complete, PATIENCE_SECONDS)
         return subjects
 
     @contextlib.contextmanager
     def load(self, stage: str = "live") -> Iterator[list[int]]:
-        """Call a stage all the while; give the statuses of its answers."""
+        """Send requests to a stage in the meantime, and yield the list of statuses."""
         url = stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
         statuses: list[int] = []
         stop = threading.Event()
 
-        def call() -> None:
+        def send() -> None:
             while not stop.is_set():
                 statuses.append(get(url)[0])
                 stop.wait(0.02)
 
-        callers = [threading.Thread(target=call) for _ in range(2)]
-        for caller in callers:
-            caller.start()
+        threads = [threading.Thread(target=send) for _ in range(2)]
+        for thread in threads:
+            thread.start()
         try:
             yield statuses
         finally:
             stop.set()
-            for caller in callers:
-                caller.join()
+            for thread in threads:
+                thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +167,8 @@ def stack(client: Callable[[str], Any], endpoint: str, tmp_path_factory: pytest.
     directory: Path = copy(tmp_path_factory.mktemp("release") / "terraform")
     with provider.running(tmp_path_factory.mktemp("provider"), endpoint, directory) as attached:
         configuration = Configuration(directory, provider=attached)
-        # However long Terraform takes in the middle of a release. A slow machine makes few calls in a minute.
-        configuration.variables(name=name, release_timeout_seconds=TIMEOUT, alarms={"min_calls": 5})
+        # However long Terraform takes in the middle of a release. A slow machine sends few requests in a minute.
+        configuration.variables(name=name, release_timeout_seconds=TIMEOUT, alarms={"min_invocations": 5})
         publish(configuration, GOOD, PINNED)
         for source in (f"{GOOD}\n", BAD):
             client("lambda").update_function_code(FunctionName=name, ZipFile=zipped(source), Publish=True)
@@ -197,42 +197,43 @@ def listening(client: Callable[[str], Any], name: str, topic: str) -> Iterator[s
 
 
 @pytest.fixture(autouse=True)
-def _begin_anew(stack: Stack) -> None:
-    """See that both stages run version 1 with nothing wrong, before a test."""
+def _reset(stack: Stack) -> None:
+    """Return both stages to version 1, and wait until no alarm fires."""
     functions = stack.client("lambda")
     for stage in ("test", "live"):
         functions.update_alias(
             FunctionName=stack.name, Name=stage, FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {}}
         )
     eventually(lambda: stack.alarm() != "ALARM", PATIENCE_SECONDS)
-    stack.heard()
+    stack.notifications()
 
 
-def test_good_version_is_released_without_one_failed_call_and_plans_stay_empty(stack: Stack) -> None:
+def test_good_version_succeeds_without_a_failed_request_and_plans_stay_empty(stack: Stack) -> None:
     assert stack.configuration.detailed_exit_code() == 0
-    # With fewer calls than it takes to judge, it is on hold, however long Terraform takes.
+    # With fewer invocations than the analysis needs, the release is on hold, however long Terraform takes.
     with stack.load() as before:
-        execution = stack.start("2", when_inconclusive="hold", min_calls=100, extensions=0)
+        execution = stack.start("2", on_inconclusive="hold", min_invocations=100, max_extensions=0)
         stack.shifted(execution)
     assert stack.configuration.detailed_exit_code() == 0
     assert stack.alias() == ("1", {"2": 0.5})
     with stack.load() as after:
         ended = stack.end(execution)
     assert ended["status"] == "SUCCEEDED", ended
-    assert json.loads(ended["output"])["figures"]["calls"] >= 100
+    assert json.loads(ended["output"])["metrics"]["invocations"] >= 100
     assert stack.alias() == ("2", {})
     assert set(before) == set(after) == {200}
-    assert set(stack.hears("live: version 2 released")) <= {"live: version 2 released", ON_HOLD}
+    succeeded = "live: release of version 2 succeeded"
+    assert set(stack.wait_for(succeeded)) <= {succeeded, ON_HOLD}
 
 
-def test_bad_version_is_rolled_back_by_its_own_figures(stack: Stack) -> None:
+def test_bad_version_is_rolled_back_because_of_its_metrics(stack: Stack) -> None:
     with stack.load():
-        ended = stack.end(stack.start("3", ignore_alarms="its own figures are to tell"))
+        ended = stack.end(stack.start("3", ignore_alarms_reason="test the analysis"))
     assert (ended["status"], ended["error"]) == ("FAILED", "RolledBack"), ended
     report = json.loads(ended["cause"])
-    assert report["reason"].endswith("limit 1 %) at 50 % of the traffic.")
+    assert report["reason"].endswith("%, limit 1 %) at 50 % of the traffic.")
     assert stack.alias() == ("1", {})
-    stack.hears("live: version 3 rolled back")
+    stack.wait_for("live: release of version 3 rolled back")
     assert stack.configuration.detailed_exit_code() == 0
 
 
@@ -243,21 +244,23 @@ def test_slow_version_is_rolled_back(stack: Stack) -> None:
     assert stack.alias() == ("1", {})
 
 
-def test_alarm_that_fires_while_it_bakes_rolls_back(stack: Stack) -> None:
+def test_alarm_that_fires_during_a_step_rolls_back(stack: Stack) -> None:
     with stack.load():
-        ended = stack.end(stack.start("3", max_error_rate=1, bake_seconds=1500, extensions=0))
+        ended = stack.end(stack.start("3", max_error_rate=1, step_seconds=1500, max_extensions=0))
     assert f"The alarm {stack.name}-live-unhealthy fires" in json.loads(ended["cause"])["reason"]
     assert stack.alias() == ("1", {})
-    stack.hears("live: version 3 rolled back", f'ALARM: "{stack.name}-live-unhealthy"')
+    stack.wait_for("live: release of version 3 rolled back", f'ALARM: "{stack.name}-live-unhealthy"')
 
 
-def test_alarm_that_fires_already_keeps_all_out_but_the_fix(stack: Stack) -> None:
+def test_alarm_that_already_fires_blocks_every_release_but_the_fix(stack: Stack) -> None:
     functions = stack.client("lambda")
     with stack.load():
         functions.update_alias(FunctionName=stack.name, Name="live", FunctionVersion="3")
         eventually(lambda: stack.alarm() == "ALARM", PATIENCE_SECONDS)
         refused = stack.end(stack.start("2"))
-        released = stack.end(stack.start("2", ignore_alarms="2 mends it", steps=[0.9], max_error_rate=0.01))
+        released = stack.end(
+            stack.start("2", ignore_alarms_reason="version 2 fixes it", steps=[0.9], max_error_rate=0.01)
+        )
     assert (refused["error"], json.loads(refused["cause"])["outcome"]) == ("AlarmFiring", "refused")
     assert released["status"] == "SUCCEEDED", released
     assert stack.alias() == ("2", {})
@@ -275,8 +278,8 @@ def test_apply_for_another_stage_does_not_disturb_a_release(stack: Stack) -> Non
     config = (stack.configuration.directory / "config.tf").read_text()
     pins = {"test": {"function_version": "2", "gateway_deployment": "newest"}}
     live = {"live": {"function_version": "1", "gateway_deployment": "newest"}}
-    # However long Terraform takes, the release is on hold until there are calls.
-    execution = stack.start("2", when_inconclusive="hold", extensions=0)
+    # However long Terraform takes, the release is on hold until there are enough invocations.
+    execution = stack.start("2", on_inconclusive="hold", max_extensions=0)
     stack.shifted(execution)
     write_config(stack.configuration.directory, PINNED | pins | live)
     stack.configuration.apply()
@@ -290,32 +293,32 @@ def test_apply_for_another_stage_does_not_disturb_a_release(stack: Stack) -> Non
     stack.configuration.apply()
 
 
-def test_aborted_by_hand_is_rolled_back_by_the_rule(stack: Stack) -> None:
-    before = len(stack.roll_backs())
-    execution = stack.start("2", bake_seconds=1500, extensions=0)
+def test_aborted_release_is_rolled_back_by_the_rule(stack: Stack) -> None:
+    before = len(stack.rollbacks())
+    execution = stack.start("2", step_seconds=1500, max_extensions=0)
     stack.shifted(execution)
     stack.client("stepfunctions").stop_execution(executionArn=execution, cause="changed my mind")
     eventually(lambda: stack.alias() == ("1", {}), PATIENCE_SECONDS)
     assert stack.end(execution)["status"] == "ABORTED"
-    eventually(lambda: stack.roll_backs()[: len(stack.roll_backs()) - before] == ["SUCCEEDED"])
-    assert stack.hears("live: version 2 rolled back") == ["live: version 2 rolled back"]
+    eventually(lambda: stack.rollbacks()[: len(stack.rollbacks()) - before] == ["SUCCEEDED"])
+    assert stack.wait_for("live: release of version 2 rolled back") == ["live: release of version 2 rolled back"]
 
 
-def test_timing_out_is_rolled_back_by_the_rule(stack: Stack) -> None:
+def test_release_that_times_out_is_rolled_back_by_the_rule(stack: Stack) -> None:
     with stack.definition(f'"TimeoutSeconds":{TIMEOUT}', '"TimeoutSeconds":600'):
-        execution = stack.start("2", when_inconclusive="hold", extensions=0)
+        execution = stack.start("2", on_inconclusive="hold", max_extensions=0)
     assert stack.end(execution)["status"] == "TIMED_OUT"
     eventually(lambda: stack.alias() == ("1", {}), PATIENCE_SECONDS)
-    heard = stack.hears("live: version 2 rolled back")
-    assert heard == [ON_HOLD, "live: version 2 rolled back"]
+    subjects = stack.wait_for("live: release of version 2 rolled back")
+    assert subjects == [ON_HOLD, "live: release of version 2 rolled back"]
 
 
-def test_right_that_is_taken_away_in_the_middle_is_shouted_about_until_it_is_back(stack: Stack) -> None:
+def test_rollback_without_permission_is_retried_and_published_until_it_succeeds(stack: Stack) -> None:
     iam = stack.client("iam")
     role = f"{stack.name}-release"
     deny = {"Effect": "Deny", "Action": "lambda:UpdateAlias", "Resource": "*"}
-    # Without calls, nothing is judged before the right is taken away.
-    execution = stack.start("3", when_inconclusive="hold", ignore_alarms="its own figures are to tell")
+    # Without invocations, nothing is analyzed before the permission is removed.
+    execution = stack.start("3", on_inconclusive="hold", ignore_alarms_reason="test the analysis")
     stack.shifted(execution)
     iam.put_role_policy(
         RoleName=role,
@@ -324,7 +327,7 @@ def test_right_that_is_taken_away_in_the_middle_is_shouted_about_until_it_is_bac
     )
     with stack.load():
         try:
-            stack.hears("live: ROLLBACK FAILED")
+            stack.wait_for("live: ROLLBACK FAILED")
             still = stack.alias()
         finally:
             iam.delete_role_policy(RoleName=role, PolicyName="deny")
@@ -333,15 +336,15 @@ def test_right_that_is_taken_away_in_the_middle_is_shouted_about_until_it_is_bac
     assert (ended["error"], stack.alias()) == ("RolledBack", ("1", {}))
 
 
-def test_role_cannot_touch_another_function(stack: Stack) -> None:
-    """The machine with another function's name in its definition is refused by its own role."""
+def test_role_does_not_allow_another_function(stack: Stack) -> None:
+    """With the name of another function in its definition, the state machine is not authorized."""
     with stack.definition(f'"FunctionName":"{stack.name}"', f'"FunctionName":"{stack.name}-other"'):
         ended = stack.end(stack.start("2"))
     assert ended["error"] == "NotStarted"
     assert "is not authorized to perform: lambda:GetFunctionConfiguration" in json.loads(ended["cause"])["reason"]
 
 
-def test_log_tells_of_every_execution(stack: Stack) -> None:
+def test_log_has_every_execution(stack: Stack) -> None:
     logs = stack.client("logs")
     execution = stack.start("1")
     stack.end(execution)

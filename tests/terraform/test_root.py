@@ -67,12 +67,12 @@ def test_root_makes_what_the_design_names_and_nothing_else(planned_root: Any) ->
         "module.monitoring.aws_kms_key.this",
         "module.monitoring.aws_sns_topic.this",
         "module.monitoring.aws_sns_topic_policy.this",
-        "module.release.aws_cloudwatch_event_rule.roll_back",
-        "module.release.aws_cloudwatch_event_target.roll_back",
+        "module.release.aws_cloudwatch_event_rule.rollback",
+        "module.release.aws_cloudwatch_event_target.rollback",
         "module.release.aws_cloudwatch_log_group.this",
-        "module.release.aws_iam_role.roll_back",
+        "module.release.aws_iam_role.rollback",
         "module.release.aws_iam_role.this",
-        "module.release.aws_iam_role_policy.roll_back",
+        "module.release.aws_iam_role_policy.rollback",
         "module.release.aws_iam_role_policy.this",
         "module.release.aws_sfn_state_machine.this",
     }
@@ -202,7 +202,7 @@ def test_root_outputs_what_scripts_and_people_need(planned_root: Any) -> None:
 @pytest.fixture(scope="module")
 def plan(root: Configuration) -> Any:
     return root.variables(
-        alarms={"error_rate_percent": 5, "min_calls": 7},
+        alarms={"error_rate_percent": 5, "min_invocations": 7},
         alert_emails=["on-call@example.com"],
         function={"log_level": "DEBUG", "memory_megabytes": 256, "timeout_seconds": 29},
         log_retention_days=7,
@@ -233,7 +233,7 @@ class TestVariables:
     def test_alarms(self, plan: Any) -> None:
         alarm = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.error_rate["live"]')
         assert alarm["threshold"] == 5
-        assert "calls >= 7" in json.dumps([query.get("expression") for query in alarm["metric_query"]])
+        assert "invocations >= 7" in json.dumps([query.get("expression") for query in alarm["metric_query"]])
         assert alarm["alarm_description"].endswith("https://example.com/runbook#error-rate")
         other = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.duration["live"]')
         assert other["threshold"] == 1000

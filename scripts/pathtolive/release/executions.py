@@ -1,4 +1,4 @@
-"""Executions of the state machine: what their names, inputs, and outputs say."""
+"""Executions of the state machine: what their names, inputs, and outputs mean."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pathtolive.cli import RefusedError
-from pathtolive.release.settings import Settings
+from pathtolive.release.settings import Settings, percents
 
 RELEASE, PROMOTE, ROLLBACK = "release", "promote", "rollback"
-RELEASED, ROLLED_BACK, UNDER_WAY = "released", "rolled back", "under way"
+IN_PROGRESS, SUCCEEDED, ROLLED_BACK, REFUSED = "in progress", "succeeded", "rolled back", "refused"
 RUNNING = "RUNNING"
 NAME = re.compile(
     rf"(?P<stage>.+)-(?P<kind>{RELEASE}|{PROMOTE}|{ROLLBACK})-(?P<version>[1-9]\d*)-\d{{8}}T\d{{6}}Z-[0-9a-f]{{4}}"
@@ -25,7 +25,7 @@ MAX_NAME = 80
 
 @dataclass(frozen=True)
 class Report:
-    """How a release ended, as the state machine tells it; ``release`` names the one whose weights were taken back."""
+    """The result that the state machine returns. ``release`` names the execution that shifted the traffic."""
 
     outcome: str
     from_version: str
@@ -35,7 +35,7 @@ class Report:
 
 
 def read_report(text: str | None) -> Report | None:
-    """Read the output of an execution that succeeded, or the cause of one that failed; None where it is no report."""
+    """Return the report in the output of a successful execution or the cause of a failed one, or None."""
     try:
         content = json.loads(text or "")
         return Report(*(str(content[name]) for name in ("outcome", "from", "to", "reason", "release")))
@@ -47,15 +47,15 @@ def read_report(text: str | None) -> Report | None:
 class Execution:
     """An execution of the state machine, as AWS describes it.
 
-    ``takes_back`` names the execution whose weights it takes back, where an event started it: ``settings`` are then
-    those of that one.
+    If an event started it, ``rolls_back`` names the execution that it rolls back, and ``settings`` are those of that
+    execution.
     """
 
     arn: str
     name: str
     kind: str
     settings: Settings
-    takes_back: str | None
+    rolls_back: str | None
     status: str
     started: datetime.datetime
     ended: datetime.datetime | None
@@ -64,13 +64,13 @@ class Execution:
 
     @property
     def running(self) -> bool:
-        """Whether it is under way."""
+        """Whether it is in progress."""
         return self.status == RUNNING
 
 
 @dataclass(frozen=True)
 class Past:
-    """A release, promotion or roll-back of a stage as history tells it; under way where it has not ended."""
+    """A release, promotion, or rollback in the history of a stage. If it is in progress, ``ended`` is None."""
 
     name: str
     kind: str
@@ -84,68 +84,73 @@ class Past:
 
 @dataclass(frozen=True)
 class Alias:
-    """What an alias runs, and the shares of traffic that other versions get beside it."""
+    """The version that an alias points to, and the weights of other versions."""
 
     version: str
     weights: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """A version's own calls by way of one alias, and how long all but one in a hundred of them took."""
+class Metrics:
+    """Invocations of one version through one alias, errors, and the p99 duration."""
 
-    calls: int = 0
+    invocations: int = 0
     errors: int = 0
     p99_ms: float = 0.0
 
     @property
     def error_rate(self) -> float:
-        """Share of the calls that failed."""
-        return self.errors / self.calls if self.calls else 0.0
+        """Share of the invocations that failed."""
+        return self.errors / self.invocations if self.invocations else 0.0
+
+
+def traffic(weights: Mapping[str, float]) -> str:
+    """Return weights as text: ``version 7 has 10 % of the traffic``."""
+    return ", ".join(f"version {version} has {percents(weight)} of the traffic" for version, weight in weights.items())
 
 
 def execution_name(kind: str, stage: str, version: str, at: datetime.datetime) -> str:
-    """Return a name for an execution, which says what it does: ``live-release-7-20261124T080000Z-1a2b``.
+    """Return a name for an execution, such as ``live-release-7-20261124T080000Z-1a2b``.
 
     Raises:
-        RefusedError: the stage's name leaves no room for it.
+        RefusedError: the name would be too long.
     """
     name = f"{stage}-{kind}-{version}-{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     if len(name) > MAX_NAME:
         raise RefusedError(
-            f"Stage {stage} has too long a name: with it, {name} has more than the {MAX_NAME} characters that the "
-            "name of an execution may have. Give the stage a shorter one."
+            f"The name of the stage {stage} is too long: the name of an execution, {name}, can have {MAX_NAME} "
+            "characters. Choose a shorter name for the stage."
         )
     return name
 
 
 def origin(text: str, name: str) -> tuple[dict[str, Any], str, str | None]:
-    """Return the settings of a release, its name, and that name again where the input is the event of its end.
+    """Return the settings of a release, its name, and the name again if the input is the event of its end.
 
-    The execution that ended may have been a roll-back itself, so events lie inside events.
+    The execution that ended can itself have been a rollback, so events can contain events.
     """
-    takes_back = None
+    rolls_back = None
     while True:
         try:
             content = json.loads(text)
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            return {}, name, takes_back
+            return {}, name, rolls_back
         detail = content.get("detail")
         if not isinstance(detail, dict) or "input" not in detail:
-            return content, name, takes_back
+            return content, name, rolls_back
         text, name = detail["input"], detail["name"]
-        takes_back = name
+        rolls_back = name
 
 
-def summarize(execution: Execution, taken_back: Report | None) -> Past:
-    """Return how an execution ended, given the report of the roll-back of it, where there was one."""
-    report = execution.report or taken_back
-    outcomes = {RUNNING: UNDER_WAY, "ABORTED": "aborted", "TIMED_OUT": "timed out"}
+def summarize(execution: Execution, rollback: Report | None) -> Past:
+    """Return an execution as history shows it, given the report of its rollback, if there was one."""
+    report = execution.report or rollback
+    outcomes = {RUNNING: IN_PROGRESS, "ABORTED": "aborted", "TIMED_OUT": "timed out"}
     outcome = outcomes.get(execution.status, execution.status.lower())
     reason = execution.cause
-    if report and (execution.report or report.outcome == RELEASED or execution.status not in outcomes):
+    if report and (execution.report or report.outcome == SUCCEEDED or execution.status not in outcomes):
         outcome, reason = report.outcome, execution.cause if not execution.report else report.reason
     return Past(
         name=execution.name,
@@ -159,17 +164,30 @@ def summarize(execution: Execution, taken_back: Report | None) -> Past:
     )
 
 
-def active_versions(past: Iterable[Past]) -> list[str]:
-    """Return the versions that a stage ran, read as a stack, from its releases in the order in which they were made.
+def brief(reason: str) -> str:
+    """Return a reason without the stack trace of a function's error, which Lambda adds as JSON.
 
-    A release or promotion puts its version on top of the one it came from; a roll-back takes the bad one off, so that
-    it is not what ran before any more.
+    https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+    """
+    start = reason.find('{"errorMessage"')
+    try:
+        message = str(json.loads(reason[start:])["errorMessage"]) if start >= 0 else ""
+    except (ValueError, KeyError, TypeError):
+        message = ""
+    return f"{reason[:start]}{message}" if message else reason
+
+
+def active_versions(past: Iterable[Past]) -> list[str]:
+    """Return the versions that a stage ran, as a stack, from its releases in the order of their start.
+
+    A release or promotion puts its version on top of the version that it replaced. A rollback removes the failed
+    version, so that a second rollback does not return to it.
     """
     found: list[str] = []
     for one in past:
-        if one.outcome != RELEASED:
+        if one.outcome != SUCCEEDED:
             continue
-        # Terraform may have moved the alias in between.
+        # Terraform can have moved the alias between two releases.
         if one.from_version and found[-1:] != [one.from_version]:
             found.append(one.from_version)
         if one.kind == ROLLBACK:
@@ -182,8 +200,8 @@ def active_versions(past: Iterable[Past]) -> list[str]:
     return found
 
 
-def previous_version(found: list[str], runs: str) -> str | None:
-    """Return what a stage ran before what it runs now, or None where that is not known."""
-    if found[-1:] == [runs]:
+def previous_version(found: list[str], active: str) -> str | None:
+    """Return the previous version of a stage that runs the version ``active``, or None if it is not known."""
+    if found[-1:] == [active]:
         found = found[:-1]
     return found[-1] if found else None

@@ -1,4 +1,4 @@
-"""The settings of a release, as the state machine takes them."""
+"""The settings of a release, as the input of the state machine has them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Settings:
-    """What a release is started with, as the state machine takes it: None is its default, rates are shares."""
+    """The input of a release. For None, the state machine has a default. Rates and steps are from 0 to 1."""
 
     stage: str
     version: str
     steps: tuple[float, ...] | None = None
-    bake_seconds: int | None = None
+    step_seconds: int | None = None
     max_error_rate: float | None = None
     max_p99_ms: float | None = None
-    min_calls: int | None = None
-    extensions: int | None = None
-    when_inconclusive: str | None = None
-    ignore_alarms: str | None = None
+    min_invocations: int | None = None
+    max_extensions: int | None = None
+    on_inconclusive: str | None = None
+    ignore_alarms_reason: str | None = None
     smoke_test: bool | None = None
 
     @property
     def input(self) -> dict[str, Any]:
-        """The settings that are not the machine's defaults."""
+        """The settings that differ from None."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
 
 
 def read_settings(given: Mapping[str, Any]) -> Settings:
-    """Return settings as they are written in an execution's input, leaving out what is none."""
+    """Return the settings in an execution's input, without the keys that are no settings."""
     known = {field.name for field in dataclasses.fields(Settings)}
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if name in known
@@ -41,32 +41,32 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
 
 
 def share(text: str) -> float:
-    """Return percents as a share: ``2.5`` and ``2.5%`` are 0.025.
+    """Return a percentage as a share: ``2.5`` and ``2.5%`` are 0.025.
 
     Raises:
-        ValueError: it is no number from 0 to 100.
+        ValueError: the text is not a number from 0 to 100.
     """
     try:
-        percents = Decimal(text.strip().removesuffix("%"))
+        percentage = Decimal(text.strip().removesuffix("%"))
     except InvalidOperation as error:
-        raise ValueError(f"{text!r} is no number of percents") from error
-    if not percents.is_finite() or not 0 <= percents <= 100:
+        raise ValueError(f"{text!r} is not a percentage") from error
+    if not percentage.is_finite() or not 0 <= percentage <= 100:
         raise ValueError(f"{text} % is not from 0 to 100")
-    return float(percents / 100)
+    return float(percentage / 100)
 
 
 def shares(text: str) -> tuple[float, ...]:
-    """Return steps in percents as shares: ``10,50``; 100 at the end goes without saying.
+    """Return steps in percent, such as ``10,50``, as shares, without a last step of 100 percent.
 
     Raises:
-        ValueError: one is no number, or they do not grow.
+        ValueError: a step is not a percentage, or not greater than the one before.
     """
     found = [share(part) for part in text.split(",")]
     if found != sorted(set(found)) or found[0] < 0.0001:
-        raise ValueError(f"{text!r} does not grow from step to step, as in 10,50")
+        raise ValueError(f"{text!r} is not a list of increasing percentages from 0.01, such as 10,50")
     return tuple(step for step in found if step < 1)
 
 
 def percents(share: float) -> str:
-    """Return a share in percents: 0.025 is ``2.5 %``."""
+    """Return a share as a percentage: 0.025 is ``2.5 %``."""
     return f"{round(100 * share, 2):g} %"

@@ -14,17 +14,17 @@ import rich.text
 
 from pathtolive.cli import LostSightError
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import Execution, Figures, Past
+from pathtolive.release.executions import Execution, Metrics, Past
 from pathtolive.release.settings import Settings, percents
 
-# A connection may come back.
+# Seconds without a connection, after which the command stops.
 PATIENCE_SECONDS = 20
-# How often lines say how it goes where no terminal shows it.
+# Without a terminal, a line is printed at each new weight, and after this time.
 LINE_SECONDS = 10
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: ``45 s``, ``5 min``, ``1 h 30 min``."""
+    """Return a time as text: ``45 s``, ``5 min``, ``1 h 30 min``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -33,63 +33,63 @@ def duration(seconds: float) -> str:
 
 @dataclass
 class View:
-    """Shows a release as it goes: a line that changes in a terminal, elsewhere one for each step and now and then."""
+    """Prints the progress of a release: in a terminal, one line that changes; without one, a line now and then."""
 
     engine: Engine
     settings: Settings
     console: rich.console.Console
     live: rich.live.Live | None = None
     weight: float | None = None
-    said: float = 0
-    seen: float = field(default_factory=time.monotonic)
+    printed: float = 0
+    read: float = field(default_factory=time.monotonic)
 
     def __call__(self, execution: Execution) -> None:
-        """Show how far it is."""
+        """Print the weight and the metrics of the new version."""
         weight = self.engine.alias(self.settings.stage).weights.get(self.settings.version, 0.0)
-        figures = self.engine.figures(self.settings.stage, self.settings.version, execution.started)
-        self.seen = time.monotonic()
+        metrics = self.engine.metrics(self.settings.stage, self.settings.version, execution.started)
+        self.read = time.monotonic()
         took = duration((datetime.datetime.now(datetime.UTC) - execution.started).total_seconds())
-        line = f"{describe(self.settings, weight, figures)}, {took}"
+        line = f"{describe(self.settings, weight, metrics)}, {took}"
         if self.live:
             self.live.update(rich.text.Text(line), refresh=True)
-        elif weight != self.weight or self.seen - self.said >= LINE_SECONDS:
+        elif weight != self.weight or self.read - self.printed >= LINE_SECONDS:
             print(line, flush=True)
-            self.weight, self.said = weight, self.seen
+            self.weight, self.printed = weight, self.read
 
     def __enter__(self) -> View:
-        """Take the terminal, where there is one."""
+        """Start the line that changes, if there is a terminal."""
         if self.console.is_terminal:
             self.live = rich.live.Live(console=self.console, auto_refresh=False)
             self.live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the terminal back, with the last line on it."""
+        """Leave the last line on the terminal."""
         if self.live:
             self.live.stop()
             self.live = None
 
 
-def describe(settings: Settings, weight: float, figures: Figures) -> str:
-    """Return a line on how far a release is, and how its version does within its limits."""
+def describe(settings: Settings, weight: float, metrics: Metrics) -> str:
+    """Return a line with the step of a release, and the metrics of the new version with their limits."""
     steps = settings.steps or ()
     step = next((f"step {i} of {len(steps)}, " for i, share in enumerate(steps, 1) if abs(share - weight) < 1e-6), "")
     return (
-        f"{step}{percents(weight)} to version {settings.version}: {figures.calls} calls, {figures.errors} "
-        f"failed ({percents(figures.error_rate)}, at most {percents(settings.max_error_rate or 0)}), "
-        f"p99 {figures.p99_ms:.0f} ms (at most {settings.max_p99_ms:g} ms)"
+        f"{step}{percents(weight)} to version {settings.version}: {metrics.invocations} invocations, {metrics.errors} "
+        f"errors ({percents(metrics.error_rate)}, limit {percents(settings.max_error_rate or 0)}), "
+        f"p99 {metrics.p99_ms:.0f} ms (limit {settings.max_p99_ms:g} ms)"
     )
 
 
 def watch(engine: Engine, execution: Execution, again: str) -> Past:
-    """Show a release until it has ended; Ctrl-C asks whether to abort it.
+    """Print the progress of a release, and return its outcome; Ctrl-C asks whether to abort the release.
 
     Raises:
-        LostSightError: AWS does not answer any more, or it was to be left running; ``again`` picks it up.
-        CommandError: it ended by force, and nothing took its weights back.
+        LostSightError: the release continues without this command. The command line ``again`` follows it again.
+        CommandError: it ended, but its rollback did not complete.
     """
-    print(f"{execution.name} is under way", flush=True)
-    goes_on = f"{execution.name} goes on without this command: {again} picks it up"
+    print(f"{execution.name} is in progress", flush=True)
+    continues = f"{execution.name} continues without this command. To follow it again, run: {again}"
     view = View(engine, execution.settings, rich.console.Console(soft_wrap=True))
     abort = aborted = pause = False
     while True:
@@ -103,21 +103,19 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
             with view:
                 return engine.wait(execution, view)
         except KeyboardInterrupt as error:
-            if abort or not confirmed(
-                "\nAbort it, so that all traffic goes back (a), or leave it running (Enter)? ", "a"
-            ):
-                raise LostSightError(goes_on) from error
+            if abort or not confirmed("\nAbort the release and roll back (a), or leave it running (Enter)? ", "a"):
+                raise LostSightError(continues) from error
             abort = True
         except botocore.exceptions.ClientError as error:
-            raise LostSightError(f"AWS refuses to say more: {error}\n{goes_on}") from error
+            raise LostSightError(f"AWS request failed: {error}\n{continues}") from error
         except botocore.exceptions.BotoCoreError as error:
-            if time.monotonic() - view.seen > PATIENCE_SECONDS:
-                raise LostSightError(f"{error}\n{goes_on}") from error
+            if time.monotonic() - view.read > PATIENCE_SECONDS:
+                raise LostSightError(f"AWS request failed: {error}\n{continues}") from error
             pause = True
 
 
 def confirmed(question: str, wanted: str) -> bool:
-    """Ask in the terminal; where there is none, where it is closed, and for Ctrl-C the answer is no."""
+    """Return whether the answer to a question is the wanted one. Without a terminal, and after Ctrl-C, it is not."""
     if not sys.stdin.isatty():
         return False
     try:

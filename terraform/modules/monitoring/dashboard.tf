@@ -20,7 +20,7 @@ locals {
           stacked = true
           metrics = [[{
             expression = "SEARCH('{AWS/Lambda,ExecutedVersion,FunctionName,Resource} FunctionName=\"${var.name}\" Resource=\"${var.name}:${stage}\" MetricName=\"Invocations\"', 'Sum', ${local.period_seconds})"
-            id         = "calls"
+            id         = "invocations"
             label      = "version $${PROP('Dim.ExecutedVersion')}"
           }]]
         }

@@ -178,7 +178,7 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   metric_query {
     id          = "error_rate"
     label       = "Error rate (%)"
-    expression  = "IF(calls >= ${var.alarms.min_calls}, 100 * errors / calls, 0)"
+    expression  = "IF(invocations >= ${var.alarms.min_invocations}, 100 * errors / invocations, 0)"
     return_data = true
   }
 
@@ -195,7 +195,7 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   }
 
   metric_query {
-    id = "calls"
+    id = "invocations"
 
     metric {
       namespace   = "AWS/Lambda"
@@ -258,7 +258,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx_rate" {
   metric_query {
     id          = "api_5xx_rate"
     label       = "5xx rate (%)"
-    expression  = "IF(calls >= ${var.alarms.min_calls}, 100 * errors / calls, 0)"
+    expression  = "IF(requests >= ${var.alarms.min_invocations}, 100 * errors / requests, 0)"
     return_data = true
   }
 
@@ -275,7 +275,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx_rate" {
   }
 
   metric_query {
-    id = "calls"
+    id = "requests"
 
     metric {
       namespace   = "AWS/ApiGateway"

@@ -15,7 +15,7 @@ locals {
     "InvalidInput",
     "NoSuchVersion",
     "NotStarted",
-    "ReleaseUnderWay",
+    "ReleaseInProgress",
     "RolledBack",
     "SmokeTestFailed",
   ]
@@ -132,9 +132,9 @@ resource "aws_sfn_state_machine" "this" {
 # An execution that is aborted or times out cannot roll back, because it runs no more states. The rule starts another
 # execution, which removes its weights.
 # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
-resource "aws_cloudwatch_event_rule" "roll_back" {
-  name        = "${var.name}-release-roll-back"
-  description = "Rolls back releases that ended before they could do so"
+resource "aws_cloudwatch_event_rule" "rollback" {
+  name        = "${var.name}-release-rollback"
+  description = "Starts the rollback of releases that were aborted, timed out, or failed unexpectedly"
   event_pattern = jsonencode({
     source      = ["aws.states"]
     detail-type = ["Step Functions Execution Status Change"]
@@ -148,7 +148,7 @@ resource "aws_cloudwatch_event_rule" "roll_back" {
   })
 }
 
-data "aws_iam_policy_document" "roll_back_trust" {
+data "aws_iam_policy_document" "rollback_trust" {
   statement {
     sid     = "EventBridgeAssumeRole"
     actions = ["sts:AssumeRole"]
@@ -161,12 +161,12 @@ data "aws_iam_policy_document" "roll_back_trust" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [aws_cloudwatch_event_rule.roll_back.arn]
+      values   = [aws_cloudwatch_event_rule.rollback.arn]
     }
   }
 }
 
-data "aws_iam_policy_document" "roll_back" {
+data "aws_iam_policy_document" "rollback" {
   statement {
     sid       = "StartRollback"
     actions   = ["states:StartExecution"]
@@ -174,20 +174,41 @@ data "aws_iam_policy_document" "roll_back" {
   }
 }
 
-resource "aws_iam_role" "roll_back" {
-  name               = "${var.name}-release-roll-back"
-  description        = "Role of the rule ${var.name}-release-roll-back: start rollbacks."
-  assume_role_policy = data.aws_iam_policy_document.roll_back_trust.json
+resource "aws_iam_role" "rollback" {
+  name               = "${var.name}-release-rollback"
+  description        = "Role of the rule ${var.name}-release-rollback: start rollbacks."
+  assume_role_policy = data.aws_iam_policy_document.rollback_trust.json
 }
 
-resource "aws_iam_role_policy" "roll_back" {
-  name   = "roll-back"
-  role   = aws_iam_role.roll_back.name
-  policy = data.aws_iam_policy_document.roll_back.json
+resource "aws_iam_role_policy" "rollback" {
+  name   = "rollback"
+  role   = aws_iam_role.rollback.name
+  policy = data.aws_iam_policy_document.rollback.json
 }
 
-resource "aws_cloudwatch_event_target" "roll_back" {
-  rule     = aws_cloudwatch_event_rule.roll_back.name
+resource "aws_cloudwatch_event_target" "rollback" {
+  rule     = aws_cloudwatch_event_rule.rollback.name
   arn      = aws_sfn_state_machine.this.arn
-  role_arn = aws_iam_role.roll_back.arn
+  role_arn = aws_iam_role.rollback.arn
+}
+
+# States of earlier configurations have other addresses.
+moved {
+  from = aws_cloudwatch_event_rule.roll_back
+  to   = aws_cloudwatch_event_rule.rollback
+}
+
+moved {
+  from = aws_cloudwatch_event_target.roll_back
+  to   = aws_cloudwatch_event_target.rollback
+}
+
+moved {
+  from = aws_iam_role.roll_back
+  to   = aws_iam_role.rollback
+}
+
+moved {
+  from = aws_iam_role_policy.roll_back
+  to   = aws_iam_role_policy.rollback
 }

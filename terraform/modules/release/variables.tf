@@ -17,8 +17,8 @@ variable "name" {
 
   # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
   validation {
-    condition     = length(var.name) <= 46
-    error_message = "\"${var.name}\" is too long a name: the role ${var.name}-release-roll-back would exceed 64 characters. Choose a shorter workspace name."
+    condition     = length(var.name) <= 47
+    error_message = "\"${var.name}\" is too long a name: the role ${var.name}-release-rollback would exceed 64 characters. Choose a shorter workspace name."
   }
 }
 

@@ -1,4 +1,4 @@
-"""The state machine as Terraform makes it, on the interpreter of local AWS, in a world of the test's own."""
+"""The state machine of the Terraform module, on the interpreter of local AWS, with a fake of the services."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.conftest import free_port
 from tests.python.release.world import FUNCTION, STAGES, Engine, ServiceError, World
 from tests.terraform.support import SOURCE, Configuration, copy
 
-# Waits take milliseconds; a time-out of a day takes seconds.
+# Waits take milliseconds; a timeout of a day takes seconds.
 SPEED = 10_000
 FUNCTION_ARN = f"arn:aws:lambda:eu-west-2:000000000000:function:{FUNCTION}"
 
 
 @pytest.fixture(scope="session")
 def definition(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the definition out of the module's plan."""
+    """Return the definition in the module's plan."""
     release = Configuration(copy(tmp_path_factory.mktemp("release") / "release", SOURCE / "modules" / "release"))
     plan = release.variables(
         function_arn=FUNCTION_ARN,
@@ -35,7 +35,7 @@ def definition(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def stepfunctions() -> Iterator[Any]:
-    """Give the Step Functions of local AWS, in this process."""
+    """Yield the Step Functions of local AWS, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("BIND_HOST", "GATEWAY_PORT", "LOG_LEVEL", "PERSIST_STATE", "S3_PERSIST"):
             patch.setenv(name, "")
@@ -64,7 +64,7 @@ def engine(stepfunctions: Any, definition: str, world: World, monkeypatch: pytes
         except ServiceError as failure:
             raise stepfunctions._ExecutionError(failure.error, failure.cause) from None
 
-    # The world answers instead of AWS, and has no roles.
+    # The fake responds instead of AWS, and has no roles.
     monkeypatch.setattr(stepfunctions, "_invoke_resource", invoke)
     monkeypatch.setattr(integrations, "authorize", lambda *_: None)
     monkeypatch.setattr(roles, "assumable", lambda *_: True)
@@ -73,13 +73,13 @@ def engine(stepfunctions: Any, definition: str, world: World, monkeypatch: pytes
 
 @pytest.fixture
 def states(definition: str) -> dict[str, Any]:
-    """Give the states by name."""
+    """Return the states by name."""
     return dict(json.loads(definition)["States"])
 
 
 @pytest.fixture
 def release(engine: Engine) -> Callable[..., Any]:
-    """Give a function that releases the new version to live with these settings and returns the execution."""
+    """Return a function that releases the new version to live with some settings and returns the execution."""
 
     def run(**settings: Any) -> Any:
         return engine.run({"stage": "live", "version": "7", **settings})

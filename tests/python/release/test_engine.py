@@ -1,4 +1,4 @@
-"""What a release does to the alias, and what it says, in every case of docs/releases.md."""
+"""The alias, the report, and the notification after a release, in every case of docs/releases.md."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 
-from tests.python.release.world import NEW, OLD, Engine, ServiceError, World, answer
+from tests.python.release.world import BASELINE, NEW, Engine, ServiceError, World, response
 
 Release = Callable[..., Any]
 State = tuple[str, dict[str, float]]
-RELEASED: State = (NEW, {})
-BACK: State = (OLD, {})
+SHIFTED: State = (NEW, {})
+UNSHIFTED: State = (BASELINE, {})
 
 
-def test_definition_has_nothing_that_the_linter_finds(definition: str) -> None:
+def test_definition_passes_the_linter(definition: str) -> None:
     problems = Linter.validate(definition, Config(ignored_problem_types=[ProblemType.FLOAT]))
     # Seconds may be an expression: https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
-    assert [problem for problem in problems if "Bake.Seconds" not in problem] == []
+    assert [problem for problem in problems if "WaitInStep.Seconds" not in problem] == []
 
 
-def test_definition_every_task_is_tried_again_and_caught(states: dict[str, Any]) -> None:
+def test_every_task_is_retried_and_caught(states: dict[str, Any]) -> None:
     tasks = {name: state for name, state in states.items() if state["Type"] == "Task"}
     assert len(tasks) == 14
     for name, task in tasks.items():
@@ -34,24 +34,30 @@ def test_definition_every_task_is_tried_again_and_caught(states: dict[str, Any])
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
 
 
-class TestReleased:
-    def test_shifts_step_by_step_then_all(self, release: Release, world: World) -> None:
+class TestSucceeded:
+    def test_shifts_in_steps_then_all_traffic(self, release: Release, world: World) -> None:
         done = release(steps=[0.1, 0.5])
         assert done.status == "SUCCEEDED"
         assert world.shifts() == [0.1, 0.5, NEW]
-        assert world.state() == RELEASED
+        assert world.state() == SHIFTED
 
-    def test_reports_and_tells(self, release: Release, world: World) -> None:
+    def test_returns_a_report_and_publishes_it(self, release: Release, world: World) -> None:
         done = release()
-        expected = {"outcome": "released", "stage": "live", "from": OLD, "to": NEW, "reason": "Release completed."}
+        expected = {
+            "outcome": "succeeded",
+            "stage": "live",
+            "from": BASELINE,
+            "to": NEW,
+            "reason": "Release completed.",
+        }
         assert {key: done.report[key] for key in expected} == expected
-        (message,) = world.told
-        assert message["Subject"] == "live: version 7 released"
+        (message,) = world.notifications
+        assert message["Subject"] == "live: release of version 7 succeeded"
         assert "From version: 6" in message["Message"]
 
-    def test_judges_the_new_version_alone(self, release: Release, world: World) -> None:
+    def test_analyzes_only_the_new_version(self, release: Release, world: World) -> None:
         release()
-        queries = next(given for action, given in world.calls if action == "getMetricData")["MetricDataQueries"]
+        queries = next(given for action, given in world.requests if action == "getMetricData")["MetricDataQueries"]
         for query in queries:
             metric = query["MetricStat"]["Metric"]
             assert metric["Namespace"] == "AWS/Lambda"
@@ -61,19 +67,19 @@ class TestReleased:
                 "ExecutedVersion": NEW,
             }
 
-    def test_looks_every_minute_of_a_step(self, release: Release, world: World) -> None:
-        release(steps=[0.5], bake_seconds=150)
-        assert [action for action, _ in world.calls].count("getMetricData") == 3
+    def test_reads_metrics_every_minute_of_a_step(self, release: Release, world: World) -> None:
+        release(steps=[0.5], step_seconds=150)
+        assert [action for action, _ in world.requests].count("getMetricData") == 3
 
-    def test_calls_the_new_version_before_it_gets_traffic(self, release: Release, world: World) -> None:
+    def test_invokes_the_new_version_before_it_gets_traffic(self, release: Release, world: World) -> None:
         release()
-        actions = [action for action, _ in world.calls]
-        first, second = (given for action, given in world.calls if action == "invoke")
+        actions = [action for action, _ in world.requests]
+        first, second = (given for action, given in world.requests if action == "invoke")
         assert actions.index("updateAlias") > max(i for i, action in enumerate(actions) if action == "invoke")
         assert [first["Payload"]["rawPath"], second["Payload"]["rawPath"]] == ["/live/", "/live/build-info"]
         assert {first["Qualifier"], second["Qualifier"]} == {NEW}
 
-    def test_its_smoke_calls_are_requests_that_the_service_answers(
+    def test_smoke_test_sends_requests_that_the_service_supports(
         self, release: Release, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         import handler  # noqa: PLC0415
@@ -88,50 +94,56 @@ class TestReleased:
         monkeypatch.setattr(routes, "BUILD_INFO", {"long": "0" * 40})
         payloads: list[Any] = []
 
-        def answers(path: str, version: str) -> Any:
-            payload = [given for action, given in world.calls if action == "invoke"][-1]["Payload"]
+        def responses(path: str, version: str) -> Any:
+            payload = [given for action, given in world.requests if action == "invoke"][-1]["Payload"]
             payloads.append(handler.handler(payload, Context()))
             return payloads[-1]
 
-        world.answers = answers
+        world.responses = responses
         assert release().status == "SUCCEEDED"
         assert [payload["statusCode"] for payload in payloads] == [200, 200]
         assert json.loads(payloads[1]["body"])["stage"] == "live"
 
-    def test_without_steps_shifts_all_at_once_whatever_the_alarms(self, release: Release, world: World) -> None:
+    def test_without_steps_shifts_all_traffic_in_one_step_and_ignores_alarms(
+        self, release: Release, world: World
+    ) -> None:
         world.firing = True
         assert release(steps=[]).status == "SUCCEEDED"
         assert world.shifts() == [NEW]
-        assert world.state() == RELEASED
+        assert world.state() == SHIFTED
 
-    def test_without_smoke_test_calls_nothing(self, release: Release, world: World) -> None:
+    def test_without_smoke_test_invokes_nothing(self, release: Release, world: World) -> None:
         assert release(steps=[], smoke_test=False).status == "SUCCEEDED"
-        assert "invoke" not in {action for action, _ in world.calls}
+        assert "invoke" not in {action for action, _ in world.requests}
 
-    def test_takes_an_artifact_without_build_info(self, release: Release, world: World) -> None:
+    def test_accepts_an_artifact_without_build_info(self, release: Release, world: World) -> None:
         text = {"statusCode": 200, "headers": {"Content-Type": "text/plain"}, "body": "No build info available"}
-        world.answers = lambda path, version: text
+        world.responses = lambda path, version: text
         assert release().status == "SUCCEEDED"
 
-    def test_two_stages_at_once_do_not_touch_each_other(self, engine: Engine, world: World) -> None:
-        world.figures = lambda weight: (100, 50 if weight == 0.3 else 0, 20.0)
+    def test_releases_of_two_stages_are_independent(self, engine: Engine, world: World) -> None:
+        world.metrics = lambda weight: (100, 50 if weight == 0.3 else 0, 20.0)
         started = [
             engine.start({"stage": stage, "version": NEW, "steps": steps})
             for stage, steps in (("test", [0.2, 0.4]), ("live", [0.1, 0.3]))
         ]
         test, live = (engine.end(arn) for arn in started)
-        assert (test.status, world.state("test"), world.shifts("test")) == ("SUCCEEDED", RELEASED, [0.2, 0.4, NEW])
-        assert (live.error, world.state("live"), world.shifts("live")) == ("RolledBack", BACK, [0.1, 0.3, "back"])
-        assert world.state("dev") == BACK
+        assert (test.status, world.state("test"), world.shifts("test")) == ("SUCCEEDED", SHIFTED, [0.2, 0.4, NEW])
+        assert (live.error, world.state("live"), world.shifts("live")) == (
+            "RolledBack",
+            UNSHIFTED,
+            [0.1, 0.3, "removed"],
+        )
+        assert world.state("dev") == UNSHIFTED
 
 
 def refused(done: Any, world: World, error: str) -> str:
-    """See that a release was refused, nothing was touched, and the topic heard; return the reason."""
+    """Verify that a release was refused without an update, and that it was published; return the reason."""
     assert (done.status, done.error, done.report["outcome"]) == ("FAILED", error, "refused")
     assert world.shifts() == []
-    assert [message["Subject"].endswith("refused") for message in world.told] == [True]
+    assert [message["Subject"].endswith("refused") for message in world.notifications] == [True]
     reason: str = done.report["reason"]
-    assert reason in world.told[0]["Message"]
+    assert reason in world.notifications[0]["Message"]
     return reason
 
 
@@ -152,177 +164,186 @@ class TestRefused:
             ({"stage": "live", "version": NEW, "steps": [0]}, "steps must be a list of increasing weights"),
             ({"stage": "live", "version": NEW, "steps": [1]}, "steps must be a list of increasing weights"),
             ({"stage": "live", "version": NEW, "steps": ["0.1"]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "bake_seconds": 0}, "bake_seconds must be a whole number from 1 to"),
-            ({"stage": "live", "version": NEW, "bake_seconds": 1.5}, "bake_seconds must be a whole number from 1 to"),
+            ({"stage": "live", "version": NEW, "step_seconds": 0}, "step_seconds must be a whole number from 1 to"),
+            ({"stage": "live", "version": NEW, "step_seconds": 1.5}, "step_seconds must be a whole number from 1 to"),
             ({"stage": "live", "version": NEW, "max_error_rate": 2}, "max_error_rate must be a number from 0 to 1."),
             ({"stage": "live", "version": NEW, "max_error_rate": "1%"}, "max_error_rate must be a number from 0 to 1."),
             ({"stage": "live", "version": NEW, "max_p99_ms": 0}, "max_p99_ms must be a number from 1 to 900000."),
-            ({"stage": "live", "version": NEW, "min_calls": 0}, "min_calls must be a whole number of at least 1."),
-            ({"stage": "live", "version": NEW, "extensions": -1}, "extensions must be a whole number from 0 to 100."),
             (
-                {"stage": "live", "version": NEW, "when_inconclusive": "go"},
-                "when_inconclusive must be rollback, promote",
+                {"stage": "live", "version": NEW, "min_invocations": 0},
+                "min_invocations must be a whole number of at least 1.",
             ),
-            ({"stage": "live", "version": NEW, "ignore_alarms": True}, "ignore_alarms must be a string, the reason."),
+            (
+                {"stage": "live", "version": NEW, "max_extensions": -1},
+                "max_extensions must be a whole number from 0 to 100.",
+            ),
+            (
+                {"stage": "live", "version": NEW, "on_inconclusive": "go"},
+                "on_inconclusive must be rollback, promote",
+            ),
+            (
+                {"stage": "live", "version": NEW, "ignore_alarms_reason": True},
+                "ignore_alarms_reason must be a string.",
+            ),
             ({"stage": "live", "version": NEW, "smoke_test": "no"}, "smoke_test must be true or false."),
             (
-                {"stage": "live", "version": NEW, "bake_seconds": 20_000, "steps": [0.1, 0.5]},
-                "steps, bake_seconds, and extensions add up to the timeout of a release (86400 seconds) or",
+                {"stage": "live", "version": NEW, "step_seconds": 20_000, "steps": [0.1, 0.5]},
+                "steps, step_seconds, and max_extensions reach the timeout of a release (86400 seconds).",
             ),
         ],
     )
-    def test_input_that_is_none(self, engine: Engine, world: World, given: Any, reason: str) -> None:
+    def test_invalid_input(self, engine: Engine, world: World, given: Any, reason: str) -> None:
         done = engine.run(given)
         assert reason in refused(done, world, "InvalidInput")
-        assert [action for action, _ in world.calls] == ["publish"]
+        assert [action for action, _ in world.requests] == ["publish"]
 
-    def test_all_that_is_wrong_at_once(self, engine: Engine, world: World) -> None:
-        done = engine.run({"stage": "live", "version": NEW, "min_calls": None, "smoke_test": None})
+    def test_reason_has_every_problem(self, engine: Engine, world: World) -> None:
+        done = engine.run({"stage": "live", "version": NEW, "min_invocations": None, "smoke_test": None})
         assert refused(done, world, "InvalidInput") == (
-            "min_calls must be a whole number of at least 1; smoke_test must be true or false."
+            "min_invocations must be a whole number of at least 1; smoke_test must be true or false."
         )
 
     def test_version_that_does_not_exist(self, release: Release, world: World) -> None:
-        world.versions = {OLD}
+        world.versions = {BASELINE}
         assert refused(release(), world, "NoSuchVersion") == "Version 7 of greeter does not exist."
 
-    def test_version_that_runs_already(self, engine: Engine, world: World) -> None:
-        done = engine.run({"stage": "live", "version": OLD})
+    def test_version_that_the_stage_already_runs(self, engine: Engine, world: World) -> None:
+        done = engine.run({"stage": "live", "version": BASELINE})
         assert refused(done, world, "AlreadyRunning") == "live already runs version 6."
 
-    def test_release_under_way(self, release: Release, world: World) -> None:
+    def test_release_in_progress(self, release: Release, world: World) -> None:
         world.change(RoutingConfig={"AdditionalVersionWeights": {"5": 0.1}})
-        assert "live sends traffic to versions 6 and 5" in refused(release(), world, "ReleaseUnderWay")
-        assert world.state() == (OLD, {"5": 0.1})
+        assert "live sends traffic to versions 6 and 5" in refused(release(), world, "ReleaseInProgress")
+        assert world.state() == (BASELINE, {"5": 0.1})
 
-    def test_alarm_that_fired_before(self, release: Release, world: World) -> None:
+    def test_alarm_that_already_fires(self, release: Release, world: World) -> None:
         world.firing = True
         reason = refused(release(), world, "AlarmFiring")
         assert "The alarm greeter-live-unhealthy fires (the error rate is too high)" in reason
-        assert "ignore_alarms" in reason
+        assert "ignore_alarms_reason" in reason
 
     @pytest.mark.parametrize("path", ["/live/", "/live/build-info"])
-    def test_smoke_call_that_answers_with_an_error(self, release: Release, world: World, path: str) -> None:
-        world.answers = lambda asked, version: {"statusCode": 500} if asked == path else answer(asked, version)
+    def test_smoke_test_that_returns_an_error(self, release: Release, world: World, path: str) -> None:
+        world.responses = lambda asked, version: {"statusCode": 500} if asked == path else response(asked, version)
         assert '{"statusCode":500}' in refused(release(), world, "SmokeTestFailed")
 
     @pytest.mark.parametrize("path", ["/live/", "/live/build-info"])
-    def test_smoke_call_that_raises(self, release: Release, world: World, path: str) -> None:
-        def answers(asked: str, version: str) -> Any:
+    def test_smoke_test_that_raises(self, release: Release, world: World, path: str) -> None:
+        def responses(asked: str, version: str) -> Any:
             if asked == path:
                 raise ServiceError("ValueError", '{"errorMessage": "broken"}')
-            return answer(asked, version)
+            return response(asked, version)
 
-        world.answers = answers
+        world.responses = responses
         assert 'ValueError: {"errorMessage": "broken"}' in refused(release(), world, "SmokeTestFailed")
 
-    def test_smoke_call_that_another_version_answers(self, release: Release, world: World) -> None:
-        world.answers = lambda path, _version: answer(path, OLD)
+    def test_smoke_test_that_reaches_another_version(self, release: Release, world: World) -> None:
+        world.responses = lambda path, _version: response(path, BASELINE)
         assert "GET /build-info returned" in refused(release(), world, "SmokeTestFailed")
 
-    def test_smoke_call_that_answers_with_nothing_of_http(self, release: Release, world: World) -> None:
-        world.answers = lambda _path, _version: "Hello, World!"
+    def test_smoke_test_that_does_not_return_an_http_response(self, release: Release, world: World) -> None:
+        world.responses = lambda _path, _version: "Hello, World!"
         refused(release(), world, "SmokeTestFailed")
 
 
 def rolled_back(done: Any, world: World) -> str:
-    """See that a release was rolled back, that nothing is left of it, and that the topic heard; return the reason."""
+    """Verify that a release was rolled back without weights, and that it was published; return the reason."""
     assert (done.status, done.error, done.report["outcome"]) == ("FAILED", "RolledBack", "rolled back")
-    assert world.state() == BACK
-    assert world.told[-1]["Subject"] == "live: version 7 rolled back"
+    assert world.state() == UNSHIFTED
+    assert world.notifications[-1]["Subject"] == "live: release of version 7 rolled back"
     reason: str = done.report["reason"]
-    assert reason in world.told[-1]["Message"]
+    assert reason in world.notifications[-1]["Message"]
     return reason
 
 
 class TestRolledBack:
-    def test_error_rate_over_the_limit_at_the_first_step(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (100, 2, 20.0)
+    def test_error_rate_above_its_limit_at_the_first_step(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (100, 2, 20.0)
         reason = rolled_back(release(steps=[0.1, 0.5]), world)
         assert reason == "2 of 100 invocations failed (2 %, limit 1 %) at 10 % of the traffic."
-        assert world.shifts() == [0.1, "back"]
+        assert world.shifts() == [0.1, "removed"]
 
-    def test_error_rate_over_the_limit_at_a_later_step(self, release: Release, world: World) -> None:
-        world.figures = lambda weight: (100, 20 if weight == 0.5 else 0, 20.0)
+    def test_error_rate_above_its_limit_at_a_later_step(self, release: Release, world: World) -> None:
+        world.metrics = lambda weight: (100, 20 if weight == 0.5 else 0, 20.0)
         reason = rolled_back(release(steps=[0.1, 0.5]), world)
         assert "20 of 100 invocations failed (20 %, limit 1 %) at 50 % of the traffic." in reason
-        assert world.shifts() == [0.1, 0.5, "back"]
+        assert world.shifts() == [0.1, 0.5, "removed"]
 
-    def test_at_once_not_at_the_end_of_the_step(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (100, 100, 20.0)
-        rolled_back(release(bake_seconds=3600), world)
-        assert [action for action, _ in world.calls].count("getMetricData") == 1
+    def test_immediately_and_not_at_the_end_of_the_step(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (100, 100, 20.0)
+        rolled_back(release(step_seconds=3600), world)
+        assert [action for action, _ in world.requests].count("getMetricData") == 1
 
     def test_not_for_an_error_rate_at_the_limit(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (100, 1, 20.0)
+        world.metrics = lambda _weight: (100, 1, 20.0)
         assert release().status == "SUCCEEDED"
 
-    def test_not_for_errors_among_too_few_calls_to_judge(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (19, 19, 20.0)
+    def test_not_for_errors_of_too_few_invocations(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (19, 19, 20.0)
         assert rolled_back(release(), world).startswith("Inconclusive")
 
-    def test_alarm_that_fires_while_baking(self, release: Release, world: World) -> None:
+    def test_alarm_that_fires_during_a_step(self, release: Release, world: World) -> None:
         def before(action: str, nth: int) -> None:
             world.firing = action == "describeAlarms" and nth == 3
 
         world.before = before
         assert rolled_back(release(), world) == ("The alarm greeter-live-unhealthy fires: the error rate is too high")
 
-    def test_slow_instead_of_failing(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (100, 0, 1500.4)
+    def test_p99_above_its_limit(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (100, 0, 1500.4)
         assert rolled_back(release(max_p99_ms=1500), world) == (
             "The p99 duration was 1500.4 ms (limit 1500 ms) at 10 % of the traffic."
         )
 
-    def test_too_few_calls_is_inconclusive_after_the_extensions(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (3, 0, 20.0)
-        reason = rolled_back(release(bake_seconds=60, extensions=2), world)
+    def test_too_few_invocations_after_the_extensions(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (3, 0, 20.0)
+        reason = rolled_back(release(step_seconds=60, max_extensions=2), world)
         assert reason == "Inconclusive: 3 invocations at 10 % of the traffic, but the analysis of a step needs 20."
-        assert [action for action, _ in world.calls].count("getMetricData") == 3
+        assert [action for action, _ in world.requests].count("getMetricData") == 3
 
-    def test_no_calls_at_all_is_inconclusive(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (0, 0, 0.0)
+    def test_no_invocations(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (0, 0, 0.0)
         assert rolled_back(release(), world).startswith("Inconclusive: 0 invocations")
 
 
 class TestInconclusive:
-    def test_is_conclusive_once_there_are_enough_calls(self, release: Release, world: World) -> None:
-        looks = iter(range(1, 1000))
-        world.figures = lambda _weight: (15 * next(looks), 0, 20.0)
-        assert release(steps=[0.1], bake_seconds=60, extensions=1).status == "SUCCEEDED"
+    def test_succeeds_with_enough_invocations_after_an_extension(self, release: Release, world: World) -> None:
+        readings = iter(range(1, 1000))
+        world.metrics = lambda _weight: (15 * next(readings), 0, 20.0)
+        assert release(steps=[0.1], step_seconds=60, max_extensions=1).status == "SUCCEEDED"
 
-    def test_goes_on_where_that_was_asked_for(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (0, 0, 0.0)
-        assert release(when_inconclusive="promote").status == "SUCCEEDED"
-        assert world.state() == RELEASED
+    def test_promote_continues(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (0, 0, 0.0)
+        assert release(on_inconclusive="promote").status == "SUCCEEDED"
+        assert world.state() == SHIFTED
 
-    def test_holds_and_says_so_once_until_there_are_enough_calls(self, release: Release, world: World) -> None:
-        looks = iter(range(1, 1000))
-        world.figures = lambda _weight: (2 * next(looks), 0, 20.0)
-        done = release(steps=[0.1], bake_seconds=60, extensions=0, when_inconclusive="hold")
+    def test_hold_publishes_once_and_waits_for_enough_invocations(self, release: Release, world: World) -> None:
+        readings = iter(range(1, 1000))
+        world.metrics = lambda _weight: (2 * next(readings), 0, 20.0)
+        done = release(steps=[0.1], step_seconds=60, max_extensions=0, on_inconclusive="hold")
         assert done.status == "SUCCEEDED"
-        assert [message["Subject"] for message in world.told] == [
+        assert [message["Subject"] for message in world.notifications] == [
             "live: release of version 7 on hold",
-            "live: version 7 released",
+            "live: release of version 7 succeeded",
         ]
 
 
 class TestIgnoredAlarms:
-    def test_do_not_keep_the_fix_from_being_released(self, release: Release, world: World) -> None:
+    def test_do_not_block_the_fix(self, release: Release, world: World) -> None:
         world.firing = True
-        done = release(ignore_alarms="7 fixes it")
+        done = release(ignore_alarms_reason="7 fixes it")
         assert done.status == "SUCCEEDED"
-        assert world.state() == RELEASED
+        assert world.state() == SHIFTED
         assert done.report["reason"] == "Release completed. Alarms were ignored: 7 fixes it"
 
-    def test_do_not_keep_a_bad_version_from_being_judged(self, release: Release, world: World) -> None:
+    def test_do_not_prevent_the_analysis(self, release: Release, world: World) -> None:
         world.firing = True
-        world.figures = lambda _weight: (100, 50, 20.0)
-        assert "50 of 100 invocations failed" in rolled_back(release(ignore_alarms="7 fixes it"), world)
+        world.metrics = lambda _weight: (100, 50, 20.0)
+        assert "50 of 100 invocations failed" in rolled_back(release(ignore_alarms_reason="7 fixes it"), world)
 
 
-class TestSomeoneElse:
-    """Changes the alias in the middle."""
+class TestChangedOutside:
+    """The alias changes during the release."""
 
     @staticmethod
     def at(world: World, nth: int, change: Callable[[], None]) -> None:
@@ -332,28 +353,28 @@ class TestSomeoneElse:
 
         world.before = before
 
-    def test_takes_the_weights_back(self, release: Release, world: World) -> None:
+    def test_weights_removed(self, release: Release, world: World) -> None:
         self.at(world, 1, lambda: world.change(RoutingConfig={"AdditionalVersionWeights": {}}))
-        assert rolled_back(release(bake_seconds=60), world) == "The alias live was changed outside this release."
+        assert rolled_back(release(step_seconds=60), world) == "The alias live was changed outside this release."
 
-    def test_points_it_at_another_version(self, release: Release, world: World) -> None:
+    def test_another_version(self, release: Release, world: World) -> None:
         self.at(world, 1, lambda: world.change(FunctionVersion="5"))
-        done = release(bake_seconds=60)
+        done = release(step_seconds=60)
         assert (done.error, world.state()) == ("RolledBack", ("5", {}))
         assert done.report["from"] == "5"
 
-    def test_releases_something_else(self, release: Release, world: World) -> None:
-        """Only the weights that are its own are taken back."""
+    def test_another_release(self, release: Release, world: World) -> None:
+        """The rollback removes only the weights of its own release."""
         weights = {"AdditionalVersionWeights": {NEW: 0.2}}
         self.at(world, 1, lambda: world.change(RoutingConfig=weights, Description="Release another: 20 % to version 7"))
-        done = release(bake_seconds=60)
-        assert (done.error, world.state()) == ("RolledBack", (OLD, {NEW: 0.2}))
+        done = release(step_seconds=60)
+        assert (done.error, world.state()) == ("RolledBack", (BASELINE, {NEW: 0.2}))
 
     def test_at_the_last_step(self, release: Release, world: World) -> None:
         self.at(world, 2, world.change)
-        assert rolled_back(release(steps=[0.1, 0.5], bake_seconds=60), world).startswith("The alias live was changed")
+        assert rolled_back(release(steps=[0.1, 0.5], step_seconds=60), world).startswith("The alias live was changed")
 
-    def test_between_the_reading_and_the_first_shift(self, release: Release, world: World) -> None:
+    def test_before_the_first_step(self, release: Release, world: World) -> None:
         def before(action: str, count: int) -> None:
             if action == "invoke" and count == 1:
                 world.change(
@@ -362,10 +383,10 @@ class TestSomeoneElse:
 
         world.before = before
         done = release()
-        assert (done.error, world.state()) == ("RolledBack", (OLD, {NEW: 0.2}))
+        assert (done.error, world.state()) == ("RolledBack", (BASELINE, {NEW: 0.2}))
 
-    def test_while_it_rolls_back(self, release: Release, world: World) -> None:
-        world.figures = lambda _weight: (100, 50, 20.0)
+    def test_during_the_rollback(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: (100, 50, 20.0)
 
         def before(action: str, count: int) -> None:
             if action == "updateAlias" and count == 2:
@@ -373,9 +394,9 @@ class TestSomeoneElse:
 
         world.before = before
         rolled_back(release(), world)
-        assert len(world.told) == 1
+        assert len(world.notifications) == 1
 
-    def test_deletes_the_alias(self, release: Release, world: World) -> None:
+    def test_alias_deleted(self, release: Release, world: World) -> None:
         def before(action: str, count: int) -> None:
             if action == "getMetricData":
                 world.aliases.pop("live", None)
@@ -384,11 +405,11 @@ class TestSomeoneElse:
         world.before = before
         done = release()
         assert (done.error, "live" in world.aliases) == ("RolledBack", False)
-        assert world.told
+        assert world.notifications
 
 
 class TestEnded:
-    """An execution that was aborted, or ran out of time, runs no state any more; a rule starts another one."""
+    """An execution that was aborted or timed out runs no more states. A rule starts another one, which rolls back."""
 
     @staticmethod
     def event(name: str, given: Any, status: str = "ABORTED") -> dict[str, Any]:
@@ -401,55 +422,55 @@ class TestEnded:
 
     @pytest.fixture
     def aborted(self, engine: Engine, world: World) -> dict[str, Any]:
-        """The event of a release that was aborted at its first step."""
-        given = {"stage": "live", "version": NEW, "bake_seconds": 86_000, "steps": [0.1], "extensions": 0}
+        """Return the event of a release that was aborted at its first step."""
+        given = {"stage": "live", "version": NEW, "step_seconds": 86_000, "steps": [0.1], "max_extensions": 0}
         arn = engine.start(given, "live-release")
         while not world.weights():
             time.sleep(0.001)
         engine.stop(arn)
         assert engine.end(arn).status == "ABORTED"
-        assert world.state() == (OLD, {NEW: 0.1})
+        assert world.state() == (BASELINE, {NEW: 0.1})
         return self.event("live-release", given)
 
-    def test_its_weights_are_taken_back(self, engine: Engine, world: World, aborted: dict[str, Any]) -> None:
+    def test_its_weights_are_removed(self, engine: Engine, world: World, aborted: dict[str, Any]) -> None:
         done = engine.run(aborted)
         assert (done.status, done.report["outcome"], done.report["release"]) == (
             "SUCCEEDED",
             "rolled back",
             "live-release",
         )
-        assert world.state() == BACK
-        assert "The release live-release ended with status ABORTED." in world.told[-1]["Message"]
+        assert world.state() == UNSHIFTED
+        assert "The release live-release ended with status ABORTED." in world.notifications[-1]["Message"]
 
-    def test_so_are_they_where_the_roll_back_was_aborted(
+    def test_its_weights_are_removed_if_the_rollback_was_aborted_too(
         self, engine: Engine, world: World, aborted: dict[str, Any]
     ) -> None:
-        done = engine.run(self.event("roll-back", self.event("roll-back", aborted), "TIMED_OUT"))
-        assert (done.status, done.report["release"], world.state()) == ("SUCCEEDED", "live-release", BACK)
+        done = engine.run(self.event("rollback", self.event("rollback", aborted), "TIMED_OUT"))
+        assert (done.status, done.report["release"], world.state()) == ("SUCCEEDED", "live-release", UNSHIFTED)
 
-    def test_those_of_another_release_stay(self, engine: Engine, world: World) -> None:
+    def test_weights_of_another_release_stay(self, engine: Engine, world: World) -> None:
         world.change(
             RoutingConfig={"AdditionalVersionWeights": {NEW: 0.5}}, Description="Release later: 50 % to version 7"
         )
         engine.run(self.event("late", {"stage": "live", "version": NEW}))
-        assert world.state() == (OLD, {NEW: 0.5})
+        assert world.state() == (BASELINE, {NEW: 0.5})
 
-    def test_a_release_that_had_shifted_everything_stays(self, engine: Engine, world: World) -> None:
+    def test_a_release_that_had_shifted_all_traffic_stays(self, engine: Engine, world: World) -> None:
         world.change(FunctionVersion=NEW, Description="Released by live-release")
         done = engine.run(self.event("live-release", {"stage": "live", "version": NEW}))
-        assert (done.report["outcome"], world.state()) == ("released", RELEASED)
+        assert (done.report["outcome"], world.state()) == ("succeeded", SHIFTED)
 
-    def test_input_that_was_none_needs_nothing(self, engine: Engine, world: World) -> None:
+    def test_invalid_input_changes_nothing(self, engine: Engine, world: World) -> None:
         done = engine.run(self.event("x", {"stage": "prod"}))
-        assert (done.status, done.report["outcome"]) == ("SUCCEEDED", "ended")
+        assert (done.status, done.report["outcome"]) == ("SUCCEEDED", "refused")
         assert world.shifts() == []
 
-    def test_timing_out_ends_it_as_well(
+    def test_a_timeout_is_rolled_back_too(
         self, stepfunctions: Any, definition: str, engine: Engine, world: World
     ) -> None:
         short = json.dumps(json.loads(definition) | {"TimeoutSeconds": 2000})
-        given = {"stage": "live", "version": NEW, "bake_seconds": 86_000, "steps": [0.1], "extensions": 0}
+        given = {"stage": "live", "version": NEW, "step_seconds": 86_000, "steps": [0.1], "max_extensions": 0}
         timed_out = Engine(stepfunctions, short).run(given, "live-release")
-        assert (timed_out.status, world.state()) == ("TIMED_OUT", (OLD, {NEW: 0.1}))
+        assert (timed_out.status, world.state()) == ("TIMED_OUT", (BASELINE, {NEW: 0.1}))
         assert engine.run(self.event("live-release", given, "TIMED_OUT")).status == "SUCCEEDED"
-        assert world.state() == BACK
+        assert world.state() == UNSHIFTED

@@ -1,0 +1,44 @@
+"""Print rows of text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import rich.box
+import rich.console
+import rich.table
+import rich.text
+
+NARROWEST_FOLD = 20
+
+
+def show(rows: Sequence[Mapping[str, str]], *, folded: str = "", colours: Mapping[str, str] | None = None) -> None:
+    """Print rows as a table, or as a list of fields for each row if the terminal is too narrow for it.
+
+    All rows have the same columns; a column without any value is left out. ``folded`` names the column whose text may
+    break over lines, ``colours`` the color of each value that has one.
+    """
+    console = rich.console.Console(highlight=False)
+    shown = [name for name in rows[0] if any(row[name] for row in rows)]
+    texts = [
+        {name: rich.text.Text(row[name] or "-", (colours or {}).get(row[name], "")) for name in shown} for row in rows
+    ]
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    for name in shown:
+        if name == folded:
+            table.add_column(name, overflow="fold", min_width=NARROWEST_FOLD)
+        else:
+            table.add_column(name, no_wrap=True)
+    for row in texts:
+        table.add_row(*row.values())
+    unlimited = console.options.update(max_width=1000)
+    needed = console.measure(table, options=unlimited)
+    if (needed.minimum if folded else needed.maximum) <= console.width:
+        console.print(table)
+        return
+    width = max(len(name) for name in shown)
+    for row in texts:
+        console.print()
+        for name, text in row.items():
+            console.print(f"{name:<{width}}", text, soft_wrap=True)
+    console.print()

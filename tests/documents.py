@@ -1,0 +1,90 @@
+"""The project's documents, and the commands in them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from pathtolive.cli import COLOUR
+from pathtolive.toolchain import terraform
+from tests.checkout import Checkout
+from tests.conftest import ROOT
+
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "emulator/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+
+# Commands that no test runs, and the reason.
+NOT_RUN = {
+    "make test": "it runs the tests",
+    "python -m emulator": "the tests start it on ports of their own: the default one may be in use",
+    "terraform -chdir=$dir init -backend-config=bucket=path-to-live-state-$account-eu-west-2 "
+    "-backend-config=region=eu-west-2": "only AWS has buckets in host names; the line for local AWS runs",
+}
+
+SETTING = re.compile(r"(?:export )?\w+=\S+(?: \w+=\S+)*|account=\$\(.*\)")
+
+
+def commands(document: Path) -> list[str]:
+    """Return the lines of a document's shell blocks, without their comments."""
+    blocks = re.findall(r"^( *)```sh\n(.*?)^\1```$", document.read_text(), re.MULTILINE | re.DOTALL)
+    lines = [re.sub(r"(^|\s+)#.*", "", line).strip() for _, block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def is_setting(command: str) -> bool:
+    """Return whether a line only sets variables."""
+    return SETTING.fullmatch(command) is not None
+
+
+def all_commands() -> set[str]:
+    """Return the commands of all documents that a test must run."""
+    found = {command for document in DOCUMENTS for command in commands(document) if not is_setting(command)}
+    if shutil.which("aws") is None:
+        found = {command for command in found if not command.startswith("aws ")}
+    return found - NOT_RUN.keys()
+
+
+def bootstrap_commands() -> set[str]:
+    """Return the commands that prepare an account, which tests/terraform/test_bootstrap.py runs."""
+    return {command for command in all_commands() if command.startswith("make bootstrap")}
+
+
+class Shell:
+    """A terminal in a checkout, for the commands of one document.
+
+    Each command runs in a shell of its own, after the variables that the document sets.
+    """
+
+    def __init__(self, checkout: Checkout, document: str, directory: str = ".") -> None:
+        self.checkout = checkout
+        self.text = (ROOT / document).read_text()
+        self.commands = [command for command in commands(ROOT / document) if not is_setting(command)]
+        lines = [line.replace(":4566", f":{checkout.port}") for line in commands(ROOT / document) if is_setting(line)]
+        # Exports first: a document that asks the AWS CLI for the account must not ask AWS itself.
+        lines.sort(key=lambda line: not line.startswith("export "))
+        self.settings = [f"cd {directory}", *(line for line in lines if "$(" not in line or shutil.which("aws"))]
+        automation = {"TF_IN_AUTOMATION", "TF_INPUT"}
+        self.environment = {
+            **{name: value for name, value in terraform.environment().items() if name not in automation},
+            # What the document installs is installed already.
+            "PIP_NO_INDEX": "1",
+        }
+        self.environment["PATH"] = f"{ROOT / '.venv' / 'bin'}:{self.environment['PATH']}"
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as it stands in the document, and answer yes to what it asks."""
+        assert command in self.commands, f"not in the document: {command}"
+        self.checkout.ran.append(command)
+        return self.checkout.execute(
+            "bash", "-c", "\n".join(["set -e", *self.settings, f"{command} <<< yes"]), **self.environment
+        )
+
+    def succeed(self, command: str) -> str:
+        """Run a command that must succeed, and return what it printed, without Terraform's colors."""
+        done = self.run(command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return COLOUR.sub("", done.stdout)
