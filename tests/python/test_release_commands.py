@@ -44,8 +44,8 @@ pytestmark = pytest.mark.endpoint
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Yield a checkout in which dev runs version 2, which has one more route than version 1 of the other stages."""
     with Checkout(tmp_path_factory.mktemp("releases") / "checkout") as checkout:
-        checkout.make("local")
         checkout.keep_provider()
+        checkout.make("local")
         checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
         checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
         deploy(checkout, GREETING, f'{GREETING}  # "changed"')
