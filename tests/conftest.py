@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
@@ -24,6 +23,7 @@ import pytest
 from hypothesis import settings
 
 from tests import processes, stories
+from tests.waiting import eventually
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
 if threading.current_thread() is threading.main_thread():
@@ -33,8 +33,8 @@ ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
 # Of local AWS: a minute of metrics, waits and alarms passes in a second.
 SPEED = 60
-# Its tests mostly wait for metrics and alarms, and so leave a test with a clock to keep the time that it needs.
-WAITING = ROOT / "tests" / "python" / "emulator" / "contract"
+# Their tests mostly wait, and so leave a test with a clock to keep the time that it needs.
+WAITING = ("emulator/contract/", "test_bootstrap.py")
 # Files that take longer than half a minute, the longest first.
 LONGEST = (
     "test_release_commands.py",
@@ -45,7 +45,6 @@ LONGEST = (
     "test_validations.py",
     "test_hooks.py",
     "test_rules.py",
-    "test_bootstrap.py",
     "test_commands.py",
 )
 
@@ -106,7 +105,7 @@ def _turn(path: Path, clocks: set[Path]) -> tuple[int, int]:
     """Return when a file is run, by one of two workers: what takes long ends first, so that both end together."""
     if path in clocks:
         return 0, 0
-    if path.is_relative_to(WAITING):
+    if any(each in path.as_posix() for each in WAITING):
         return 1, 0
     return (2, LONGEST.index(path.name)) if path.name in LONGEST else (3, 0)
 
@@ -205,13 +204,14 @@ def local_aws(log: Path, *arguments: str) -> Iterator[str]:
     with log.open("ab") as output:
         before = output.tell()
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        deadline = time.monotonic() + 30
+
+    def ready() -> bool:
         # Another run of the tests may have taken the port in the meantime, and answer in place of this process.
-        while not (b"Local AWS answers on" in log.read_bytes()[before:] and answers(url)):
-            assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
-            assert time.monotonic() < deadline, f"local AWS does not answer:\n{log.read_text()}"
-            time.sleep(0.05)
+        return b"Local AWS answers on" in log.read_bytes()[before:] and answers(url)
+
+    try:
+        eventually(lambda: ready() or process.poll() is not None, 60, described=log.read_text)
+        assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
         yield url
     finally:
         processes.terminate(process)

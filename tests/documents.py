@@ -11,6 +11,7 @@ from pathtolive.cli import COLOUR
 from pathtolive.toolchain import terraform
 from tests.checkout import Checkout
 from tests.conftest import ROOT
+from tests.provider import REATTACH
 
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "emulator/README.md")),
@@ -72,6 +73,8 @@ class Shell:
             **{name: value for name, value in terraform.environment().items() if name not in automation},
             # What the document installs is installed already.
             "PIP_NO_INDEX": "1",
+            # As a person's Terraform, it starts a provider of its own.
+            REATTACH: "",
         }
         self.environment["PATH"] = f"{ROOT / '.venv' / 'bin'}:{self.environment['PATH']}"
 

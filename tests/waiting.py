@@ -13,6 +13,6 @@ def eventually(look: Callable[[], T | None], seconds: float = 20, *, described: 
     """Return what is looked for as soon as it is there; otherwise, fail with what `described` returns."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {look.__name__} {described()}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s {described()}"
         time.sleep(0.05)
     return found

@@ -141,6 +141,8 @@ class TestDay:
         assert {json.loads(line)["stage"] for line in lines} == {"live"}
 
     def test_undeployed_work_does_not_ride_along(self, checkout: Checkout) -> None:
+        # The path was walked as a person walks it. Most of what follows is refused.
+        checkout.keep_provider()
         checkout.edit(SOURCE, '"Hello again, World!"', '"Hello, World!"')
         checkout.commit("Change it back")
         checkout.make("build deploy TARGET=local")

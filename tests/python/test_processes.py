@@ -16,7 +16,7 @@ import pytest
 
 from tests import processes
 from tests.checkout import Checkout
-from tests.python.emulator.contract.support import eventually
+from tests.waiting import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 HEADING = "processes that the tests left running"

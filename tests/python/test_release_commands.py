@@ -25,6 +25,7 @@ import pytest
 from tests import processes
 from tests.checkout import Checkout
 from tests.conftest import get
+from tests.waiting import eventually
 
 SOURCE = Path("lambda/service/routes.py")
 CONFIG = Path(".local/terraform/config.tf")
@@ -43,8 +44,8 @@ pytestmark = pytest.mark.endpoint
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Yield a checkout in which dev runs version 2, which has one more route than version 1 of the other stages."""
     with Checkout(tmp_path_factory.mktemp("releases") / "checkout") as checkout:
-        checkout.make("local")
         checkout.keep_provider()
+        checkout.make("local")
         checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
         checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
         deploy(checkout, GREETING, f'{GREETING}  # "changed"')
@@ -90,14 +91,7 @@ def interrupted(checkout: Checkout, stage: str, kind: str, version: str) -> None
         name=f"{stage}-{kind}-{version}-20261124T120000Z-1a2b",
         input=json.dumps({"stage": stage, "version": version, "steps": []}),
     )
-    until(lambda: alias(checkout, stage) == (version, {}))
-
-
-def until(condition: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    eventually(lambda: alias(checkout, stage) == (version, {}), 60)
 
 
 @contextlib.contextmanager
@@ -340,7 +334,7 @@ class TestReleases:
 
     def test_it_is_not_undone_before_it_is_recorded(self, checkout: Checkout) -> None:
         with load(checkout):
-            until(lambda: alias(checkout) == ("2", {}))
+            eventually(lambda: alias(checkout) == ("2", {}), 60)
         assert pinned(checkout) == "1"
         for command in ("deploy", "plan"):
             said = checkout.make(f"{command} TARGET=local")
@@ -393,7 +387,7 @@ class TestReleases:
                 start_new_session=True,
             )
         try:
-            until(lambda: "step 1 of 2" in log.read_text())
+            eventually(lambda: "step 1 of 2" in log.read_text(), 60, described=log.read_text)
         finally:
             processes.interrupt(watching, 60)
         assert watching.returncode == 3

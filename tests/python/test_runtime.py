@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -26,6 +25,7 @@ from pathtolive.toolchain import rie
 from tests import processes
 from tests.conftest import free_port
 from tests.python.events import http_api, load_balancer
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -72,11 +72,12 @@ def running(directory: Path, log: Path, **environment: str) -> Iterator[Runtime]
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + 30
-        while "exec '" not in log.read_text() or not listens(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.02)
+        eventually(
+            lambda: process.poll() is not None or ("exec '" in log.read_text() and listens(port)),
+            60,
+            described=log.read_text,
+        )
+        assert process.poll() is None, log.read_text()
         yield Runtime(port, log)
     finally:
         processes.terminate(process)

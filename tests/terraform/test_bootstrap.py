@@ -18,6 +18,7 @@ from pathtolive.cli import CommandError
 from tests import documents
 from tests.checkout import Checkout
 from tests.conftest import REGION
+from tests.provider import REATTACH
 from tests.terraform.support import SOURCE, Configuration, Provider, copy
 
 Client = Callable[[str], Any]
@@ -107,9 +108,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 
 @pytest.fixture(scope="module")
-def command(checkout: Checkout, endpoint: str) -> Command:
+def command(checkout: Checkout, endpoint: str, provider: Provider) -> Command:
     def run(arguments: str = "", **environment: str) -> Done:
-        return checkout.run(f"make bootstrap {arguments}", AWS_ENDPOINT_URL=endpoint, **environment)
+        return checkout.run(f"make bootstrap {arguments}", **{"AWS_ENDPOINT_URL": endpoint, **provider, **environment})
 
     return run
 
@@ -121,7 +122,8 @@ class TestCommand:
     @staticmethod
     def first(command: Command) -> Done:
         # Buffered, as for a user: what the command says could come after what Terraform says.
-        return command("GITHUB_REPOSITORY=octocat@583231/hello@1296269", PYTHONUNBUFFERED="")
+        settings = {"PYTHONUNBUFFERED": "", REATTACH: ""}
+        return command("GITHUB_REPOSITORY=octocat@583231/hello@1296269", **settings)
 
     def test_says_first_what_it_acts_on(self, first: Done) -> None:
         lines = first.stdout.splitlines()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ import pytest
 
 from tests import provider
 from tests.conftest import get
-from tests.python.emulator.contract.support import eventually, zipped
+from tests.python.emulator.contract.support import zipped
 from tests.terraform.support import PINNED, Configuration, copy, stage_url, write_artifact, write_config
+from tests.waiting import eventually
 
 GOOD = """
 def handler(event, context):
@@ -361,8 +361,9 @@ def test_log_has_every_execution(stack: Stack) -> None:
 
 
 def test_nothing_is_left_running(stack: Stack) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    machines = stack.client("stepfunctions")
-    while machines.list_executions(stateMachineArn=stack.machine, statusFilter="RUNNING")["executions"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    listed = stack.client("stepfunctions").list_executions
+
+    def ended() -> bool:
+        return not listed(stateMachineArn=stack.machine, statusFilter="RUNNING")["executions"]
+
+    eventually(ended, PATIENCE_SECONDS)

@@ -13,9 +13,9 @@ import pytest
 
 from tests import provider
 from tests.conftest import REGION, get
-from tests.python.emulator.contract.support import eventually
 from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
 from tests.terraform.test_modules import ACCESS_LOG
+from tests.waiting import eventually
 
 NEWEST = {"function_version": "newest", "gateway_deployment": "newest"}
 ROUTES = 'toset(["ANY /", "ANY /build-info"])'

@@ -11,8 +11,8 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.python.emulator.contract.support import eventually
 from tests.terraform.support import Configuration, Provider, copy
+from tests.waiting import eventually
 
 SOURCE = Path(__file__).parent / "fixtures" / "step_functions"
 Client = Callable[[str], Any]

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pytest
 from emulator import hooks, server
 from tests.conftest import REGION, ROOT, answers, free_port, get, local_aws
 from tests.python.emulator.contract.support import zipped
+from tests.waiting import eventually
 
 SOURCE = "def handler(event, context): return {'statusCode': 200, 'body': context.function_version}"
 
@@ -85,10 +85,7 @@ def test_server_ends_well_and_takes_its_workers_along(number: signal.Signals) ->
     port = free_port()
     with emulator("--port", str(port)) as process:
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 30
-        while not answers(url):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        eventually(lambda: answers(url), 60)
         role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         functions = client(url, "lambda")
         functions.create_function(

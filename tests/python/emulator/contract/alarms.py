@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.python.emulator.contract.support import Client, eventually
+from tests.python.emulator.contract.support import Client
+from tests.waiting import eventually
 
 # An evaluation takes place each minute, and AWS takes its time to see data.
 PATIENCE = 300

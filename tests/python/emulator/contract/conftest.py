@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import uuid
 from collections.abc import Iterator
 
@@ -11,7 +10,7 @@ import pytest
 
 from tests.conftest import SPEED
 from tests.python.emulator.contract.alarms import Alarms
-from tests.python.emulator.contract.state_machines import StateMachine, document, statement
+from tests.python.emulator.contract.state_machines import StateMachine, document, statement, trust
 from tests.python.emulator.contract.support import ECHO, Api, Client, Function
 
 
@@ -19,14 +18,8 @@ from tests.python.emulator.contract.support import ECHO, Api, Client, Function
 def function(client: Client) -> Iterator[Function]:
     """Give a function that is to be created, with a role; both are deleted."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
-    }
     iam = client("iam")
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda"))["Role"]["Arn"]
     made = Function(client, name, role)
     yield made
     functions = client("lambda")
@@ -58,14 +51,8 @@ def echo(api: Api) -> Api:
 def machine(client: Client) -> Iterator[StateMachine]:
     """Give a state machine that is to be created, with a role without rights; both are deleted."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
-    }
     iam = client("iam")
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("states"))["Role"]["Arn"]
     made = StateMachine(client, name, role)
     yield made
     if made.arn:

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from tests.conftest import SPEED
-from tests.python.emulator.contract.support import Client, eventually
+from tests.python.emulator.contract.support import Client
+from tests.waiting import eventually
 
 
 @dataclass
@@ -95,6 +96,12 @@ def statement(action: str | list[str], resource: str | list[str], **more: Any) -
 def document(*statements: dict[str, Any]) -> str:
     """Return a policy."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def trust(service: str, **more: Any) -> str:
+    """Return the policy of a role that a service may assume."""
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return document({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"} | more)
 
 
 def task(resource: str, arguments: Any, **more: Any) -> dict[str, Any]:

@@ -6,16 +6,14 @@ import http.client
 import io
 import json
 import textwrap
-import time
 import urllib.parse
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 REGION = "eu-west-2"
 Client = Callable[[str], Any]
-T = TypeVar("T")
 
 
 def zipped(source: str) -> bytes:
@@ -24,15 +22,6 @@ def zipped(source: str) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("handler.py", textwrap.dedent(source))
     return buffer.getvalue()
-
-
-def eventually(look: Callable[[], T | None], seconds: float = 20) -> T:
-    """Return what is looked for as soon as it is there: logs and metrics take a moment."""
-    deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.1)
-    return found
 
 
 @dataclass

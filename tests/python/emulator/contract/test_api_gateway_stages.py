@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from tests.python.emulator.contract.support import ECHO, REGION, Api, eventually
+from tests.python.emulator.contract.support import ECHO, REGION, Api
+from tests.waiting import eventually
 
 ALIASED = ":${stageVariables.lambdaAlias}"
 

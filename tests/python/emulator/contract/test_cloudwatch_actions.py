@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
-from tests.python.emulator.contract.support import Client, Function, eventually
+from tests.python.emulator.contract.support import Client, Function
 from tests.python.emulator.contract.test_cloudwatch_alarms import rate
+from tests.waiting import eventually
 
 PRINCIPAL = "lambda.alarms.cloudwatch.amazonaws.com"
 SOURCE = """

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
-from tests.python.emulator.contract.support import eventually
+from tests.waiting import eventually
 
 
 def statistic(alarms: Alarms, name: str, metric: str, stat: str = "Sum") -> dict[str, Any]:

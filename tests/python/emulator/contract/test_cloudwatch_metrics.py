@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
-from tests.python.emulator.contract.support import Api, Client, eventually
+from tests.python.emulator.contract.support import Api, Client
 from tests.python.emulator.contract.test_cloudwatch_alarms import statistic
+from tests.waiting import eventually
 
 # Three hours at one second a minute: long enough for all tests of this module to find the same data.
 SPAN = datetime.timedelta(seconds=180)

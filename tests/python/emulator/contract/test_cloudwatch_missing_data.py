@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
-from tests.python.emulator.contract.support import Client, eventually
+from tests.python.emulator.contract.support import Client
+from tests.waiting import eventually
 
 # As in the page's tables: data points to alarm, the five newest data points, and what each treatment of missing ones
 # makes of them. The state before is insufficient data, and stays where it says so.

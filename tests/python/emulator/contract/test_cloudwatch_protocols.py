@@ -17,8 +17,8 @@ import pytest
 
 from tests.conftest import REGION
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
-from tests.python.emulator.contract.support import eventually
 from tests.python.emulator.contract.test_cloudwatch_alarms import rate
+from tests.waiting import eventually
 
 PROTOCOLS = ("query", "json", "smithy-rpc-v2-cbor")
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:topic"

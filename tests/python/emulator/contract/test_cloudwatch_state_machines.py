@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
-from tests.python.emulator.contract.support import Client, eventually
+from tests.python.emulator.contract.state_machines import trust
+from tests.python.emulator.contract.support import Client
 from tests.python.emulator.contract.test_cloudwatch_alarms import statistic
+from tests.waiting import eventually
 
 Run = Callable[[str, dict[str, Any]], Any]
 
@@ -22,10 +24,7 @@ def run(client: Client, alarms: Alarms) -> Iterator[Run]:
     iam, states = client("iam"), client("stepfunctions")
     name = alarms.namespace.replace("/", "-")
     allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "cloudwatch:*", "Resource": "*"}]}
-    trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    role = iam.create_role(
-        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    )["Role"]["Arn"]
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("states"))["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="cloudwatch", PolicyDocument=json.dumps(allow))
     made: list[str] = []
 

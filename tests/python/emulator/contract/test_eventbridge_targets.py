@@ -12,8 +12,9 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.python.emulator.contract.state_machines import StateMachine, document, statement
-from tests.python.emulator.contract.support import Client, eventually
+from tests.python.emulator.contract.state_machines import StateMachine, document, statement, trust
+from tests.python.emulator.contract.support import Client
+from tests.waiting import eventually
 
 Role = Callable[..., str]
 WAIT = {
@@ -33,12 +34,8 @@ def role(client: Client, machine: StateMachine) -> Iterator[Role]:
     iam, name = client("iam"), f"{machine.name}-events"
 
     def make(*statements: dict[str, Any], service: str = "events") -> str:
-        trust = statement("sts:AssumeRole", "", Principal={"Service": f"{service}.amazonaws.com"})
-        del trust["Resource"]
-        document = {"Version": "2012-10-17", "Statement": [trust]}
-        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))
-        document["Statement"] = list(statements)
-        iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=json.dumps(document))
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(service))
+        iam.put_role_policy(RoleName=name, PolicyName="test", PolicyDocument=document(*statements))
         return str(made["Role"]["Arn"])
 
     yield make

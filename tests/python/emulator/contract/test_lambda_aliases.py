@@ -7,7 +7,8 @@ from collections import Counter
 import botocore.exceptions
 import pytest
 
-from tests.python.emulator.contract.support import Api, Function, eventually
+from tests.python.emulator.contract.support import Api, Function
+from tests.waiting import eventually
 
 VERSION = """
     def handler(event, context):

@@ -6,7 +6,8 @@ import re
 import threading
 from typing import Any
 
-from tests.python.emulator.contract.support import Function, eventually
+from tests.python.emulator.contract.support import Function
+from tests.waiting import eventually
 
 COUNTER = """
     import os, time

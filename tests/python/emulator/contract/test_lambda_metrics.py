@@ -6,7 +6,8 @@ import datetime
 
 import pytest
 
-from tests.python.emulator.contract.support import Api, Function, eventually
+from tests.python.emulator.contract.support import Api, Function
+from tests.waiting import eventually
 
 SOURCE = """
     def handler(event, context):

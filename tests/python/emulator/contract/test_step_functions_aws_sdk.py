@@ -9,7 +9,8 @@ import pytest
 
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
 from tests.python.emulator.contract.state_machines import StateMachine, caught, statement, task
-from tests.python.emulator.contract.support import Client, Function, eventually
+from tests.python.emulator.contract.support import Client, Function
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import botocore.exceptions
 import pytest
 
 from tests.python.emulator.contract.state_machines import StateMachine, statement, task
-from tests.python.emulator.contract.support import Function, eventually
+from tests.python.emulator.contract.support import Function
+from tests.waiting import eventually
 
 # A day: 24 minutes even where time passes 60 times as fast.
 LONG = 86_400

@@ -11,7 +11,8 @@ import botocore.exceptions
 import pytest
 
 from tests.python.emulator.contract.state_machines import StateMachine, statement
-from tests.python.emulator.contract.support import REGION, Client, eventually
+from tests.python.emulator.contract.support import REGION, Client
+from tests.waiting import eventually
 
 FAIL = {"Pass": {"Type": "Pass", "Next": "Fail"}, "Fail": {"Type": "Fail", "Error": "E", "Cause": "C"}}
 RIGHTS = [

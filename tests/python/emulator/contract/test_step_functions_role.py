@@ -12,8 +12,9 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from tests.python.emulator.contract.state_machines import StateMachine, caught, document, statement, task
-from tests.python.emulator.contract.support import REGION, Client, Function, eventually
+from tests.python.emulator.contract.state_machines import StateMachine, caught, document, statement, task, trust
+from tests.python.emulator.contract.support import REGION, Client, Function
+from tests.waiting import eventually
 
 CALLS = [
     ("lambda:invoke", {"FunctionName": "no-such"}, "lambda:InvokeFunction", "Lambda.AWSLambdaException"),
@@ -120,13 +121,7 @@ def test_right_revoked_during_an_execution_is_gone(machine: StateMachine) -> Non
 
 
 def test_role_must_trust_step_functions(machine: StateMachine, client: Client) -> None:
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
-    }
-    client("iam").update_assume_role_policy(RoleName=machine.name, PolicyDocument=json.dumps(trust))
+    client("iam").update_assume_role_policy(RoleName=machine.name, PolicyDocument=trust("lambda"))
     with pytest.raises(botocore.exceptions.ClientError) as refused:
         machine.create({"End": {"Type": "Succeed"}})
     assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
@@ -137,21 +132,12 @@ def test_role_must_trust_step_functions(machine: StateMachine, client: Client) -
 def test_trust_may_depend_on_the_account(
     machine: StateMachine, client: Client, account: str | None, *, trusted: bool
 ) -> None:
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "states.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-                "Condition": {
-                    "StringEquals": {"aws:SourceAccount": account or machine.account},
-                    "ArnLike": {"aws:SourceArn": f"arn:aws:states:*:*:stateMachine:{machine.name}"},
-                },
-            }
-        ],
+    condition = {
+        "StringEquals": {"aws:SourceAccount": account or machine.account},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:states:*:*:stateMachine:{machine.name}"},
     }
-    client("iam").update_assume_role_policy(RoleName=machine.name, PolicyDocument=json.dumps(trust))
+    policy = trust("states", Condition=condition)
+    client("iam").update_assume_role_policy(RoleName=machine.name, PolicyDocument=policy)
     if trusted:
         machine.create({"End": {"Type": "Succeed"}})
     else:
@@ -190,9 +176,7 @@ def test_start_of_another_execution_needs_its_right(machine: StateMachine) -> No
 def test_role_that_no_longer_trusts_step_functions_fails_the_task(machine: StateMachine, client: Client) -> None:
     machine.allow(statement("*", "*"))
     machine.create(caught("aws-sdk:cloudwatch:describeAlarms", {}))
-    trust = statement("sts:AssumeRole", "", Principal={"Service": "lambda.amazonaws.com"})
-    del trust["Resource"]
-    client("iam").update_assume_role_policy(RoleName=machine.name, PolicyDocument=document(trust))
+    client("iam").update_assume_role_policy(RoleName=machine.name, PolicyDocument=trust("lambda"))
     assert "MetricAlarms" not in machine.output()
 
 
