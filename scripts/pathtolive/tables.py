@@ -28,15 +28,15 @@ def show(rows: Sequence[Mapping[str, str]], *, folded: str = "", colours: Mappin
         console.print(_table(texts, folded, None))
         return
     width = max(len(name) for name in shown)
-    for row in texts:
-        console.print()
+    for number, row in enumerate(texts):
+        if number:
+            console.print()
         for name, text in row.items():
             console.print(f"{name:<{width}}", text, soft_wrap=True)
-    console.print()
 
 
 def _table(rows: Sequence[Mapping[str, rich.text.Text]], folded: str, fold_width: int | None) -> rich.table.Table:
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in rows[0]:
         if name == folded:
             table.add_column(name, overflow="fold", max_width=fold_width)
