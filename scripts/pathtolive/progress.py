@@ -12,6 +12,8 @@ import rich.console
 import rich.status
 import rich.text
 
+from pathtolive.symbols import symbol
+
 
 @dataclass
 class Step:
@@ -26,22 +28,13 @@ def step(text: str) -> Iterator[Step]:
     console = rich.console.Console(soft_wrap=True, highlight=False)
     started = Step()
     began = time.monotonic()
-    mark, style = _mark("✗", "x"), "red"
+    mark, style = symbol("✗", "x"), "red"
     try:
         with console.status(rich.text.Text(f"{text} ...")) if console.is_terminal else contextlib.nullcontext():
             yield started
-        mark, style = _mark("✓", "-"), "green"
+        mark, style = symbol("✓", "-"), "green"
     finally:
         result = f": {started.result}" if started.result else ""
         line = rich.text.Text.assemble((mark, style), f" {text}{result} ({time.monotonic() - began:.0f} s)")
         console.print(line)
         sys.stdout.flush()
-
-
-def _mark(symbol: str, plain: str) -> str:
-    """Return the symbol, or its replacement if the output cannot show it."""
-    try:
-        symbol.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return plain
-    return symbol

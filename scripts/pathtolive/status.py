@@ -74,10 +74,15 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
         }
         for row in rows
     ]
+    if not urls:
+        tables.show(fields)
+        return
+    print()
     tables.show(fields)
+    print()
     width = max(len(row["stage"]) for row in rows)
-    for row in rows if urls else []:
-        print(f"  {row['stage']:<{width}}  curl {row['url']}")
+    for row in rows:
+        print(f"{row['stage']:<{width}}  curl {row['url']}")
 
 
 def _alarm(name: str, stage: str) -> str:

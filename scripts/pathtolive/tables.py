@@ -23,22 +23,25 @@ def show(rows: Sequence[Mapping[str, str]], *, folded: str = "", colours: Mappin
     texts = [
         {name: rich.text.Text(row[name] or "-", (colours or {}).get(row[name], "")) for name in shown} for row in rows
     ]
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    for name in shown:
-        if name == folded:
-            table.add_column(name, overflow="fold", min_width=NARROWEST_FOLD)
-        else:
-            table.add_column(name, no_wrap=True)
-    for row in texts:
-        table.add_row(*row.values())
-    unlimited = console.options.update(max_width=1000)
-    needed = console.measure(table, options=unlimited)
-    if (needed.minimum if folded else needed.maximum) <= console.width:
-        console.print(table)
+    narrowest = console.measure(_table(texts, folded, NARROWEST_FOLD), options=console.options.update(max_width=1000))
+    if narrowest.maximum <= console.width:
+        console.print(_table(texts, folded, None))
         return
     width = max(len(name) for name in shown)
-    for row in texts:
-        console.print()
+    for number, row in enumerate(texts):
+        if number:
+            console.print()
         for name, text in row.items():
             console.print(f"{name:<{width}}", text, soft_wrap=True)
-    console.print()
+
+
+def _table(rows: Sequence[Mapping[str, rich.text.Text]], folded: str, fold_width: int | None) -> rich.table.Table:
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for name in rows[0]:
+        if name == folded:
+            table.add_column(name, overflow="fold", max_width=fold_width)
+        else:
+            table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    return table

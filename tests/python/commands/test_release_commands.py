@@ -242,7 +242,8 @@ class TestReleases:
         assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("release", "1", "2", "succeeded")
         assert made["seconds"] > 1
         assert re.search(
-            r"release +1 +2 +\d+ s +succeeded +Release completed\.", checkout.make("history STAGE=live TARGET=local")
+            r"release +1 +2 +\d+ s +succeeded +Release completed\.",
+            checkout.make("history STAGE=live TARGET=local", COLUMNS="120"),
         )
 
     def test_the_same_version_is_not_released_again(self, checkout: Checkout) -> None:

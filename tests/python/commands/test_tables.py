@@ -23,7 +23,8 @@ def test_table_folds_one_column_into_the_terminal(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = shown(monkeypatch, capsys, columns, "reason")
-    assert lines[1].split() == ["stage", "version", "reason"]
+    assert lines[0].split() == ["stage", "version", "reason"]
+    assert lines[2].split() == ["dev", "12", "-"]
     assert max(map(len, lines)) <= columns
 
 
@@ -31,10 +32,12 @@ def test_table_is_a_list_if_the_terminal_is_too_narrow(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert shown(monkeypatch, capsys, 80) == [
-        *("", "stage   dev", "version 12", "reason  -"),
+        *("stage   dev", "version 12", "reason  -"),
         *("", "stage   live", "version 4", f"reason  {ROWS[1]['reason']}".rstrip()),
     ]
-    assert shown(monkeypatch, capsys, 30, "reason")[1] == "stage   dev"
+    # One column less than the names, two values, and the narrowest reason take.
+    assert shown(monkeypatch, capsys, 35, "reason")[0] == "stage   dev"
+    assert shown(monkeypatch, capsys, 36, "reason")[0].split() == ["stage", "version", "reason"]
 
 
 def test_table_has_no_column_without_values(

@@ -17,6 +17,7 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pathtolive import installation
 from tests.conftest import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -224,7 +225,7 @@ def make(target: str, venv: Path) -> subprocess.CompletedProcess[str]:
 def installed_by(target: str, venv: Path) -> list[str]:
     done = make(f"--dry-run {target}", venv)
     assert done.returncode == 0, done.stderr
-    return re.findall(r"--require-hashes .*--requirement requirements/(\w+)\.txt", done.stdout)
+    return re.findall(r"scripts/install\.py (\w+) ", done.stdout)
 
 
 EVERY_DAY = ["deploy", "plan", "record", "release", "rollback", "history", "status", "load", "bootstrap", "destroy"]
@@ -249,11 +250,40 @@ def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
     assert [installed_by(target, tmp_path) for target in ("local", "demo", "check")] == [[], [], []]
 
 
-def test_interrupted_installation_is_repeated_from_the_start(tmp_path: Path) -> None:
-    (tmp_path / ".run").touch()
-    assert "--force-reinstall" not in make("--dry-run check", tmp_path).stdout
-    (tmp_path / ".installing").touch()
-    assert "--force-reinstall" in make("--dry-run check", tmp_path).stdout
+@pytest.fixture
+def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a file with the arguments of pip: a module of that name stands in for it."""
+    arguments = tmp_path / "arguments"
+    (tmp_path / "pip.py").write_text(
+        f"import pathlib, sys\npathlib.Path({str(arguments)!r}).write_text(str(sys.argv))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    return arguments
+
+
+def test_installation_takes_only_what_the_lock_file_has(pip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert installation.install("run", "the commands", ["--only-binary", ":all:"])
+    given = pip.read_text()
+    for option in (
+        "--no-deps",
+        "--require-hashes",
+        "'--only-binary', ':all:'",
+        "'--requirement', 'requirements/run.txt'",
+    ):
+        assert option in given
+    assert "--force-reinstall" not in given
+    assert not (pip.parent / ".installing").exists()
+    assert re.fullmatch(
+        rf"✓ Install the commands into {pip.parent.name}: {len(versions('run'))} packages \(\d+ s\)\n",
+        capsys.readouterr().out,
+    )
+
+
+def test_interrupted_installation_is_repeated_from_the_start(pip: Path) -> None:
+    (pip.parent / ".installing").touch()
+    assert installation.install("dev", "the tools", [])
+    assert "--force-reinstall" in pip.read_text()
 
 
 def test_failed_installation_says_so_and_leaves_no_stamp(tmp_path: Path) -> None:
@@ -263,9 +293,9 @@ def test_failed_installation_says_so_and_leaves_no_stamp(tmp_path: Path) -> None
     (venv / "left").touch()
     done = make("status", venv)
     assert done.returncode != 0
-    assert "==> Installing the commands and local AWS into" in done.stdout
+    assert "✗ Install the commands and local AWS into venv: " in done.stdout
     assert "No matching distribution found for boto3" in done.stderr
-    assert "The packages of requirements/run.txt could not be installed" in done.stderr
+    assert "requirements/run.txt could not be installed" in done.stderr
     assert "PIP_INDEX_URL" in done.stderr
     assert not (venv / ".run").exists()
     assert (venv / ".installing").exists()

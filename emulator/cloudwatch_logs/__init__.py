@@ -1,0 +1,1 @@
+"""CloudWatch Logs: what MiniStack does otherwise than AWS."""
