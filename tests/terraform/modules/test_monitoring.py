@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.terraform.modules.test_modules import FUNCTION_ARN, Modules, values
 from tests.terraform.support import document, references
-from tests.terraform.test_modules import FUNCTION_ARN, Modules, values
 
 STAGES = ("live", "test")
 METRIC_ALARMS = ("error_rate", "duration", "throttles", "api_5xx_rate")

@@ -308,7 +308,7 @@ class TestDay:
         assert "Local AWS is not running. Start it with: make local" in done.stderr
 
     def test_it_ran_every_command_of_the_documents(self, checkout: Checkout) -> None:
-        """Word for word, except for those that tests/terraform/test_bootstrap.py runs."""
+        """Word for word, except for those that tests/terraform/root/test_bootstrap.py runs."""
         ran = {command.removesuffix(" TARGET=local") for command in checkout.ran}
         expected = {command.removesuffix(" TARGET=local") for command in documents.all_commands()}
         assert expected - documents.bootstrap_commands() - ran == set()

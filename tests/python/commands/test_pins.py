@@ -13,7 +13,7 @@ from pathtolive.cli import CommandError
 from pathtolive.stack import Stack
 from pathtolive.target import Target
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 HAND_WRITTEN = """\
 # Mind the comments.

@@ -46,7 +46,7 @@ def test_files_that_are_named_exist(document: Path) -> None:
 
 
 def test_commands_that_no_test_runs_are_in_a_document() -> None:
-    """Those that tests run are in tests/python/test_path.py and tests/terraform/test_bootstrap.py."""
+    """Those that tests run are in tests/python/commands/test_path.py and tests/terraform/root/test_bootstrap.py."""
     assert NOT_RUN.keys() <= {command for document in DOCUMENTS for command in commands(document)}
 
 

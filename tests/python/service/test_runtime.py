@@ -24,10 +24,10 @@ from pathtolive import build
 from pathtolive.toolchain import rie
 from tests import processes
 from tests.conftest import free_port
-from tests.python.events import http_api, load_balancer
+from tests.python.service.events import http_api, load_balancer
 from tests.waiting import eventually
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="AWS makes its emulator for Linux alone")
 

@@ -60,7 +60,11 @@ TERRAFORM = Sample(
     "terraform/sample.tf", ALIGNED.replace("answer  ", "answer"), "terraform/sample.tf", ALIGNED, formatted=True
 )
 FIXTURE = Sample(
-    "tests/terraform/fixtures/sample.tf", TERRAFORM.bad, "tests/terraform/fixtures/sample.tf", ALIGNED, formatted=True
+    "tests/terraform/applied/fixtures/sample.tf",
+    TERRAFORM.bad,
+    "tests/terraform/applied/fixtures/sample.tf",
+    ALIGNED,
+    formatted=True,
 )
 BRACE = Sample("terraform/modules/api/sample.tf", "locals {\n", "Unclosed configuration block", ALIGNED)
 UNDECLARED = "locals {\n  answer = local.question\n}\n"

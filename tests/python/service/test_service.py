@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import handler
 from service import build_info, http, routes, telemetry
-from tests.python.events import http_api, load_balancer
+from tests.python.service.events import http_api, load_balancer
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 ARN = "arn:aws:lambda:eu-west-2:123456789012:function:hello"
 INFO = {
     "type": "git",

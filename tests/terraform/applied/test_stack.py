@@ -13,8 +13,8 @@ import pytest
 
 from tests import provider
 from tests.conftest import REGION, get
+from tests.terraform.modules.test_modules import ACCESS_LOG
 from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
-from tests.terraform.test_modules import ACCESS_LOG
 from tests.waiting import eventually
 
 NEWEST = {"function_version": "newest", "gateway_deployment": "newest"}

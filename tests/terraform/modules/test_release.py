@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.terraform.modules.test_modules import FUNCTION_ARN, Modules, values
 from tests.terraform.support import SOURCE, document, references
-from tests.terraform.test_modules import FUNCTION_ARN, Modules, values
 
 STAGES = ("live", "test")
 VERSION_ARNS = {f"{FUNCTION_ARN}:{digit}*" for digit in range(1, 10)}
