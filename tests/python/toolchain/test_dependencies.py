@@ -241,7 +241,7 @@ INSTALLED = {
     **{target: ["run"] for target in LOCAL},
     "demo": ["run", "demo"],
     "lock": ["run", "lock"],
-    **{target: ["run", "dev"] for target in ("check", "fmt", "test", "test-local", "bench")},
+    **{target: ["run", "dev"] for target in ("check", "fmt", "test", "test-fast", "test-all", "test-local", "bench")},
 }
 
 
