@@ -62,7 +62,9 @@ class Configuration:
         return self
 
     def plan(self) -> Any:
-        return self._terraform.plan(output=True)
+        # tftest's own plan(output=True) leaves each plan in /tmp.
+        self.run("plan", "-input=false", "-no-color", "-out=plan")
+        return tftest.TerraformPlanOutput(json.loads(self.run("show", "-no-color", "-json", "plan").out))
 
     def warnings(self) -> str:
         """Plan and return what was said besides the changes."""
@@ -101,7 +103,7 @@ class Configuration:
 
     def changes(self) -> list[str]:
         """Plan, and return the addresses of what it would change; none where the plan is empty."""
-        plan = self._terraform.plan(output=True)
+        plan = self.plan()
         outputs = [f"output.{name}" for name, change in plan.output_changes.items() if change["actions"] != ["no-op"]]
         return outputs + [
             address

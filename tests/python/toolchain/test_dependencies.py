@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import os
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -105,8 +106,13 @@ def foreign(source: Path) -> set[str]:
 
 def packages_of(modules: Iterable[str]) -> set[str]:
     """Return the packages that modules are installed by."""
-    known = importlib.metadata.packages_distributions()
-    return {canonicalize_name(name) for module in modules for name in known.get(module, [module])}
+    return {canonicalize_name(name) for module in modules for name in distributions().get(module, [module])}
+
+
+@functools.cache
+def distributions() -> Mapping[str, list[str]]:
+    """Return the packages that each module is installed by, which takes long to find out."""
+    return importlib.metadata.packages_distributions()
 
 
 def test_every_lock_file_has_its_groups() -> None:
@@ -185,7 +191,7 @@ def with_run_alone(script: str, *arguments: str) -> subprocess.CompletedProcess[
     locked = versions("run").keys()
     missing = [
         module
-        for module, names in importlib.metadata.packages_distributions().items()
+        for module, names in distributions().items()
         if not {str(canonicalize_name(name)) for name in names} & (locked | {"coverage", "pip", "setuptools"})
     ]
     code = (
@@ -196,7 +202,7 @@ def with_run_alone(script: str, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "ArgumentParser" in path.read_text())
+COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", COMMANDS)
@@ -235,7 +241,7 @@ INSTALLED = {
     **{target: ["run"] for target in LOCAL},
     "demo": ["run", "demo"],
     "lock": ["run", "lock"],
-    **{target: ["run", "dev"] for target in ("check", "fmt", "test", "test-local", "bench")},
+    **{target: ["run", "dev"] for target in ("check", "fmt", "test", "test-fast", "test-all", "test-local", "bench")},
 }
 
 
