@@ -327,7 +327,7 @@ def _expect_success(demo: Demonstration, release: Running, started: float) -> No
     output = demo.done(release)
     found = traffic.totals(demo.requests(), started)
     demo.expect(release.line, "failed requests during the release", 0, found.failed)
-    demo.report(release.line, f"{_line(output, 'Succeeded: ')} 0 of {found.requests} requests failed")
+    demo.report(release.line, f"0 of {found.requests} requests failed. {_line(output, 'Succeeded: ')}")
 
 
 def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path) -> dict[str, Any]:
