@@ -115,10 +115,12 @@ destroy: $(READY) ## Delete everything that deploy created: CONFIRM=path-to-live
 
 # Two files at a time, in the order that tests/conftest.py gives them.
 PYTEST := $(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+LONG := not long and
 
 .PHONY: test
 test: $(TEST_READY) check ## Run every test, with coverage
-	@$(PYTEST) --cov --cov-report term -m "not long" $(ARGS)
+	@$(PYTEST) $(EXAMPLES) --cov $(if $(ARGS),--cov-report term $(ARGS),--cov-report= -m "$(LONG) not clock")
+	@$(if $(ARGS),,$(RUN) -m pytest --cov --cov-append --cov-report term -m clock)
 	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
 
 .PHONY: test-fast
@@ -127,7 +129,7 @@ test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor 
 
 .PHONY: test-all
 test-all: ## Run every test, those that take long too, and ten times as many generated examples
-	@$(MAKE) test ARGS='-m "" --hypothesis-profile long $(ARGS)'
+	@$(MAKE) test LONG= EXAMPLES="--hypothesis-profile long"
 
 .PHONY: test-local
 test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local AWS or AWS_ENDPOINT_URL

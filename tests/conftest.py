@@ -32,8 +32,6 @@ ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
 # Of local AWS: a minute of metrics, waits and alarms passes in a second.
 SPEED = 60
-# Their tests mostly wait, and so leave a test with a clock to keep the time that it needs.
-WAITING = ("emulator/contract/", "test_bootstrap.py")
 # Files that take longer than half a minute, the longest first.
 LONGEST = (
     "test_release_commands.py",
@@ -41,6 +39,7 @@ LONGEST = (
     "test_deploy_commands.py",
     "test_stack.py",
     "test_release_applied.py",
+    "test_bootstrap.py",
     "test_validations.py",
     "test_hooks.py",
     "test_rules.py",
@@ -96,17 +95,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if not (item.get_closest_marker("endpoint") or item.get_closest_marker("clone")):
             item.add_marker("fast")
-    clocks = {item.path for item in items if item.get_closest_marker("clock")}
-    items.sort(key=lambda item: _turn(item.path, clocks))
-
-
-def _turn(path: Path, clocks: set[Path]) -> tuple[int, int]:
-    """Return when a file is run, by one of two workers: what takes long ends first, so that both end together."""
-    if path in clocks:
-        return 0, 0
-    if any(each in path.as_posix() for each in WAITING):
-        return 1, 0
-    return (2, LONGEST.index(path.name)) if path.name in LONGEST else (3, 0)
+    # What takes long comes first, so that two workers end together.
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(tryfirst=True)
