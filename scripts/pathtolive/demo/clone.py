@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,6 +121,16 @@ class Clone:
         change.apply(self.path)
         git("commit", "--quiet", "--all", "--message", change.message, cwd=self.path)
         return git("rev-parse", "--short", "HEAD", cwd=self.path)
+
+    def terraform_seconds(self) -> float:
+        """Return how long Terraform and its provider take to start, which is most of the time of a command."""
+        terraform = [sys.executable, "scripts/toolchain.py", "terraform", "-chdir=terraform"]
+        environment = _environment() | {"TF_DATA_DIR": str(self.path / ".local" / "check")}
+        arguments = ["init", "-backend=false", "-lockfile=readonly"]
+        run([*terraform, *arguments], cwd=self.path, env=environment, quiet=True)
+        began = time.monotonic()
+        run([*terraform, "validate"], cwd=self.path, env=environment, quiet=True)
+        return time.monotonic() - began
 
     def start(self, targets: str, **variables: str) -> Running:
         """Start make in the clone."""

@@ -31,14 +31,16 @@ from pathtolive.release.executions import REFUSED, ROLLED_BACK, SUCCEEDED
 DIRECTORY = LOCAL / "demo"
 PICTURE = DIRECTORY / "demo.svg"
 FUNCTION, ALARM = "path-to-live", "path-to-live-live-unhealthy"
-# At this speed, the alarm still fires when the fix is deployed and promoted.
+# If Terraform starts in this time, a plan fits into a release at this speed, and the alarm still fires when the fix is
+# deployed and promoted.
 DEFAULT_SPEED = 3.0
+TERRAFORM_SECONDS = 4.0
 REQUESTS_PER_SECOND = 40.0
 POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
 # The limit of the duration alarm, which clone.py sets.
 PATIENT = "--max-p99-ms 10000"
-SOUND_RELEASE = {"STEPS": "20,50", "STEP_SECONDS": "12", "ARGS": PATIENT}
+SOUND_RELEASE = {"STEPS": "20,50", "STEP_SECONDS": "36", "ARGS": PATIENT}
 # The alarm needs two periods that breach. With fewer invocations, the analysis would already fail in the first minute.
 BROKEN_RELEASE = {"VERSION": "3", "STEPS": "20,50", "STEP_SECONDS": "120", "ARGS": f"--min-invocations 230 {PATIENT}"}
 REASON = "version 4 fixes the cause"
@@ -124,7 +126,10 @@ class Ended:
 
 @dataclass
 class Demonstration:
-    """The clone, its local AWS, the load, and the timeline since the start."""
+    """The clone, its local AWS, the load, and the timeline since the start.
+
+    ``speed`` is that of local AWS, relative to AWS; 0 lets the demonstration choose one that fits the machine.
+    """
 
     speed: float
     console: rich.console.Console
@@ -248,17 +253,24 @@ def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
     changes = clone.not_committed()
     uncommitted = f", without the uncommitted changes of {changes} files" if changes else ""
     demo.report("git clone", f"commit {revision}{uncommitted}")
+    if not demo.speed:
+        demo.speed = fitting_speed(demo.clone.terraform_seconds())
     _first(demo)
     _second(demo)
     first_failed, back = _third_and_fourth(demo)
     return _conclude(demo, first_failed, back, drawn)
 
 
+def fitting_speed(terraform_seconds: float) -> float:
+    """Return the speed of local AWS at which the commands keep up: a slow or busy machine gets a lower one."""
+    return max(1.0, round(min(DEFAULT_SPEED, DEFAULT_SPEED * TERRAFORM_SECONDS / terraform_seconds), 1))
+
+
 def _first(demo: Demonstration) -> None:
     line = "make local"
     demo.make("local", PORT=str(demo.port), SPEED=f"{demo.speed:g}")
     demo.expect_versions(line, dev="1", test="1", live="1")
-    demo.report(line, "dev, test, and live run version 1")
+    demo.report(line, f"dev, test, and live run version 1, at {demo.speed:g} times the speed of AWS")
 
 
 def _second(demo: Demonstration) -> None:

@@ -49,8 +49,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="module")
 def results(checkout: Checkout) -> dict[str, Any]:
-    results: dict[str, Any] = json.loads(checkout.make("--silent demo JSON=1 PICTURE=docs/drawn.svg SPEED=3"))
+    results: dict[str, Any] = json.loads(checkout.make("--silent demo JSON=1 PICTURE=docs/drawn.svg"))
     return results
+
+
+@pytest.mark.parametrize(("seconds", "speed"), [(0.5, 3.0), (4.0, 3.0), (6.0, 2.0), (12.0, 1.0), (60.0, 1.0)])
+def test_demonstration_is_slower_on_a_slow_machine(seconds: float, speed: float) -> None:
+    assert story.fitting_speed(seconds) == speed
 
 
 @pytest.mark.endpoint

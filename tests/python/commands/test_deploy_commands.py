@@ -148,7 +148,7 @@ class TestStagesStay:
 
     def test_what_runs_can_be_recorded(self, checkout: Checkout) -> None:
         put_older_config(checkout)
-        assert "live runs version 2" in checkout.make("record STAGE=live TARGET=local")
+        assert "Recorded version 2 for live in config.tf" in checkout.make("record STAGE=live TARGET=local")
         text = (checkout.path / CONFIG).read_text()
         assert 'live = { function_version = "2", gateway_deployment = "2" }' in text
         assert "config.tf already records version" in checkout.make("record STAGE=live TARGET=local")

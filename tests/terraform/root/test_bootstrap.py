@@ -108,11 +108,18 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 
 @pytest.fixture(scope="module")
-def command(checkout: Checkout, endpoint: str, provider: Provider) -> Command:
+def command(checkout: Checkout, client: Client, endpoint: str, provider: Provider) -> Iterator[Command]:
+    """Give the command, and delete the bucket that it creates: other tests need an account without it."""
+
     def run(arguments: str = "", **environment: str) -> Done:
         return checkout.run(f"make bootstrap {arguments}", **{"AWS_ENDPOINT_URL": endpoint, **provider, **environment})
 
-    return run
+    yield run
+    s3 = client("s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET):
+        for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+            s3.delete_object(Bucket=BUCKET, Key=item["Key"], VersionId=item["VersionId"])
+    s3.delete_bucket(Bucket=BUCKET)
 
 
 class TestCommand:
