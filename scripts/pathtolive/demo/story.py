@@ -34,7 +34,7 @@ FUNCTION, ALARM = "path-to-live", "path-to-live-live-unhealthy"
 # If Terraform starts in this time, a plan fits into a release at this speed, and the alarm still fires when the fix is
 # deployed and promoted.
 DEFAULT_SPEED = 3.0
-TERRAFORM_SECONDS = 4.0
+TERRAFORM_SECONDS = 5.0
 REQUESTS_PER_SECOND = 40.0
 POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0

@@ -53,7 +53,7 @@ def results(checkout: Checkout) -> dict[str, Any]:
     return results
 
 
-@pytest.mark.parametrize(("seconds", "speed"), [(0.5, 3.0), (4.0, 3.0), (6.0, 2.0), (12.0, 1.0), (60.0, 1.0)])
+@pytest.mark.parametrize(("seconds", "speed"), [(0.5, 3.0), (5.0, 3.0), (7.5, 2.0), (15.0, 1.0), (60.0, 1.0)])
 def test_demonstration_is_slower_on_a_slow_machine(seconds: float, speed: float) -> None:
     assert story.fitting_speed(seconds) == speed
 
