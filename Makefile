@@ -116,11 +116,12 @@ destroy: $(READY) ## Delete everything that deploy created: CONFIRM=path-to-live
 # Two files at a time, in the order that tests/conftest.py gives them.
 PYTEST := $(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 LONG := not long and
+COVERAGE := --cov
 
 .PHONY: test
-test: $(TEST_READY) check ## Run every test, with coverage
-	@$(PYTEST) $(EXAMPLES) --cov $(if $(ARGS),--cov-report term $(ARGS),--cov-report= -m "$(LONG) not clock")
-	@$(if $(ARGS),,$(RUN) -m pytest --cov --cov-append --cov-report term -m clock)
+test: $(TEST_READY) check ## Run static checks and every test; lambda/ must be covered to 100 %
+	@$(PYTEST) $(EXAMPLES) $(COVERAGE) $(if $(ARGS),--cov-report term $(ARGS),--cov-report= -m "$(LONG) not clock")
+	@$(if $(ARGS),,$(RUN) -m pytest $(COVERAGE) --cov-append --cov-report term -m clock)
 	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
 
 .PHONY: test-fast
@@ -128,8 +129,8 @@ test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor 
 	@$(PYTEST) -m fast $(ARGS)
 
 .PHONY: test-all
-test-all: ## Run every test, those that take long too, and ten times as many generated examples
-	@$(MAKE) test LONG= EXAMPLES="--hypothesis-profile long"
+test-all: ## Run the long tests too, generate ten times as many examples, and measure all coverage
+	@$(MAKE) test LONG= EXAMPLES="--hypothesis-profile long" COVERAGE="--cov --cov-config tests/coverage.toml"
 
 .PHONY: test-local
 test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local AWS or AWS_ENDPOINT_URL

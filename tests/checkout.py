@@ -77,8 +77,8 @@ class Checkout:
         not_passed_on = ("GITHUB_", "PYTEST_")
         kept = {name: value for name, value in clone.kept_environment().items() if not name.startswith(not_passed_on)}
         if kept.pop("COVERAGE_PROCESS_CONFIG", None):
-            # Measured as the files that they are copies of: see [tool.coverage.paths].
-            kept["COVERAGE_PROCESS_START"] = str(self.path / "pyproject.toml")
+            # Measured as the files that they are copies of: see [tool.coverage.paths] there.
+            kept["COVERAGE_PROCESS_START"] = str(self.path / "tests" / "coverage.toml")
             kept["COVERAGE_FILE"] = str(ROOT / ".coverage")
         return kept | {"PORT": self.port, "SPEED": str(SPEED)} | self.settings
 
