@@ -26,7 +26,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture
 def aws(endpoint: str, client: Callable[[str], Any]) -> Iterator[dict[str, str]]:
-    """Yield the variables that boto3 and Terraform read for an AWS account that is empty except for a test's resources."""
+    """Yield the variables of an AWS account that is empty, except for the resources of a test."""
     yield {
         "TARGET": "aws",
         "AWS_ENDPOINT_URL": endpoint,

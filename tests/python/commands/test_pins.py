@@ -161,7 +161,9 @@ def test_pins_do_not_rewrite_an_unchanged_file(parses: list[str], hand_written: 
     assert parses == [HAND_WRITTEN]
 
 
-def test_pins_of_a_command_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pins_of_a_command_change_only_when_it_reads_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A command uses the config.tf that it has read until it reads the file again to record a release."""
     monkeypatch.setattr(Target, "directory", tmp_path)
     here = Stack(Target(None, "eu-west-2"))

@@ -202,7 +202,9 @@ class TestReleases:
             (["--step-seconds", "0"], "step_seconds must be a whole number"),
         ],
     )
-    def test_invalid_release_is_refused_before_traffic_is_shifted(self, checkout: Checkout, arguments: list[str], reason: str) -> None:
+    def test_invalid_release_is_refused_before_traffic_is_shifted(
+        self, checkout: Checkout, arguments: list[str], reason: str
+    ) -> None:
         before = (checkout.path / CONFIG).read_text()
         done = release(checkout, *arguments)
         assert (done.returncode, reason in done.stderr) == (2, True), done.stderr

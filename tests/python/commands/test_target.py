@@ -76,7 +76,7 @@ def test_local_aws_is_reached_without_settings() -> None:
     assert target.from_environment() == target.Target(URL, target.DEFAULT_REGION)
 
 
-def test_endpoint_of_the_user_keeps_its_settings() -> None:
+def test_endpoint_of_the_user_keeps_its_credentials_and_certificates() -> None:
     os.environ |= HOSTILE | {"AWS_ENDPOINT_URL": "http://emulator:4566/", "AWS_ACCESS_KEY_ID": "key"}
     found = target.from_environment()
     assert found == target.Target("http://emulator:4566", "us-east-1")
