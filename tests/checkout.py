@@ -56,7 +56,7 @@ class Checkout:
         """Use one AWS provider for all later commands, because its start takes most of their time."""
         installed, cwd = self.path.parent / "provider", self.path / ".local" / "provider"
         installed.mkdir()
-        # Relative to this directory, the artifact has the same path as from .local/terraform, which commands may delete.
+        # The artifact has the same relative path from here as from .local/terraform, which commands may delete.
         cwd.mkdir()
         self.settings |= self.exits.enter_context(provider.running(installed, self.endpoint, cwd))
 
@@ -73,7 +73,7 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the developer's environment without settings that affect the commands, such as those that make exports."""
+        """Return the developer's environment without settings that affect the commands, such as exports of make."""
         not_passed_on = ("GITHUB_", "PYTEST_")
         kept = {name: value for name, value in clone.kept_environment().items() if not name.startswith(not_passed_on)}
         if kept.pop("COVERAGE_PROCESS_CONFIG", None):

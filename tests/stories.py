@@ -1,6 +1,7 @@
 """Stories: classes whose tests are steps that continue the steps before them.
 
-``pytest.mark.story`` marks a class as a story. A step fails, with the reason, if a step before it failed or was not run.
+``pytest.mark.story`` marks a class as a story. A step fails if a step before it failed or was not run,
+and reports the reason.
 """
 
 from __future__ import annotations
