@@ -124,7 +124,7 @@ def prose(code: str) -> str:
 
 
 def files(place: str) -> list[Path]:
-    """Return the files of a place, except for those that Terraform installs, and for this file with its retired words."""
+    """Return the files of a place, except for those that Terraform installs, and this file, which lists the words."""
     return sorted(path for path in ROOT.glob(place) if ".terraform" not in path.parts and path != Path(__file__))
 
 

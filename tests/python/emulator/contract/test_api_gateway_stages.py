@@ -146,7 +146,7 @@ FORMAT = {
 
 @pytest.fixture
 def logged(staged: Api) -> Api:
-    """Yield the API with an access log of stage dev."""
+    """Return the API with an access log of stage dev."""
     group = f"/contract/{staged.function.name}"
     logs = staged.client("logs")
     logs.create_log_group(logGroupName=group)

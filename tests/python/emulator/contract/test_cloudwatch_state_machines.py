@@ -20,7 +20,7 @@ Run = Callable[[str, dict[str, Any]], Any]
 
 @pytest.fixture
 def run(client: Client, alarms: Alarms) -> Iterator[Run]:
-    """Return a function that sends a request to CloudWatch from a state machine and returns the result."""
+    """Yield a function that sends a request to CloudWatch from a state machine and returns the result."""
     iam, states = client("iam"), client("stepfunctions")
     name = alarms.namespace.replace("/", "-")
     allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "cloudwatch:*", "Resource": "*"}]}
