@@ -158,7 +158,7 @@ def client(endpoint: str) -> Callable[[str], Any]:
 
 
 def examples(number: int) -> int:
-    """Return the number of examples that Hypothesis generates: ten times as many in ``make test-all``."""
+    """Return the number of examples for Hypothesis: the given number, or ten times as many in ``make test-all``."""
     return number * settings().max_examples // 100
 
 

@@ -26,7 +26,7 @@ def client(url: str, service: str) -> Any:
 
 @pytest.fixture
 def background(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Return a function that runs local_aws.py with a separate directory, and stop local AWS after the test."""
+    """Yield the module local_aws with a separate directory, and stop local AWS after the test."""
     for name, path in (("DIRECTORY", ""), ("LOCK", "lock"), ("LOG", "log"), ("STATE", "state")):
         monkeypatch.setattr(local_aws, name, tmp_path / "local-aws" / path)
     yield local_aws
