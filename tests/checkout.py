@@ -1,4 +1,4 @@
-"""Clones of the project, in which tests run its commands as a person does."""
+"""Clones of the project in which tests run its commands as a user does."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.conftest import ROOT, SPEED, free_port
 
 
 class Checkout:
-    """A clone of the project with nothing in it but what is committed or about to be; set-up is shared.
+    """A clone of the project that contains only committed and uncommitted files, and shares the installed tools.
 
-    It is a context manager, which ends what was started in the clone. ``settings`` are variables for all its commands.
+    As a context manager, it ends all processes of the clone. ``settings`` are variables for all its commands.
     """
 
     def __init__(self, path: Path, **settings: str) -> None:
@@ -53,15 +53,15 @@ class Checkout:
             self.stop()
 
     def keep_provider(self) -> None:
-        """Let all commands from now on use one AWS provider: starting it takes most of their time."""
+        """Use one AWS provider for all later commands, because its start takes most of their time."""
         installed, cwd = self.path.parent / "provider", self.path / ".local" / "provider"
         installed.mkdir()
-        # From here, the path of the artifact is the same as from .local/terraform, which commands may delete.
+        # The artifact has the same relative path from here as from .local/terraform, which commands may delete.
         cwd.mkdir()
         self.settings |= self.exits.enter_context(provider.running(installed, self.endpoint, cwd))
 
     def stop(self) -> None:
-        """Run ``make stop``, and fail if that leaves anything running that was started in the clone."""
+        """Run ``make stop``, and fail if that leaves processes of the clone running."""
         try:
             done = self.run("make stop")
         finally:
@@ -73,18 +73,18 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The developer's own, without settings that would lead elsewhere: make exports its own to these tests."""
+        """Return the developer's environment without settings that affect the commands, such as exports of make."""
         not_passed_on = ("GITHUB_", "PYTEST_")
         kept = {name: value for name, value in clone.kept_environment().items() if not name.startswith(not_passed_on)}
         if kept.pop("COVERAGE_PROCESS_CONFIG", None):
-            # Measured as the files that they are copies of: see [tool.coverage.paths] there.
+            # Coverage counts for the original files: see [tool.coverage.paths] there.
             kept["COVERAGE_PROCESS_START"] = str(self.path / "tests" / "coverage.toml")
             kept["COVERAGE_FILE"] = str(ROOT / ".coverage")
         return kept | {"PORT": self.port, "SPEED": str(SPEED)} | self.settings
 
     @property
     def endpoint(self) -> str:
-        """Where local AWS answers that is started here."""
+        """Return the URL of the local AWS that the clone starts."""
         return f"http://127.0.0.1:{self.port}"
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -92,7 +92,7 @@ class Checkout:
         return self.execute(*command.split(), **environment)
 
     def execute(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end. If the test is interrupted, all that the command has started ends with it."""
+        """Run a command to its end. If the test is interrupted, end the command and all its child processes."""
         process = subprocess.Popen(
             command,
             cwd=self.path,
@@ -113,7 +113,7 @@ class Checkout:
 
     @contextlib.contextmanager
     def running(self, command: str) -> Iterator[None]:
-        """Run a command all the while, as in a second terminal, and end it with Ctrl-C."""
+        """Run a command in the meantime, as in a second terminal, and end it with Ctrl-C."""
         self.ran.append(command)
         process = subprocess.Popen(
             command.split(),

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: an AWS endpoint, clients of it, and where its APIs answer."""
+"""Fixtures for all tests: an AWS endpoint and its clients."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from pathtolive import ports
 from tests import processes, stories
 from tests.waiting import eventually
 
-# A shell that starts the tests in the background makes them ignore Ctrl-C, and with them every command that they start.
+# A shell that starts the tests in the background makes them and their commands ignore Ctrl-C.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 REGION = "eu-west-2"
-# Of local AWS: a minute of metrics, waits and alarms passes in a second.
+# The speed of local AWS: a minute of metrics, waits, and alarms takes a second.
 SPEED = 60
-# Files that take longer than half a minute, the longest first.
+# The files that take more than half a minute, the longest first.
 LONGEST = (
     "test_release_commands.py",
     "test_path.py",
@@ -46,7 +46,7 @@ LONGEST = (
     "test_commands.py",
 )
 
-# A busy machine pauses any example for longer than Hypothesis's 200 ms, which would count as a failure.
+# A busy machine can pause an example for longer than the deadline of Hypothesis, 200 ms.
 settings.register_profile("tests", deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=1000)
 RUN = pytest.StashKey[str]()
@@ -54,19 +54,19 @@ LEFT = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Mark what this run starts. Workers of pytest-xdist are a part of it."""
+    """Mark the processes of this run. The workers of pytest-xdist are a part of it."""
     settings.load_profile(config.getoption("--hypothesis-profile") or "tests")
     if not hasattr(config, "workerinput"):
         config.stash[RUN] = processes.mark()
-    # Whatever ends the run, fixtures end what they have started. A shell lets commands in its background ignore SIGINT,
-    # and so would all that the tests start and end with Ctrl-C.
+    # Fixtures must end their processes after any signal. Commands in the background of a shell ignore SIGINT, and so
+    # would the commands that the tests end with Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
-    """End what this run has left running after all fixtures, and let the run fail for it."""
+    """End the processes that this run leaves running after all fixtures, and fail the run if there are any."""
     yield
     if RUN not in session.config.stash:
         return
@@ -78,16 +78,16 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the processes that were left running."""
+    """Print the processes that were left running."""
     if left := terminalreporter.config.stash.get(LEFT, []):
         terminalreporter.section("processes that the tests left running", sep="=", red=True, bold=True)
         for process in left:
             terminalreporter.line(process, red=True)
-        terminalreporter.line("The run fails for them, and they were ended: let the tests that start them stop them.")
+        terminalreporter.line("The run fails, and the processes were ended. Stop them in the tests that start them.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they need, for ``make test-local`` and ``make test-fast``, and order their files."""
+    """Mark tests by their needs, for ``make test-local`` and ``make test-fast``, and order their files."""
     for item in items:
         fixtures = item.fixturenames if isinstance(item, pytest.Function) else ()
         for fixture, marker in (("endpoint", "endpoint"), ("checkout", "clone")):
@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if not (item.get_closest_marker("endpoint") or item.get_closest_marker("clone")):
             item.add_marker("fast")
-    # What takes long comes first, so that two workers end together.
+    # The longest files run first, so that all workers end at about the same time.
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
@@ -113,7 +113,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session", autouse=True)
 def _environment() -> Iterator[None]:
-    """Keep a developer's own AWS settings out of the tests, but for the endpoint that they choose."""
+    """Remove the developer's AWS settings from the tests, except for the endpoint."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AWS_", "TF_"))]:
             if name not in {"AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "TF_PLUGIN_MIRROR"}:
@@ -124,7 +124,7 @@ def _environment() -> Iterator[None]:
         patch.setenv("AWS_ACCESS_KEY_ID", "test")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        # Terraform and its provider read 40 MB of schemas at each start, and would collect garbage for a fifth of it.
+        # Terraform and its provider read 40 MB of schemas at each start, and spend a fifth of it on garbage collection.
         # https://pkg.go.dev/runtime#hdr-Environment_Variables
         patch.setenv("GOGC", os.environ.get("GOGC", "400"))
         yield
@@ -132,20 +132,20 @@ def _environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def endpoint(_environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the endpoint that localstack-client's variables name, or start local AWS for these tests."""
+    """Yield the endpoint from the variables of localstack-client, or start local AWS for these tests."""
     with contextlib.ExitStack() as stack:
         if {"AWS_ENDPOINT_URL", "LOCALSTACK_HOST"} & os.environ.keys():
             url = localstack_client.config.get_service_endpoint("lambda")
         else:
             url = stack.enter_context(local_aws(tmp_path_factory.mktemp("local-aws") / "log"))
-        # Terraform and the commands read this one.
+        # Terraform and the commands read this variable.
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("AWS_ENDPOINT_URL", url)
         yield url
 
 
 @pytest.fixture(scope="session")
 def client(endpoint: str) -> Callable[[str], Any]:
-    """Give a function that returns the boto3 client of a service."""
+    """Return a function that returns the boto3 client of a service."""
     session = localstack_client.session.Session(region_name=REGION)
     clients: dict[str, Any] = {}
 
@@ -158,12 +158,12 @@ def client(endpoint: str) -> Callable[[str], Any]:
 
 
 def examples(number: int) -> int:
-    """Return how many examples Hypothesis generates: this number, and ten times as many in ``make test-all``."""
+    """Return the number of examples for Hypothesis: the given number, or ten times as many in ``make test-all``."""
     return number * settings().max_examples // 100
 
 
 def get(url: str) -> tuple[int, str]:
-    """Return status and body of what a URL answers."""
+    """Return the status and the body of the answer of a URL."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, answer.read().decode()
@@ -172,14 +172,14 @@ def get(url: str) -> tuple[int, str]:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on, from a range of this worker's own."""
+    """Return a free port from the range of this worker."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     return ports.free(range(10_000 + 1_000 * worker, 11_000 + 1_000 * worker))
 
 
 @contextlib.contextmanager
 def local_aws(log: Path, *arguments: str) -> Iterator[str]:
-    """Run ``python -m emulator`` on a free port and give its URL."""
+    """Run ``python -m emulator`` on a free port, and yield its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "emulator", "--port", str(port), "--speed", str(SPEED), *arguments]
@@ -188,7 +188,7 @@ def local_aws(log: Path, *arguments: str) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
 
     def ready() -> bool:
-        # Another run of the tests may have taken the port in the meantime, and answer in place of this process.
+        # Another test run may have taken the port in the meantime, and answer instead of this process.
         return b"Local AWS answers on" in log.read_bytes()[before:] and answers(url)
 
     try:

@@ -21,9 +21,9 @@ DOCUMENTS = [
 # Commands that no test runs, and the reason.
 NOT_RUN = {
     "make test": "it runs the tests",
-    "python -m emulator": "the tests start it on ports of their own: the default one may be in use",
+    "python -m emulator": "the tests start it on other ports, because the default port may be in use",
     "terraform -chdir=$dir init -backend-config=bucket=path-to-live-state-$account-eu-west-2 "
-    "-backend-config=region=eu-west-2": "only AWS has buckets in host names; the line for local AWS runs",
+    "-backend-config=region=eu-west-2": "only AWS has buckets in host names; a test runs the line for local AWS",
 }
 
 SETTING = re.compile(r"(?:export )?\w+=\S+(?: \w+=\S+)*|account=\$\(.*\)")
@@ -57,7 +57,7 @@ def bootstrap_commands() -> set[str]:
 class Shell:
     """A terminal in a checkout, for the commands of one document.
 
-    Each command runs in a shell of its own, after the variables that the document sets.
+    Each command runs in a new shell, after the variables that the document sets.
     """
 
     def __init__(self, checkout: Checkout, document: str, directory: str = ".") -> None:
@@ -65,21 +65,21 @@ class Shell:
         self.text = (ROOT / document).read_text()
         self.commands = [command for command in commands(ROOT / document) if not is_setting(command)]
         lines = [line.replace(":4566", f":{checkout.port}") for line in commands(ROOT / document) if is_setting(line)]
-        # Exports first: a document that asks the AWS CLI for the account must not ask AWS itself.
+        # Exports come first, so that the AWS CLI in a document requests the account from local AWS and not from AWS.
         lines.sort(key=lambda line: not line.startswith("export "))
         self.settings = [f"cd {directory}", *(line for line in lines if "$(" not in line or shutil.which("aws"))]
         automation = {"TF_IN_AUTOMATION", "TF_INPUT"}
         self.environment = {
             **{name: value for name, value in terraform.environment().items() if name not in automation},
-            # What the document installs is installed already.
+            # The packages that the document installs are already installed.
             "PIP_NO_INDEX": "1",
-            # As a person's Terraform, it starts a provider of its own.
+            # Terraform starts its own provider, as for a user.
             REATTACH: "",
         }
         self.environment["PATH"] = f"{ROOT / '.venv' / 'bin'}:{self.environment['PATH']}"
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as it stands in the document, and answer yes to what it asks."""
+        """Run a command exactly as in the document, and answer its prompt with yes."""
         assert command in self.commands, f"not in the document: {command}"
         self.checkout.ran.append(command)
         return self.checkout.execute(
@@ -87,7 +87,7 @@ class Shell:
         )
 
     def succeed(self, command: str) -> str:
-        """Run a command that must succeed, and return what it printed, without Terraform's colors."""
+        """Run a command that must succeed, and return its output without Terraform's colors."""
         done = self.run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return COLOUR.sub("", done.stdout)

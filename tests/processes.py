@@ -1,4 +1,4 @@
-"""Processes that tests start, and how they are ended: none may outlive the run that started it."""
+"""The processes that tests start. None may outlive the run that started it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pathlib import Path
 
 import psutil
 
-# Processes inherit it, also those whose parent has ended. A run within a run adds its own name.
+# All processes of a run inherit this variable, even if their parent has ended. A run within a run adds its name.
 MARK = "PATH_TO_LIVE_TEST_RUNS"
-# What ends by itself, such as git's maintenance in the background, gets this long.
+# The time for processes that end by themselves, such as git's maintenance in the background.
 GRACE_SECONDS = 5
 END_SECONDS = 10
 
 
 def mark() -> str:
-    """Mark all processes that this one starts from now on, and return the name of this run."""
+    """Mark all processes that this process starts from now on, and return the name of this run."""
     run = uuid.uuid4().hex
     os.environ[MARK] = ":".join(filter(None, [os.environ.get(MARK), run]))
     return run
 
 
 def of_run(run: str) -> list[psutil.Process]:
-    """Return the processes that a run has started, except for this one."""
+    """Return the processes of a run, except for this process."""
     children = set(psutil.Process().children(recursive=True))
     return _found(lambda each: each in children or run in each.environ().get(MARK, "").split(":"))
 
 
 def below(directory: Path) -> list[psutil.Process]:
-    """Return the processes that run in a directory or were started from there, except for this one."""
+    """Return the processes that run in a directory or were started from there, except for this process."""
 
     def inside(path: str) -> bool:
         return Path(path).is_absolute() and Path(path).is_relative_to(directory)
@@ -51,7 +51,7 @@ def end_all(processes: Sequence[psutil.Process]) -> None:
 
 
 def describe(process: psutil.Process) -> str:
-    """Return the id, the command and the directory of a process."""
+    """Return the id, the command, and the directory of a process."""
     try:
         return f"{process.pid} {' '.join(process.cmdline())} (in {process.cwd()})"
     except psutil.Error:
@@ -59,7 +59,7 @@ def describe(process: psutil.Process) -> str:
 
 
 def interrupt(process: subprocess.Popen[str] | subprocess.Popen[bytes], seconds: float = END_SECONDS) -> None:
-    """End a process group as Ctrl-C does, and kill what is left of it after some seconds."""
+    """End a process group as Ctrl-C does, and kill the remaining processes after some seconds."""
     try:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
@@ -88,7 +88,7 @@ def terminate(process: subprocess.Popen[str] | subprocess.Popen[bytes], seconds:
 def _found(matches: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
-        # Processes of others cannot be looked at, and any may end meanwhile.
+        # Access to the processes of other users is denied, and any process may end in the meantime.
         with contextlib.suppress(psutil.Error):
             if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and matches(process):
                 found.append(process)

@@ -1,4 +1,4 @@
-"""The AWS provider, started once and used by every plan and apply: starting it takes most of the time of a plan."""
+"""The AWS provider, started once for all plans and applies, because its start takes most of the time of a plan."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tests.conftest import ROOT
 from tests.waiting import eventually
 
 SOURCE = ROOT / "terraform"
-# Empty, it lets Terraform start a provider of its own.
+# If the variable is empty, Terraform starts its own provider.
 REATTACH = "TF_REATTACH_PROVIDERS"
 
 
 @contextlib.contextmanager
 def running(directory: Path, endpoint: str, cwd: Path | None = None) -> Iterator[dict[str, str]]:
-    """Start the locked provider, and give the variable with which Terraform attaches to it.
+    """Start the locked provider, and yield the variable that attaches Terraform to it.
 
-    It is installed in ``directory``, and reads files by paths that are relative to ``cwd``.
+    The provider is installed in ``directory``, and its relative paths start at ``cwd``.
 
     https://developer.hashicorp.com/terraform/plugin/debugging
     """
     environment = os.environ | {"AWS_ENDPOINT_URL": endpoint}
     if environment.pop("AWS_CA_BUNDLE", None) and endpoint.startswith("https:"):
-        # A provider that is configured a second time refuses AWS_CA_BUNDLE: let each command start its own.
+        # A provider that is configured twice refuses AWS_CA_BUNDLE, so each command starts its own.
         yield {}
         return
     log = directory / "log"
@@ -50,7 +50,7 @@ def running(directory: Path, endpoint: str, cwd: Path | None = None) -> Iterator
 
 
 def _executable(directory: Path) -> Path:
-    """Install the provider as Terraform does, by the lock file, and return its executable."""
+    """Install the provider from the lock file with Terraform, and return its executable."""
     shutil.copyfile(SOURCE / "terraform.tf", directory / "terraform.tf")
     shutil.copyfile(SOURCE / ".terraform.lock.hcl", directory / ".terraform.lock.hcl")
     subprocess.run(

@@ -1,7 +1,7 @@
-"""Stories: classes whose tests are steps, each resting on the ones before.
+"""Stories: classes whose tests are steps that continue the steps before them.
 
-A class is one if it is marked with ``pytest.mark.story``. A step fails, and says why, if a step before it failed or was
-not run.
+``pytest.mark.story`` marks a class as a story. A step fails if a step before it failed or was not run,
+and reports the reason.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-# Whether each step that was run has passed. Of a step with parameters, every case has to.
+# Whether each step that was run has passed. A step with parameters passes if all its cases pass.
 OUTCOMES = pytest.StashKey[dict[Any, bool]]()
 
 
@@ -30,7 +30,7 @@ def require_earlier_steps(item: pytest.Item) -> None:
 
 
 def record(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Note whether a step passed."""
+    """Record whether a step passed."""
     if isinstance(item, pytest.Function):
         outcomes = item.session.stash.setdefault(OUTCOMES, {})
         if report.when == "call" or report.failed:

@@ -1,4 +1,4 @@
-"""Waiting for a state, however long a busy machine takes to reach it."""
+"""Waiting for a state that a busy machine reaches late."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T | None], seconds: float = 20, *, described: Callable[[], object] = str) -> T:
-    """Return what is looked for as soon as it is there; otherwise, fail with what `described` returns."""
+    """Return the first true result of ``look``. After some seconds, fail with the result of ``described``."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s {described()}"

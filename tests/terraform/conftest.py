@@ -1,4 +1,4 @@
-"""Fixtures that give Terraform directories to plan."""
+"""Terraform directories that tests plan."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.terraform.support import SOURCE, Configuration, Provider, copy, write
 
 @pytest.fixture(scope="session")
 def provider(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
-    """Give the AWS provider, started once for all tests that don't say otherwise."""
+    """Yield the variables that attach Terraform to an AWS provider, which is started once for the tests."""
     with aws_provider.running(tmp_path_factory.mktemp("provider"), endpoint) as variables:
         yield variables
 
 
 @pytest.fixture(scope="module")
 def root(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Configuration:
-    """Give the root module as it is committed, with an artifact, in an account where nothing is deployed."""
+    """Return a copy of the committed root module, with an artifact, for an account without a deployment."""
     directory = copy(tmp_path_factory.mktemp("root") / "terraform")
     write_artifact(directory)
     return Configuration(directory, provider=provider)
@@ -29,7 +29,7 @@ def root(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Config
 
 @pytest.fixture(scope="module")
 def module(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Configuration]:
-    """Give a function that returns a module on its own, by its name."""
+    """Return a function that returns a copy of a module by its name."""
     made: dict[str, Configuration] = {}
 
     def get(name: str) -> Configuration:

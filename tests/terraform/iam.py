@@ -1,4 +1,4 @@
-"""What an IAM policy allows, for the few elements that the project's policies use.
+"""An evaluator of IAM policies, for the elements that the project's policies use.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html
 """
@@ -15,7 +15,7 @@ ELEMENTS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
 
 
 def _string_equals(given: str | None, values: list[str]) -> bool:
-    """Compare with regard to case; several values are alternatives, and a missing key equals none of them.
+    """Compare case-sensitively. Several values are alternatives, and a missing key equals none of them.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
     """
@@ -28,7 +28,7 @@ OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {"StringEqual
 
 
 def statements(document: str | dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the statements of a policy, each of them one that this module understands."""
+    """Return the statements of a policy, and fail if this module does not support one of them."""
     policy = json.loads(document) if isinstance(document, str) else document
     found: list[dict[str, Any]] = policy["Statement"]
     for statement in found:
@@ -62,7 +62,7 @@ def actions(document: str | dict[str, Any]) -> set[str]:
 
 
 def as_list(value: str | list[str]) -> list[str]:
-    """Return what an element holds: one string stands for a list of one."""
+    """Return an element as a list. A single string is a list of one."""
     return [value] if isinstance(value, str) else value
 
 
@@ -87,7 +87,7 @@ def _applies(
 
 
 def _matches(pattern: str, resource: str) -> bool:
-    """Match a resource: ``*`` and ``?`` stand for any characters, colons and slashes among them.
+    """Match a resource. ``*`` and ``?`` match any characters, including colons and slashes.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
     """

@@ -27,14 +27,14 @@ def handler(event, context):
 """
 
 
-# The variable with which Terraform attaches to a provider that runs.
+# The variable that attaches Terraform to a running provider.
 Provider = dict[str, str]
 
 
 class Configuration:
-    """A root module in a directory of its own, initialised.
+    """A root module in a separate directory, initialized.
 
-    ``provider`` is a provider that runs already: see provider.py. Without one, each command starts its own.
+    ``provider`` is a running provider: see provider.py. Without one, each command starts its own.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class Configuration:
         )
         if backend is None and "backend" in (directory / "terraform.tf").read_text():
             (directory / "backend_override.tf").write_text(LOCAL_BACKEND)
-        # tftest's own setup() deletes the lock file in the end, and takes no -lockfile.
+        # setup() of tftest deletes the lock file at the end, and does not accept -lockfile.
         given = [f"-backend-config={name}={value}" for name, value in (backend or {}).items()]
         self.run("init", "-no-color", "-lockfile=readonly", *given)
 
     def variables(self, **values: Any) -> Configuration:
-        """Set the variables, all of them."""
+        """Replace all variables."""
         (self.directory / "terraform.tfvars.json").write_text(json.dumps(values))
         return self
 
@@ -67,11 +67,11 @@ class Configuration:
         return tftest.TerraformPlanOutput(json.loads(self.run("show", "-no-color", "-json", "plan").out))
 
     def warnings(self) -> str:
-        """Plan and return what was said besides the changes."""
+        """Plan, and return the output other than the changes."""
         return unwrapped(self._terraform.plan())
 
     def refusal(self) -> str:
-        """Plan, and return why that failed."""
+        """Plan, and return the reason why the plan failed."""
         try:
             self._terraform.plan()
         except tftest.TerraformTestError as error:
@@ -79,11 +79,11 @@ class Configuration:
         raise AssertionError("there is a plan")
 
     def diagnostics(self) -> list[Any]:
-        """Plan, and return what Terraform says of it, each with the file that it is about.
+        """Plan, and return Terraform's diagnostics, each with its file.
 
         https://developer.hashicorp.com/terraform/internals/machine-readable-ui
         """
-        # An error of tftest's has what was written to standard error alone.
+        # The error of tftest contains only standard error.
         command = [self._terraform.binary, "plan", "-json"]
         done = subprocess.run(
             command, cwd=self.directory, env=self._terraform.env, capture_output=True, text=True, check=False
@@ -102,7 +102,7 @@ class Configuration:
         raise AssertionError("it was applied")
 
     def changes(self) -> list[str]:
-        """Plan, and return the addresses of what it would change; none where the plan is empty."""
+        """Plan, and return the addresses of the changes. There are none if the plan is empty."""
         plan = self.plan()
         outputs = [f"output.{name}" for name, change in plan.output_changes.items() if change["actions"] != ["no-op"]]
         return outputs + [
@@ -112,7 +112,7 @@ class Configuration:
         ]
 
     def detailed_exit_code(self) -> int:
-        """Return 0 where a plan is empty, 2 where it is not."""
+        """Return 0 if a plan is empty, and 2 otherwise."""
         return int(self.run("plan", "-detailed-exitcode", "-no-color").retcode)
 
     def outputs(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Configuration:
 
 
 def copy(directory: Path, source: Path = SOURCE) -> Path:
-    """Copy what is committed of a Terraform directory."""
+    """Copy the committed files of a Terraform directory."""
     shutil.copytree(source, directory, ignore=MADE_BY_TERRAFORM)
     if source != SOURCE and not (directory / ".terraform.lock.hcl").exists():
         shutil.copyfile(SOURCE / ".terraform.lock.hcl", directory / ".terraform.lock.hcl")
@@ -141,7 +141,7 @@ def write_config(directory: Path, stages: dict[str, Any], gateway_deployments: l
 
 
 def write_artifact(directory: Path, greeting: str = "Hello", source: str | None = None) -> None:
-    """Write the artifact of a root module: by default, a function that greets and names its version."""
+    """Write the artifact of a root module: by default, a function that returns a greeting and its version."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(zipfile.ZipInfo("handler.py"), GREETING % greeting if source is None else source)
@@ -151,7 +151,7 @@ def write_artifact(directory: Path, greeting: str = "Hello", source: str | None 
 
 
 def unwrapped(text: str) -> str:
-    """Return what Terraform said without the frame and the line ends that a terminal gets."""
+    """Return Terraform's output without the frame and the line breaks for a terminal."""
     return " ".join(re.sub(r"[│╷╵]", " ", text).split())
 
 
@@ -161,11 +161,11 @@ def document(resource: dict[str, Any], attribute: str = "policy") -> Any:
 
 
 def references(expression: dict[str, Any]) -> set[str]:
-    """Return what an expression of a plan's configuration refers to."""
+    """Return the references of an expression in a plan's configuration."""
     return set(expression.get("references", []))
 
 
 def stage_url(api_id: str, stage: str, url: str) -> str:
-    """Return where a stage answers: ``url`` on AWS, below the endpoint on an emulator."""
+    """Return the URL of a stage: ``url`` on AWS, a path of the endpoint on an emulator."""
     endpoint = os.environ["AWS_ENDPOINT_URL"].rstrip("/")
     return url if endpoint.endswith("amazonaws.com") else f"{endpoint}/_aws/execute-api/{api_id}/{stage}/"

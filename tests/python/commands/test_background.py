@@ -16,7 +16,7 @@ from pathtolive import local_aws
 from pathtolive.cli import CommandError
 from tests.conftest import REGION, free_port
 
-# What runs in the background is left running by the process that started it.
+# The process that starts local AWS in the background leaves it running.
 pytestmark = pytest.mark.filterwarnings("ignore:.*Popen.__del__:pytest.PytestUnraisableExceptionWarning")
 
 
@@ -26,7 +26,7 @@ def client(url: str, service: str) -> Any:
 
 @pytest.fixture
 def background(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Give local_aws.py a directory of its own, and stop what it started."""
+    """Yield the module local_aws with a separate directory, and stop local AWS after the test."""
     for name, path in (("DIRECTORY", ""), ("LOCK", "lock"), ("LOG", "log"), ("STATE", "state")):
         monkeypatch.setattr(local_aws, name, tmp_path / "local-aws" / path)
     yield local_aws
@@ -47,24 +47,24 @@ def test_background_starts_once_and_stops_once(background: Any) -> None:
     assert not background.answers(url)
 
 
-def test_background_says_why_it_did_not_start(background: Any) -> None:
+def test_background_reports_why_it_did_not_start(background: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        # What listens there speaks no HTTP.
+        # This listener does not support HTTP.
         other.settimeout(0)
         with pytest.raises(CommandError, match=f"did not start:\nPort {port}"):
             background.start(port, 1, keep_state=False)
     assert background.url() is None
 
 
-def test_background_is_not_confused_by_a_lock_file_that_is_left(background: Any) -> None:
+def test_background_ignores_a_leftover_lock_file(background: Any) -> None:
     background.DIRECTORY.mkdir()
     background.LOCK.write_text(json.dumps({"pid": os.getpid(), "port": 1}))
     assert background.url() is None
     assert background.stop() is False
 
 
-def test_background_keeps_state_where_asked_to(background: Any) -> None:
+def test_background_keeps_state_if_requested(background: Any) -> None:
     port = free_port()
     s3 = client(background.start(port, 1, keep_state=True), "s3")
     s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -73,8 +73,8 @@ def test_background_keeps_state_where_asked_to(background: Any) -> None:
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["kept"]
 
 
-def test_background_is_not_taken_in_by_another_that_answers(background: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another server takes the port after it was found free, and answers in the place of what was started."""
+def test_background_fails_if_another_server_answers(background: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another server takes the port after the check, and answers instead of local AWS."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         looks = iter([False, False])
 

@@ -1,4 +1,4 @@
-"""The artifact: the same bytes wherever it is built, nothing in it that has no place there, never half of it."""
+"""The artifact is reproducible, contains only the service, and is never incomplete."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class TestSameBytes:
         ],
         ids=str,
     )
-    def test_whatever_the_environment(self, project: Project, environment: dict[str, str]) -> None:
+    def test_do_not_depend_on_the_environment(self, project: Project, environment: dict[str, str]) -> None:
         expected = self.bytes_of(project)
         project.output.unlink()
         done = project.run(**environment)
@@ -116,7 +116,7 @@ class TestSameBytes:
 
     @settings(max_examples=examples(25))
     @given(seconds=st.integers(0, 2**32), mode=st.integers(0, 0o777).map(lambda mode: mode | 0o400))
-    def test_whatever_the_times_and_modes(
+    def test_do_not_depend_on_times_and_modes(
         self, tmp_path_factory: pytest.TempPathFactory, seconds: int, mode: int
     ) -> None:
         source = tmp_path_factory.mktemp("source")
@@ -128,7 +128,7 @@ class TestSameBytes:
             os.utime(path, (seconds, seconds))
         assert build.archive(build.read_sources(source / "lambda")) == expected
 
-    def test_whatever_the_clock(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_do_not_depend_on_the_clock(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         expected = self.bytes_of(project)
         project.output.unlink()
         monkeypatch.setattr(time, "time", lambda: 4_102_444_800.0)
@@ -136,7 +136,7 @@ class TestSameBytes:
         assert self.bytes_of(project) == expected
 
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-    def test_whatever_the_umask(self, project: Project, umask: int) -> None:
+    def test_do_not_depend_on_the_umask(self, project: Project, umask: int) -> None:
         expected = self.bytes_of(project)
         project.output.unlink()
         before = os.umask(umask)
@@ -146,7 +146,7 @@ class TestSameBytes:
             os.umask(before)
         assert stat.S_IMODE(project.output.stat().st_mode) == 0o644
 
-    def test_whatever_the_path_and_the_working_directory(
+    def test_do_not_depend_on_the_path_and_the_working_directory(
         self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         expected = self.bytes_of(project)
@@ -158,7 +158,7 @@ class TestSameBytes:
 
     @settings(max_examples=examples(25))
     @given(files=FILES, shuffler=st.randoms(use_true_random=False))
-    def test_whatever_the_order_of_listing(
+    def test_do_not_depend_on_the_order_of_listing(
         self, tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], shuffler: random.Random
     ) -> None:
         source = tmp_path_factory.mktemp("source")
@@ -182,12 +182,12 @@ class TestSameBytes:
 
     @settings(max_examples=examples(25))
     @given(files=FILES, shuffler=st.randoms(use_true_random=False))
-    def test_whatever_the_order_of_reading(self, files: dict[str, bytes], shuffler: random.Random) -> None:
+    def test_do_not_depend_on_the_order_of_reading(self, files: dict[str, bytes], shuffler: random.Random) -> None:
         names = list(files)
         shuffler.shuffle(names)
         assert build.archive({name: files[name] for name in names}) == build.archive(files)
 
-    def test_whatever_the_version_of_python(self, project: Project) -> None:
+    def test_do_not_depend_on_the_version_of_python(self, project: Project) -> None:
         expected = self.bytes_of(project)
         found = {str(Path(python).resolve()) for python in pythons()}
         assert found
@@ -197,7 +197,7 @@ class TestSameBytes:
             assert done.returncode == 0, (python, done.stderr)
             assert project.output.read_bytes() == expected, python
 
-    def test_by_every_byte_of_its_headers(self, project: Project) -> None:
+    def test_headers_have_the_specified_bytes(self, project: Project) -> None:
         """https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.3."""
         content = self.bytes_of(project)
         with zipfile.ZipFile(project.output) as archive:
@@ -219,7 +219,7 @@ class TestSameBytes:
         assert struct.unpack("<4s4H2LH", central)[:5] == (b"PK\5\6", 0, 0, 3, 3)
         assert central[-2:] == b"\0\0"
 
-    def test_as_a_known_digest(self) -> None:
+    def test_have_a_known_digest(self) -> None:
         content = build.archive({"handler.py": b"def handler(event, context):\n    return {}\n", "b.txt": b"b\n"})
         assert hashlib.sha256(content).hexdigest() == "57da0ff35907926314143163df6e287afc6dfb346b18ca1821f86b5fd2e8540c"
 
@@ -243,7 +243,7 @@ def pythons() -> list[str]:
 
 
 class TestBuildInfo:
-    def test_names_the_last_commit_of_the_sources(self, project: Project) -> None:
+    def test_has_the_last_commit_of_the_sources(self, project: Project) -> None:
         summary = project.build()
         assert project.info() == {
             "type": "git",
@@ -254,7 +254,7 @@ class TestBuildInfo:
         }
         assert (summary.revision, summary.modified) == (project.first, False)
 
-    def test_a_commit_elsewhere_makes_the_same_artifact(self, project: Project) -> None:
+    def test_commit_of_other_files_does_not_change_the_artifact(self, project: Project) -> None:
         before = project.build()
         written = project.output.stat()
         project.write("README.md", "# Changed\n")
@@ -264,7 +264,7 @@ class TestBuildInfo:
         assert project.output.stat().st_mtime_ns == written.st_mtime_ns
         assert project.output.stat().st_ino == written.st_ino
 
-    def test_a_commit_of_the_sources_makes_another(self, project: Project) -> None:
+    def test_commit_of_the_sources_changes_the_artifact(self, project: Project) -> None:
         before = project.build()
         project.write("lambda/service/new.py", "A = 1\n")
         revision = project.commit("Add a file")
@@ -274,7 +274,7 @@ class TestBuildInfo:
 
     @pytest.mark.parametrize("stage", [False, True], ids=["in the working tree", "in the index"])
     @pytest.mark.parametrize("change", ["edit", "add", "delete"])
-    def test_says_when_the_sources_differ_from_it(self, project: Project, change: str, stage: bool) -> None:
+    def test_marks_sources_that_differ_from_the_commit(self, project: Project, change: str, stage: bool) -> None:
         if change == "delete":
             (project.source / "service/__init__.py").unlink()
         else:
@@ -284,7 +284,7 @@ class TestBuildInfo:
         assert project.build().modified is True
         assert project.info()["modified"] is True
 
-    def test_is_not_modified_by_bytecode_or_docs(self, project: Project) -> None:
+    def test_ignores_bytecode_and_docs(self, project: Project) -> None:
         project.write("lambda/__pycache__/handler.cpython-311.pyc", "bytecode")
         project.write("README.md", "# Changed\n")
         assert project.build().modified is False
@@ -303,7 +303,7 @@ class TestBuildInfo:
         project.git("init", "--quiet")
         assert project.build().revision is None
 
-    def test_is_left_out_where_no_commit_has_the_sources(self, project: Project) -> None:
+    def test_is_left_out_if_no_commit_has_the_sources(self, project: Project) -> None:
         other = project.path / "other"
         other.mkdir()
         (other / "handler.py").write_text("")
@@ -315,7 +315,7 @@ class TestBuildInfo:
         build.build(tmp_path / "linked/lambda", tmp_path / "lambda.zip")
         assert (tmp_path / "lambda.zip").read_bytes() == project.output.read_bytes()
 
-    def test_works_in_a_repository_of_sha256(self, tmp_path: Path) -> None:
+    def test_works_in_a_sha256_repository(self, tmp_path: Path) -> None:
         (tmp_path / "lambda").mkdir()
         (tmp_path / "lambda/handler.py").write_text("")
         git = ["git", "-C", str(tmp_path), "-c", "user.name=Test", "-c", "user.email=test@example.com"]
@@ -326,7 +326,7 @@ class TestBuildInfo:
         assert len(summary.revision or "") == 64
         assert summary.modified is False
 
-    def test_a_shallow_clone_is_refused(self, project: Project, tmp_path: Path) -> None:
+    def test_refuses_a_shallow_clone(self, project: Project, tmp_path: Path) -> None:
         project.write("README.md", "# Changed\n")
         project.commit("Write docs")
         shallow = tmp_path / "shallow"
@@ -335,12 +335,12 @@ class TestBuildInfo:
             build.build(shallow / "lambda", project.output)
         assert not project.output.exists()
 
-    def test_a_repository_that_cannot_be_read_is_refused(self, project: Project) -> None:
+    def test_refuses_a_repository_that_cannot_be_read(self, project: Project) -> None:
         (project.path / ".git/HEAD").write_text("nonsense")
         with pytest.raises(build.HistoryError, match="rev-parse"):
             project.build()
 
-    def test_missing_git_is_named(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reports_missing_git(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nowhere")
         with pytest.raises(build.HistoryError, match="Install it: the artifact"):
             project.build()
@@ -366,30 +366,30 @@ class TestRefused:
         self.refuse(project, "handler.py is missing. Name the directory of the sources with --source")
 
     @pytest.mark.parametrize("code", ["def handler(:\n", "return 1\n", "a = '\0'\n"])
-    def test_a_source_that_does_not_compile(self, project: Project, code: str) -> None:
+    def test_source_that_does_not_compile(self, project: Project, code: str) -> None:
         project.write("lambda/service/broken.py", code)
         self.refuse(project, "broken.py does not compile")
 
     @pytest.mark.parametrize("name", ["library.so", "handler.pyc", "Makefile", "notes.md", "script.sh"])
-    def test_a_file_that_is_not_shipped(self, project: Project, name: str) -> None:
+    def test_file_that_the_artifact_cannot_contain(self, project: Project, name: str) -> None:
         project.write(f"lambda/{name}", "")
         self.refuse(project, f"{name} does not belong into the artifact (.py, .json, .txt). Move it elsewhere")
 
     @pytest.mark.parametrize("name", [".env", ".DS_Store", "ä.txt", "a b.txt", "a~.py"])
-    def test_a_name_that_not_every_system_spells_alike(self, project: Project, name: str) -> None:
+    def test_file_name_that_is_not_portable(self, project: Project, name: str) -> None:
         project.write(f"lambda/{name}", "")
         self.refuse(project, "Rename it")
 
     @pytest.mark.parametrize("target", ["handler.py", "service", "/etc/passwd", "nowhere"])
-    def test_a_symbolic_link(self, project: Project, target: str) -> None:
+    def test_symbolic_link(self, project: Project, target: str) -> None:
         (project.source / "link.py").symlink_to(target)
         self.refuse(project, "link.py is a symbolic link. Replace it with a copy of its target")
 
-    def test_a_pipe(self, project: Project) -> None:
+    def test_pipe(self, project: Project) -> None:
         os.mkfifo(project.source / "pipe.txt")
         self.refuse(project, "pipe.txt does not belong into the artifact")
 
-    def test_build_info_of_ones_own(self, project: Project) -> None:
+    def test_build_info_in_the_sources(self, project: Project) -> None:
         project.write(f"lambda/{build.BUILD_INFO}", "{}")
         self.refuse(project, "is written by the build. Delete it.")
 
@@ -408,7 +408,7 @@ sys.exit(build.main(sys.argv[1:]))
 
     @pytest.mark.parametrize("moment", ["fchmod", "fsync", "replace"])
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-    def test_the_old_artifact_stays_whole(self, project: Project, moment: str, number: signal.Signals) -> None:
+    def test_previous_artifact_stays_complete(self, project: Project, moment: str, number: signal.Signals) -> None:
         project.output.parent.mkdir()
         project.output.write_bytes(b"older")
         process = subprocess.Popen(
@@ -431,7 +431,7 @@ sys.exit(build.main(sys.argv[1:]))
 
 
 class TestCommand:
-    def test_json_sums_it_up(self, project: Project) -> None:
+    def test_json_describes_the_artifact(self, project: Project) -> None:
         summary = json.loads(project.run("--json").stdout)
         content = project.output.read_bytes()
         assert summary == {
@@ -442,19 +442,19 @@ class TestCommand:
             "modified": False,
         }
 
-    def test_it_sums_up_in_a_line(self, project: Project) -> None:
+    def test_text_describes_the_artifact_in_one_line(self, project: Project) -> None:
         assert f"bytes, commit {project.first[:7]}, CodeSha256" in project.run().stdout
         project.write("lambda/handler.py", "A = 1\n")
         assert "with uncommitted changes" in project.run().stdout
         shutil.rmtree(project.path / ".git")
         assert "no commit" in project.run().stdout
 
-    def test_help_names_the_options(self, project: Project) -> None:
+    def test_help_lists_the_options(self, project: Project) -> None:
         said = project.run("--help").stdout
         for option in ("--source", "--output", "--json"):
             assert option in said
 
-    def test_it_runs_on_the_standard_library_alone(self, project: Project) -> None:
+    def test_needs_only_the_standard_library(self, project: Project) -> None:
         done = subprocess.run(
             [sys.executable, "-E", "-s", "-S", SCRIPT, "--source", project.source, "--output", project.output],
             capture_output=True,
@@ -463,7 +463,7 @@ class TestCommand:
         )
         assert done.returncode == 0, done.stderr
 
-    def test_what_it_makes_is_imported_from_the_zip(self, project: Project) -> None:
+    def test_handler_can_be_imported_from_the_zip(self, project: Project) -> None:
         project.build()
         code = "import sys, handler; print(handler.handler({}, None), handler.__file__)"
         said = subprocess.check_output(

@@ -37,7 +37,7 @@ def test_cli_option_has_the_value_of_its_variable(parser: cli.Parser, monkeypatc
     assert vars(add(parser).parse_args([])) == {"stage": "test", "rate": 5, "json": True}
 
 
-def test_cli_option_wins_over_its_variable(parser: cli.Parser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cli_option_takes_precedence_over_its_variable(parser: cli.Parser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGE", "test")
     assert add(parser).parse_args(["--stage", "live"]).stage == "live"
 
@@ -87,7 +87,7 @@ def failing(error: BaseException) -> Callable[[], int]:
         (KeyboardInterrupt(), 130, "Interrupted"),
     ],
 )
-def test_cli_error_has_its_status_and_no_traceback(
+def test_cli_error_has_an_exit_status_and_no_traceback(
     error: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -96,7 +96,7 @@ def test_cli_error_has_its_status_and_no_traceback(
     assert capsys.readouterr().err.startswith(f"\n{said}")
 
 
-def test_cli_bug_is_one_sentence_and_its_traceback_a_file(
+def test_cli_bug_prints_one_sentence_and_writes_its_traceback_to_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(cli, "LOGS", tmp_path)

@@ -1,4 +1,4 @@
-"""What commands say where they cannot do what was asked: the remedy, and nothing is changed."""
+"""Commands that cannot do what they are asked to do print a remedy and change nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture
 def aws(endpoint: str, client: Callable[[str], Any]) -> Iterator[dict[str, str]]:
-    """Give the variables of an AWS account, empty but for what a test puts there: boto3 and Terraform read them."""
+    """Yield the variables of an AWS account that is empty, except for the resources of a test."""
     yield {
         "TARGET": "aws",
         "AWS_ENDPOINT_URL": endpoint,
@@ -39,7 +39,7 @@ def aws(endpoint: str, client: Callable[[str], Any]) -> Iterator[dict[str, str]]
 
 
 def refused(checkout: Checkout, command: str, **environment: str) -> str:
-    """Return what a command says that fails, within seconds, and leaves the repository as it was."""
+    """Return the error of a command, which must fail within seconds and leave the repository unchanged."""
     began = time.monotonic()
     done = checkout.run(command, **environment)
     assert done.returncode != 0, done.stdout
@@ -61,7 +61,7 @@ EVERY_DAY = ["deploy", "plan", "status", "promote FROM=dev TO=test", *STAGE_COMM
 
 
 @pytest.mark.parametrize("arguments", [*EVERY_DAY, "destroy CONFIRM=1"])
-def test_command_without_credentials_says_how_to_give_them(checkout: Checkout, arguments: str) -> None:
+def test_command_without_credentials_prints_how_to_set_them(checkout: Checkout, arguments: str) -> None:
     said = refused(
         checkout,
         f"make {arguments}",
@@ -74,7 +74,7 @@ def test_command_without_credentials_says_how_to_give_them(checkout: Checkout, a
 
 
 @pytest.mark.parametrize("arguments", EVERY_DAY)
-def test_command_without_state_bucket_says_how_to_make_it(
+def test_command_without_state_bucket_prints_how_to_create_it(
     checkout: Checkout, aws: dict[str, str], client: Callable[[str], Any], arguments: str
 ) -> None:
     said = refused(checkout, f"make {arguments}", **aws)
@@ -84,7 +84,7 @@ def test_command_without_state_bucket_says_how_to_make_it(
 
 
 @pytest.mark.parametrize("arguments", ["status", "plan", "history STAGE=live", "logs STAGE=live"])
-def test_command_that_reads_writes_nothing_where_nothing_is_deployed(
+def test_command_that_reads_writes_nothing_if_nothing_is_deployed(
     checkout: Checkout, endpoint: str, client: Callable[[str], Any], arguments: str
 ) -> None:
     said = refused(checkout, f"make {arguments}", TARGET="local", AWS_ENDPOINT_URL=endpoint)
@@ -93,7 +93,7 @@ def test_command_that_reads_writes_nothing_where_nothing_is_deployed(
     assert not (checkout.path / ".local" / "terraform").exists()
 
 
-def test_command_looks_for_the_bucket_that_is_named(checkout: Checkout, aws: dict[str, str]) -> None:
+def test_command_uses_the_configured_state_bucket(checkout: Checkout, aws: dict[str, str]) -> None:
     assert "has no bucket mine " in refused(checkout, "make plan", STATE_BUCKET="mine", **aws)
 
 
@@ -108,7 +108,7 @@ def state_bucket(client: Callable[[str], Any]) -> Iterator[None]:
 
 @pytest.mark.usefixtures("state_bucket")
 class TestAccountWithoutStack:
-    def test_an_unknown_stage_is_refused(self, checkout: Checkout, aws: dict[str, str]) -> None:
+    def test_unknown_stage_is_refused(self, checkout: Checkout, aws: dict[str, str]) -> None:
         assert "has no stage 'prod'. Name one of: dev, test, live" in refused(checkout, "make deploy STAGE=prod", **aws)
 
     def test_nothing_is_deployed_without_an_artifact(self, checkout: Checkout, aws: dict[str, str]) -> None:
@@ -116,12 +116,12 @@ class TestAccountWithoutStack:
         assert "There is no artifact. Build it with: make build" in refused(checkout, "make deploy", **aws)
 
     @pytest.mark.parametrize("arguments", ["status", "promote FROM=dev TO=test", *STAGE_COMMANDS])
-    def test_command_says_that_nothing_is_deployed(
+    def test_command_reports_that_nothing_is_deployed(
         self, checkout: Checkout, aws: dict[str, str], arguments: str
     ) -> None:
         assert "Nothing is deployed. Run: make build deploy" in refused(checkout, f"make {arguments}", **aws)
 
-    def test_destroy_asks(self, checkout: Checkout, aws: dict[str, str]) -> None:
+    def test_destroy_asks_for_confirmation(self, checkout: Checkout, aws: dict[str, str]) -> None:
         assert "CONFIRM=" in refused(checkout, "make destroy", **aws)
 
 
@@ -130,12 +130,12 @@ def test_target_is_aws_or_local(checkout: Checkout) -> None:
     assert "TARGET=cloud is unknown: use TARGET=local for local AWS, or TARGET=aws" in said
 
 
-def test_promote_wants_two_stages(checkout: Checkout) -> None:
+def test_promote_needs_two_stages(checkout: Checkout) -> None:
     assert "name the stages, as in: make promote FROM=dev TO=test" in refused(checkout, "make promote FROM=dev")
 
 
 @pytest.mark.parametrize("command", ["release", "rollback", "history", "record", "logs"])
-def test_command_wants_a_stage(checkout: Checkout, command: str) -> None:
+def test_command_needs_a_stage(checkout: Checkout, command: str) -> None:
     assert f"name the stage, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
 
 
@@ -144,9 +144,9 @@ VARIABLES = ("STAGE", "VERSION", "STEPS", "STEP_SECONDS", "FROM", "TO", "PORT", 
 
 @pytest.mark.parametrize("value", ["`touch executed`", "$(touch executed)", '"; touch executed; "'])
 @pytest.mark.parametrize("command", ["plan", "release", "promote", "local", "load", "destroy"])
-def test_value_of_a_variable_is_never_a_command(checkout: Checkout, command: str, value: str) -> None:
-    """Values can come from a workflow's inputs, which others may write."""
-    # On its command line, make itself expands $(): to nothing, as there is no such variable.
+def test_value_of_a_variable_is_never_run_as_a_command(checkout: Checkout, command: str, value: str) -> None:
+    """Values can come from the inputs of a workflow, which other people can set."""
+    # make expands $() on its command line, to nothing because no such variable exists.
     given = [] if value.startswith("$") else [f"{name}={value}" for name in VARIABLES]
     for arguments, environment in ((given, {}), ([], dict.fromkeys(VARIABLES, value))):
         if arguments or environment:
@@ -154,22 +154,22 @@ def test_value_of_a_variable_is_never_a_command(checkout: Checkout, command: str
     assert not (checkout.path / "executed").exists()
 
 
-def test_local_wants_a_port_of_its_own(checkout: Checkout, endpoint: str) -> None:
+def test_local_refuses_a_port_that_is_in_use(checkout: Checkout, endpoint: str) -> None:
     port = endpoint.rpartition(":")[2]
     assert f"Port {port} of 127.0.0.1 is in use" in refused(checkout, f"make local PORT={port}")
 
 
-def test_local_wants_a_speed_that_there_is(checkout: Checkout) -> None:
+def test_local_refuses_an_invalid_speed(checkout: Checkout) -> None:
     assert "0.5 is not from 1 to 1000" in refused(checkout, "make local SPEED=0.5")
 
 
 @pytest.mark.parametrize("command", ["make local", "make plan"])
-def test_endpoint_that_does_not_answer_is_named(checkout: Checkout, command: str) -> None:
+def test_error_names_an_endpoint_that_does_not_answer(checkout: Checkout, command: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert url in refused(checkout, command, AWS_ENDPOINT_URL=url, AWS_MAX_ATTEMPTS="1")
 
 
-def test_profile_that_does_not_exist_is_named(checkout: Checkout) -> None:
+def test_error_names_a_profile_that_does_not_exist(checkout: Checkout) -> None:
     said = refused(checkout, "make plan TARGET=aws", AWS_PROFILE="nobody")
     assert "nobody" in said
     assert "List the profiles with: aws configure list-profiles" in said

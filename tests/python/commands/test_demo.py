@@ -1,4 +1,4 @@
-"""The demonstration as a whole, and its parts."""
+"""The whole demonstration and its parts."""
 
 from __future__ import annotations
 
@@ -84,22 +84,22 @@ class TestDemonstration:
         assert len(lines) == results["requests"]
         assert sum(line.split(",")[2] != "200" for line in lines) == results["failed"]
 
-    def test_the_picture_is_in_the_given_file(self, results: dict[str, Any], checkout: Checkout) -> None:
+    def test_picture_is_in_the_given_file(self, results: dict[str, Any], checkout: Checkout) -> None:
         assert results["picture"] == str(checkout.path / "docs" / "drawn.svg")
         assert "</svg>" in Path(results["picture"]).read_text()
 
-    def test_its_local_aws_is_stopped(self, results: dict[str, Any], checkout: Checkout) -> None:
+    def test_local_aws_is_stopped(self, results: dict[str, Any], checkout: Checkout) -> None:
         assert (checkout.path / ".local" / "demo" / "checkout" / ".local" / "local-aws" / "lock").exists()
         done = checkout.run(".venv/bin/python .local/demo/checkout/scripts/local.py stop")
         assert "is not running" in done.stdout
 
-    def test_the_checkout_itself_does_not_change(self, results: dict[str, Any], checkout: Checkout) -> None:
+    def test_checkout_does_not_change(self, results: dict[str, Any], checkout: Checkout) -> None:
         assert checkout.git("status", "--porcelain") == "?? docs/drawn.svg"
         assert checkout.git("log", "--format=%s") == "Begin"
 
 
 @pytest.mark.clone
-def test_without_git_the_error_has_a_remedy(tmp_path: Path) -> None:
+def test_demonstration_without_git_prints_a_remedy(tmp_path: Path) -> None:
     with Checkout(tmp_path / "checkout") as checkout:
         (checkout.path / ".git").rename(tmp_path / "git")
         done = checkout.run("make demo")
@@ -128,7 +128,7 @@ def test_version_3_fails_one_request_in_five_but_no_smoke_test(tmp_path: Path, v
     assert failed == failing
 
 
-def test_a_change_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
+def test_change_that_does_not_apply_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "source").write_text("one one")
     with pytest.raises(CommandError, match="must contain 'one' exactly once"):
         Change("Change it", "source", "one", "two").apply(tmp_path)
@@ -142,7 +142,7 @@ STORY = picture.Story(
 )
 
 
-def test_the_same_requests_make_the_same_picture(tmp_path: Path) -> None:
+def test_picture_is_the_same_for_the_same_requests(tmp_path: Path) -> None:
     for name in ("one.svg", "two.svg"):
         picture.draw(tmp_path / name, REQUESTS, STORY, 3)
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
@@ -190,7 +190,7 @@ def test_summary_has_the_time_at_the_pace_of_aws() -> None:
     ]
 
 
-def test_the_table_in_the_docs_follows_its_formula() -> None:
+def test_table_in_the_docs_follows_its_formula() -> None:
     row = re.compile(r"\| (\d+) \| (\d+) % \| (\d+) min \| ([\d,]+) \| ([\d,]+) \|")
     rows = row.findall((ROOT / "docs" / "demo.md").read_text())
     assert len(rows) == 6

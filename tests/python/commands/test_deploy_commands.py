@@ -1,4 +1,4 @@
-"""Deploys move the stages that they are meant to move, whatever config.tf says, and publish what they are given."""
+"""A deployment moves only the intended stages, even if config.tf is outdated, and publishes its artifact."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SOURCE = Path("lambda/service/routes.py")
 LOCAL = Path(".local/terraform")
 CONFIG = LOCAL / "config.tf"
 BUCKET, STATE = f"path-to-live-state-000000000000-{REGION}", "path-to-live.tfstate"
-# Settings that are meant for AWS, not for local AWS.
+# Settings for AWS that must not apply to local AWS.
 OTHERS_SETTINGS = {
     "AWS_PROFILE": "nobody",
     "AWS_REGION": "us-east-1",
     "HTTP_PROXY": "http://127.0.0.1:9",
     "http_proxy": "http://127.0.0.1:9",
-    # A provider that Terraform starts itself gets them too.
+    # A provider that Terraform starts also inherits them.
     REATTACH: "",
 }
 OLDER = {"live": '{ function_version = "1", gateway_deployment = "1" }', "test": '{ gateway_deployment = "1" }'}
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.endpoint
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """Give a checkout in which every stage runs version 2, which has a route more than version 1."""
+    """Yield a checkout in which every stage runs version 2, which has one more route than version 1."""
     with Checkout(tmp_path_factory.mktemp("deploys") / "checkout") as checkout:
         checkout.make("local", **OTHERS_SETTINGS)
         checkout.keep_provider()
@@ -52,7 +52,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture
 def recorded(checkout: Checkout) -> Iterator[str]:
-    """Give what config.tf says when all is recorded, and put it back."""
+    """Yield config.tf with all versions recorded, and restore it after the test."""
     text = (checkout.path / CONFIG).read_text()
     yield text
     (checkout.path / CONFIG).write_text(text)
@@ -64,7 +64,7 @@ def change(checkout: Checkout, old: str, new: str) -> None:
 
 
 def put_older_config(checkout: Checkout) -> None:
-    """Put back a config.tf from before the promotions: live pinned to what it ran, test not pinned."""
+    """Restore a config.tf from before the promotions: live is pinned to its previous version, test is not pinned."""
     text = (checkout.path / CONFIG).read_text()
     for stage, pin in OLDER.items():
         text = re.sub(rf"{stage} = .*", f"{stage} = {pin}", text)
@@ -73,7 +73,7 @@ def put_older_config(checkout: Checkout) -> None:
 
 
 def interrupt(checkout: Checkout, **attributes: Any) -> None:
-    """Make Terraform's state say that the function was changed, as a deploy leaves it that was interrupted."""
+    """Mark the function as changed in Terraform's state, as an interrupted deployment does."""
     s3 = checkout.client("s3")
     state = json.loads(s3.get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
     (function,) = (resource for resource in state["resources"] if resource["type"] == "aws_lambda_function")
@@ -82,7 +82,7 @@ def interrupt(checkout: Checkout, **attributes: Any) -> None:
 
 
 def artifact(checkout: Checkout) -> tuple[bytes, str]:
-    """Return the artifact and its hash, as Lambda gives it."""
+    """Return the artifact and its hash in Lambda's format."""
     content = (checkout.path / "dist" / "lambda.zip").read_bytes()
     return content, base64.b64encode(hashlib.sha256(content).digest()).decode()
 
@@ -97,7 +97,7 @@ def answers(checkout: Checkout, path: str = "") -> dict[str, Any]:
 
 
 def everything(checkout: Checkout) -> dict[str, Any]:
-    """Return what a command that only reads could write: files of this target, buckets, objects, aliases."""
+    """Return the state that a read-only command must not change: the target's files, buckets, objects, and aliases."""
     directory, s3 = checkout.path / ".local", checkout.client("s3")
     files = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if "local-aws" not in path.parts}
     buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
@@ -110,7 +110,7 @@ READ = ["status", "history STAGE=live"]
 
 @pytest.mark.story
 class TestStagesStay:
-    """One after the other: run the whole class."""
+    """Each test continues the one before it. Run the whole class."""
 
     def test_settings_for_aws_do_not_reach_local_aws(self, checkout: Checkout) -> None:
         assert [bucket["Name"] for bucket in checkout.client("s3").list_buckets()["Buckets"]] == [BUCKET]
@@ -124,7 +124,7 @@ class TestStagesStay:
             assert checkout.make(f"{command} TARGET=local", **settings) == same
         assert everything(checkout) == before
 
-    def test_older_config_moves_no_stage(self, checkout: Checkout, recorded: str) -> None:
+    def test_outdated_config_moves_no_stage(self, checkout: Checkout, recorded: str) -> None:
         put_older_config(checkout)
         older = (checkout.path / CONFIG).read_text()
         change(checkout, "Hello 2", "Hello 3")
@@ -140,13 +140,13 @@ class TestStagesStay:
             assert "make deploy STAGE=live TARGET=local" in said
         assert re.search(r"Pinned test to version 2 .*\n.*test runs version 2 since .* \(test-promote-2-", deployed)
 
-    def test_a_promotion_of_another_stage_moves_none_either(self, checkout: Checkout, recorded: str) -> None:
+    def test_promotion_of_another_stage_moves_no_other_stage(self, checkout: Checkout, recorded: str) -> None:
         put_older_config(checkout)
         checkout.make("promote FROM=dev TO=test TARGET=local")
         assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "2"]
         assert answers(checkout, "ping")["live"] == "Hello 2"
 
-    def test_what_runs_can_be_recorded(self, checkout: Checkout) -> None:
+    def test_active_versions_can_be_recorded(self, checkout: Checkout) -> None:
         put_older_config(checkout)
         assert "Recorded version 2 for live in config.tf" in checkout.make("record STAGE=live TARGET=local")
         text = (checkout.path / CONFIG).read_text()
@@ -154,14 +154,14 @@ class TestStagesStay:
         assert "config.tf already records version" in checkout.make("record STAGE=live TARGET=local")
         assert (checkout.path / CONFIG).read_text() == text
 
-    def test_a_stage_that_is_named_moves_to_its_pin(self, checkout: Checkout) -> None:
+    def test_named_stage_moves_to_its_pin(self, checkout: Checkout) -> None:
         put_older_config(checkout)
         said = checkout.make("deploy STAGE=live TARGET=local")
         assert "does not run what config.tf pins" not in said
         assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "1"]
         assert json.loads(answers(checkout, "ping")["live"]) == {"message": "Not Found"}
 
-    def test_a_working_copy_that_was_deleted_moves_no_stage(self, checkout: Checkout) -> None:
+    def test_deleted_working_copy_moves_no_stage(self, checkout: Checkout) -> None:
         shutil.rmtree(checkout.path / LOCAL)
         before = everything(checkout)
         said = checkout.make("status TARGET=local", **OTHERS_SETTINGS)
@@ -170,7 +170,7 @@ class TestStagesStay:
         assert "Pinned live to version 1" in checkout.make("deploy TARGET=local")
         assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "1"]
 
-    def test_code_that_an_interrupted_deploy_did_not_update_is_published(self, checkout: Checkout) -> None:
+    def test_code_that_an_interrupted_deployment_did_not_update_is_published(self, checkout: Checkout) -> None:
         change(checkout, "Hello 3", "Hello 4")
         checkout.make("build")
         interrupt(checkout, source_code_hash=artifact(checkout)[1])
@@ -179,7 +179,7 @@ class TestStagesStay:
         assert answers(checkout)["dev"] == "Hello 4"
         assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["4", "3", "1"]
 
-    def test_what_an_interrupted_deploy_did_not_publish_is_published(self, checkout: Checkout) -> None:
+    def test_update_that_an_interrupted_deployment_did_not_publish_is_published(self, checkout: Checkout) -> None:
         functions = checkout.client("lambda")
         functions.update_function_configuration(FunctionName="path-to-live", MemorySize=256)
         interrupt(checkout, memory_size=256)

@@ -1,4 +1,4 @@
-"""The load, on a server of the test."""
+"""The load generator, against a test server."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep the terminal quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -63,11 +63,11 @@ def sent(stage: Stage, seconds: float) -> list[Request]:
     running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, started)
     time.sleep(seconds)
     running.stop()
-    # A busy machine may have slept longer.
+    # A busy machine may sleep longer.
     return [request for request in running.requests if request.at < seconds]
 
 
-def test_load_keeps_status_and_version_of_every_request(stage: Stage) -> None:
+def test_load_records_the_status_and_version_of_every_request(stage: Stage) -> None:
     requests = sent(stage, 0.5)
     assert {(request.status, request.version) for request in requests} == {(200, "7"), (200, None), (500, None)}
     assert abs(sum(request.failed for request in requests) - len(requests) / 5) <= 1
@@ -81,7 +81,7 @@ def test_load_keeps_its_rate_if_responses_are_slow(stage: Stage) -> None:
     assert all(request.took >= 0.2 for request in requests)
 
 
-def test_load_counts_no_response_as_a_failure(stage: Stage) -> None:
+def test_load_counts_a_missing_response_as_a_failure(stage: Stage) -> None:
     port = stage.server_port
     stage.shutdown()
     stage.server_close()
@@ -103,7 +103,7 @@ def test_load_describes_requests_by_version() -> None:
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "1001"])
-def test_load_refuses_a_rate(rate: str) -> None:
+def test_load_refuses_an_invalid_rate(rate: str) -> None:
     done = subprocess.run(
         [sys.executable, "scripts/load.py", "--stage", "live", "--rate", rate],
         cwd=ROOT,

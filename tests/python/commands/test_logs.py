@@ -35,7 +35,7 @@ REQUEST = {"level": "INFO", "stage": "live", "version": "3", "route": "GET /", "
         ("3", "3", True),
     ],
 )
-def test_log_of_a_stage_has_its_requests_and_what_lambda_says_of_its_versions(
+def test_log_of_a_stage_has_its_requests_and_the_reports_of_its_versions(
     message: str, version: str, shown: bool
 ) -> None:
     assert logs._is_of(logs._line(event(message, version)), "live", {"3", "4"}) is shown
@@ -57,12 +57,12 @@ def test_log_line_of_another_service_may_lack_fields() -> None:
     assert "GET /x" in str(logs._line(event(json.dumps({"stage": "live", "route": "GET /x"}))))
 
 
-def test_log_line_that_is_not_json_stays_as_it_is() -> None:
+def test_log_line_that_is_not_json_is_unchanged() -> None:
     assert str(logs._line(event("Task timed out\n\n"))).endswith("  version 3  Task timed out")
 
 
 @pytest.mark.parametrize(("text", "ago"), [("15m", {"minutes": 15}), ("2h", {"hours": 2})])
-def test_logs_since_is_some_time_ago(text: str, ago: dict[str, int]) -> None:
+def test_logs_since_is_a_time_in_the_past(text: str, ago: dict[str, int]) -> None:
     expected = datetime.datetime.now(datetime.UTC) - datetime.timedelta(**ago)
     assert abs(logs.since(text) - expected) < datetime.timedelta(minutes=1)
 

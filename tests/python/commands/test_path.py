@@ -1,4 +1,4 @@
-"""The path as a person walks it, in a checkout of its own: the commands of the README and the docs."""
+"""The commands of the README and the docs, in the order in which a user runs them, in a separate checkout."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SOURCE = Path("lambda/service/routes.py")
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    # As the README says: export TARGET=local
+    # The README sets it with: export TARGET=local
     with Checkout(tmp_path_factory.mktemp("path") / "to live", TARGET="local") as checkout:
         yield checkout
 
 
 @pytest.fixture(scope="module")
 def local(checkout: Checkout) -> str:
-    """What `make local` said."""
+    """Return the output of `make local`."""
     return checkout.make("local")
 
 
 def pin(checkout: Checkout, stage: str, version: str) -> None:
-    """Edit the pin of a stage, as a person does."""
+    """Edit the pin of a stage as a user does."""
     config = checkout.path / ".local/terraform/config.tf"
     text, count = re.subn(rf'({stage} += \{{ function_version = )"\d+"', rf'\1"{version}"', config.read_text())
     assert count == 1
@@ -45,7 +45,7 @@ def test_readme_shows_the_two_commands_first() -> None:
     assert COMMANDS[:2] == ["make local", "make test"]
 
 
-def test_readme_shows_commands_that_exist() -> None:
+def test_readme_shows_only_commands_that_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     commands = [command for command in COMMANDS if not documents.is_setting(command)]
     named = {word for command in commands for word in command.split()[1:] if "=" not in word}
@@ -56,13 +56,13 @@ def test_readme_shows_commands_that_exist() -> None:
 @pytest.mark.endpoint
 @pytest.mark.story
 class TestDay:
-    """A day's work, one step after the other; each rests on the one before. One class, so that one worker runs it."""
+    """A day's work. Each test continues the one before it. One class, so that one worker runs it."""
 
-    def test_local_ends_with_a_table_of_three_stages(self, local: str) -> None:
+    def test_local_prints_a_table_of_three_stages(self, local: str) -> None:
         table = local[local.index("stage") :]
         assert re.findall(r"^\s*(dev|test|live)\s+1\s", table, re.MULTILINE) == ["dev", "test", "live"]
 
-    def test_local_every_stage_greets_and_names_its_commit(self, checkout: Checkout, local: str) -> None:
+    def test_local_serves_a_greeting_and_the_commit_on_every_stage(self, checkout: Checkout, local: str) -> None:
         commit = checkout.git("log", "-1", "--format=%H", "--", "lambda")
         for stage, row in checkout.status().items():
             assert row["url"] in local
@@ -72,23 +72,23 @@ class TestDay:
             assert info["function"] == {"name": "path-to-live", "version": "1", "alias": stage}
             assert info["stage"] == stage
 
-    def test_local_says_at_which_speed_it_runs_and_keeps_it(self, checkout: Checkout, local: str) -> None:
+    def test_local_prints_its_speed_and_keeps_it(self, checkout: Checkout, local: str) -> None:
         assert f"{SPEED} times as fast as on AWS (SPEED=1 for AWS's pace)" in local
         done = checkout.run("make local SPEED=10")
         assert done.returncode != 0
         assert f"Local AWS is already running at speed {SPEED}. Stop it first with: make stop" in done.stderr
 
-    def test_local_leaves_the_repositorys_config_alone(self, checkout: Checkout, local: str) -> None:
+    def test_local_does_not_change_the_config_of_the_repository(self, checkout: Checkout, local: str) -> None:
         assert checkout.git("status", "--porcelain") == ""
         assert 'function_version = "1"' in (checkout.path / ".local/terraform/config.tf").read_text()
 
-    def test_local_again_after_a_change_of_the_docs_changes_nothing(self, checkout: Checkout, local: str) -> None:
+    def test_local_changes_nothing_after_a_change_of_the_docs(self, checkout: Checkout, local: str) -> None:
         (checkout.path / "docs/new.md").write_text("# New\n")
         checkout.commit("Write docs")
         assert "No changes." in checkout.make("local")
         assert checkout.versions() == {"dev": "1", "test": "1", "live": "1"}
 
-    def test_a_change_reaches_dev_alone(self, checkout: Checkout, local: str) -> None:
+    def test_change_is_deployed_only_to_dev(self, checkout: Checkout, local: str) -> None:
         checkout.edit(SOURCE, '"Hello, World!"', '"Hello again, World!"')
         commit = checkout.commit("Change a line")
         checkout.make("build deploy")
@@ -102,27 +102,27 @@ class TestDay:
         assert json.loads(get(f"{status['dev']['url']}build-info")[1])["long"] == commit
         assert get(status["dev"]["url"]) == (200, "Hello again, World!")
 
-    def test_it_is_promoted_to_test(self, checkout: Checkout) -> None:
+    def test_change_is_promoted_to_test(self, checkout: Checkout) -> None:
         said = checkout.make("promote FROM=dev TO=test")
         assert '+    test = { function_version = "2", gateway_deployment = "1" }' in said
         assert checkout.versions() == {"dev": "2", "test": "2", "live": "1"}
 
-    def test_promoting_again_changes_nothing(self, checkout: Checkout) -> None:
+    def test_repeated_promotion_changes_nothing(self, checkout: Checkout) -> None:
         assert "No changes." in checkout.make("promote FROM=dev TO=test TARGET=local")
 
-    def test_a_new_route_is_served_by_dev_alone(self, checkout: Checkout) -> None:
+    def test_new_route_is_served_only_by_dev(self, checkout: Checkout) -> None:
         checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
         checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
         checkout.commit("Add a route")
         checkout.make("build deploy TARGET=local")
         assert self.ping(checkout) == {"dev": 200, "test": 404, "live": 404}
 
-    def test_it_is_promoted_with_the_version(self, checkout: Checkout) -> None:
+    def test_new_route_is_promoted_with_the_version(self, checkout: Checkout) -> None:
         said = checkout.make("promote FROM=dev TO=test TARGET=local")
         assert '+  gateway_deployments = ["1", "2"]' in said
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 404}
 
-    def test_undeployed_work_does_not_ride_along(self, checkout: Checkout) -> None:
+    def test_undeployed_changes_are_not_promoted(self, checkout: Checkout) -> None:
         before = (checkout.path / ".local/terraform/config.tf").read_text()
         checkout.edit("terraform/main.tf", '"ANY /ping"', '"ANY /ping", "ANY /pong"')
         done = checkout.run("make promote FROM=test TO=live TARGET=local")
@@ -132,22 +132,22 @@ class TestDay:
         assert 'aws_apigatewayv2_route.this["ANY /pong"]' in done.stderr
         assert (checkout.path / ".local/terraform/config.tf").read_text() == before
 
-    def test_it_is_released_to_live_with_its_routes(self, checkout: Checkout) -> None:
+    def test_version_is_released_to_live_with_its_routes(self, checkout: Checkout) -> None:
         with checkout.running("make load STAGE=live"):
             said = checkout.make("release STAGE=live")
         assert "Succeeded: Release completed." in said
         assert self.ping(checkout) == {"dev": 200, "test": 200, "live": 200}
         assert "No changes." in checkout.make("plan TARGET=local")
 
-    def test_its_log_is_that_of_its_stage(self, checkout: Checkout) -> None:
+    def test_log_has_only_the_requests_of_its_stage(self, checkout: Checkout) -> None:
         request = r"^\d\d:\d\d:\d\d  INFO     version 3  200  [\d.]+ ms  GET /ping$"
         assert re.search(request, checkout.make("logs STAGE=live TARGET=local"), re.MULTILINE)
         for stage in ("test", "live"):
             lines = checkout.make(f"--silent logs STAGE={stage} JSON=1 TARGET=local").splitlines()
             assert {json.loads(line)["stage"] for line in lines} == {stage}
 
-    def test_weights_in_motion_are_not_promoted(self, checkout: Checkout) -> None:
-        # The path was walked as a person walks it. Most of what follows is refused.
+    def test_promotion_is_refused_while_an_alias_has_weights(self, checkout: Checkout) -> None:
+        # The usual workflow ends here. Most of the following commands are refused.
         checkout.keep_provider()
         alias = {"FunctionName": "path-to-live", "Name": "test"}
         functions = checkout.client("lambda")
@@ -161,7 +161,7 @@ class TestDay:
             assert refused.returncode != 0
             assert "The alias test has weights: version 2 has 10 % of the traffic. No release" in refused.stderr
 
-    def test_a_stage_cannot_reach_the_alias_of_another(self, checkout: Checkout) -> None:
+    def test_stage_cannot_invoke_the_alias_of_another(self, checkout: Checkout) -> None:
         gateway = checkout.client("apigatewayv2")
         (api,) = gateway.get_apis()["Items"]
         url = checkout.status()["dev"]["url"]
@@ -171,18 +171,18 @@ class TestDay:
         assert refused == (500, '{"message":"Internal Server Error"}')
         assert get(url) == (200, "Hello again, World!")
 
-    def test_an_unknown_stage_is_refused(self, checkout: Checkout) -> None:
+    def test_unknown_stage_is_refused(self, checkout: Checkout) -> None:
         for command in ("promote FROM=dev TO=prod", "promote FROM=prod TO=test", "deploy STAGE=prod"):
             done = checkout.run(f"make {command} TARGET=local")
             assert done.returncode != 0
             assert "config.tf has no stage 'prod'. Name one of: dev, test, live" in done.stderr
 
-    def test_dev_is_no_stage_to_promote_to(self, checkout: Checkout) -> None:
+    def test_promotion_to_dev_is_refused(self, checkout: Checkout) -> None:
         done = checkout.run("make promote FROM=test TO=dev TARGET=local")
         assert done.returncode != 0
         assert "dev follows newest" in done.stderr
 
-    def test_a_pin_to_a_version_that_does_not_exist_is_refused_and_moves_nothing(self, checkout: Checkout) -> None:
+    def test_pin_to_a_version_that_does_not_exist_is_refused_and_moves_no_stage(self, checkout: Checkout) -> None:
         config = checkout.path / ".local/terraform/config.tf"
         before = config.read_text()
         config.write_text(re.sub(r'(live = \{ function_version = )"\d+"', r'\1"99"', before))
@@ -196,7 +196,7 @@ class TestDay:
         assert "No changes." in stayed
         assert "live does not run what config.tf pins, and stays as it is" in stayed
 
-    def test_a_private_copy_lives_beside_it(self, checkout: Checkout) -> None:
+    def test_private_copy_does_not_affect_the_service(self, checkout: Checkout) -> None:
         checkout.make("build deploy WORKSPACE=alice")
         names = {function["FunctionName"] for function in checkout.client("lambda").list_functions()["Functions"]}
         versions = {
@@ -208,7 +208,7 @@ class TestDay:
         checkout.make("destroy WORKSPACE=alice")
         assert checkout.versions()["live"] == "3"
 
-    def test_terraform_by_hand_publishes_and_moves_a_stage_to_its_pin(self, checkout: Checkout) -> None:
+    def test_terraform_without_make_publishes_and_moves_a_stage_to_its_pin(self, checkout: Checkout) -> None:
         shell = documents.Shell(checkout, "docs/terraform.md")
         shell.succeed(next(command for command in shell.commands if "use_path_style" in command))
         checkout.edit(SOURCE, '"Hello again, World!"', '"Hello, World!"')
@@ -219,14 +219,14 @@ class TestDay:
         shell.succeed("terraform -chdir=$dir apply")
         assert checkout.versions() == {"dev": "4", "test": "4", "live": "3"}
 
-    def test_terraform_by_hand_undoes_a_release_that_is_not_recorded(self, checkout: Checkout) -> None:
+    def test_terraform_without_make_undoes_a_release_that_is_not_recorded(self, checkout: Checkout) -> None:
         shell = documents.Shell(checkout, "docs/terraform.md")
         checkout.client("lambda").update_alias(FunctionName="path-to-live", Name="live", FunctionVersion="4")
         assert '"4" -> "3"' in shell.succeed("terraform -chdir=$dir plan")
         assert "Recorded version 4 for live" in shell.succeed("make record STAGE=live")
         shell.succeed("terraform -chdir=$dir apply -refresh-only")
 
-    def test_terraform_by_hand_prefers_pins_to_config(self, checkout: Checkout) -> None:
+    def test_terraform_without_make_prefers_pins_to_config(self, checkout: Checkout) -> None:
         shell = documents.Shell(checkout, "docs/terraform.md")
         said = shell.succeed(next(command for command in shell.commands if "-var='pins=" in command))
         assert '"4" -> "1"' in said
@@ -234,7 +234,7 @@ class TestDay:
             if "workspace" in command:
                 shell.succeed(command)
 
-    def test_a_release_to_the_active_version_is_refused_whatever_its_options(self, checkout: Checkout) -> None:
+    def test_release_to_the_active_version_is_refused_with_any_options(self, checkout: Checkout) -> None:
         shell = documents.Shell(checkout, "docs/releases.md")
         releases = [command for command in shell.commands if command.startswith("make release STAGE=live ")]
         assert releases
@@ -242,26 +242,26 @@ class TestDay:
             said = shell.run(command).stderr
             assert "live already runs version 4" in said or "Version 7 of path-to-live does not exist" in said, command
 
-    def test_a_stage_moves_to_the_pin_that_is_put_back(self, checkout: Checkout) -> None:
+    def test_stage_moves_to_its_restored_pin(self, checkout: Checkout) -> None:
         pin(checkout, "live", "3")
         documents.Shell(checkout, "docs/stages.md").succeed("make deploy STAGE=live")
         assert checkout.versions()["live"] == "3"
 
     @pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
     @pytest.mark.parametrize("document", ["docs/releases.md", "docs/runbook.md"])
-    def test_documents_show_requests_that_aws_understands(self, checkout: Checkout, document: str) -> None:
+    def test_documents_show_requests_that_aws_accepts(self, checkout: Checkout, document: str) -> None:
         shell = documents.Shell(checkout, document)
         for command in shell.commands:
             if command.startswith("aws "):
                 shell.succeed(command)
 
-    def test_runbook_begins_with_the_stages_and_their_releases(self, checkout: Checkout) -> None:
+    def test_runbook_starts_with_the_stages_and_their_releases(self, checkout: Checkout) -> None:
         shell = documents.Shell(checkout, "docs/runbook.md")
         assert re.search(r"live +3 ", shell.succeed("make status"))
         assert re.search(r"release +1 +3", shell.succeed("make history STAGE=$stage"))
 
     def test_local_aws_serves_other_projects(self, checkout: Checkout) -> None:
-        """The stack of this one stands for theirs."""
+        """The stack of this project represents another project."""
         shell = documents.Shell(checkout, "emulator/README.md", ".local/terraform")
         for command in shell.commands:
             if command not in documents.NOT_RUN:
@@ -272,7 +272,7 @@ class TestDay:
             == "000000000000\n"
         )
 
-    def test_live_goes_back_to_what_it_ran_before(self, checkout: Checkout) -> None:
+    def test_live_rolls_back_to_its_previous_version(self, checkout: Checkout) -> None:
         assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live")
         assert checkout.versions()["live"] == "1"
         history = checkout.make("history STAGE=live")
@@ -293,22 +293,22 @@ class TestDay:
         assert checkout.client("stepfunctions").list_state_machines()["stateMachines"] == []
         kms = checkout.client("kms")
         keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] for key in kms.list_keys()["Keys"]]
-        # A key can only be deleted after a time of waiting.
+        # AWS deletes a key only after a waiting period.
         assert set(keys) <= {"PendingDeletion"}
 
-    def test_stop_ends_it_and_may_be_said_twice(self, checkout: Checkout) -> None:
+    def test_stop_can_be_repeated(self, checkout: Checkout) -> None:
         assert "is stopped" in checkout.make("stop")
         assert "Local AWS is not running" in checkout.make("stop")
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(checkout.port))) != 0
 
-    def test_commands_say_how_to_start_it(self, checkout: Checkout) -> None:
+    def test_commands_print_how_to_start_local_aws(self, checkout: Checkout) -> None:
         done = checkout.run("make status")
         assert done.returncode != 0
         assert "Local AWS is not running. Start it with: make local" in done.stderr
 
-    def test_it_ran_every_command_of_the_documents(self, checkout: Checkout) -> None:
-        """Word for word, except for those that tests/terraform/root/test_bootstrap.py runs."""
+    def test_every_command_of_the_documents_was_run(self, checkout: Checkout) -> None:
+        """Compare the exact commands, except for those that tests/terraform/root/test_bootstrap.py runs."""
         ran = {command.removesuffix(" TARGET=local") for command in checkout.ran}
         expected = {command.removesuffix(" TARGET=local") for command in documents.all_commands()}
         assert expected - documents.bootstrap_commands() - ran == set()

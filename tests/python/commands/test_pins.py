@@ -41,14 +41,14 @@ def hand_written() -> config_file.Pins:
     return config_file.Pins(HAND_WRITTEN, "config.tf")
 
 
-def test_pins_read_what_the_repository_pins() -> None:
+def test_pins_read_the_config_of_the_repository() -> None:
     found = config_file.read(ROOT / "terraform" / "config.tf")
     assert list(found.stages) == ["dev", "test", "live"]
     assert found.stages["dev"] == config_file.Pin("newest", "newest")
     assert set(found.gateway_deployments) >= {pin.gateway_deployment for pin in found.stages.values()} - {"newest"}
 
 
-def test_pins_read_quoted_keys_objects_over_lines_and_defaults(hand_written: config_file.Pins) -> None:
+def test_pins_read_quoted_keys_multiline_objects_and_defaults(hand_written: config_file.Pins) -> None:
     assert hand_written.stages == {
         "dev": config_file.Pin("newest", "newest"),
         "live": config_file.Pin("3", "1"),
@@ -56,21 +56,21 @@ def test_pins_read_quoted_keys_objects_over_lines_and_defaults(hand_written: con
     }
 
 
-def test_pins_keep_all_that_is_not_changed(hand_written: config_file.Pins) -> None:
+def test_pins_keep_all_other_text(hand_written: config_file.Pins) -> None:
     changed = hand_written.with_pin("live", config_file.Pin("12", "1"))
     assert changed.text == HAND_WRITTEN.replace('"3" # since', '"12" # since')
 
 
-def test_pins_take_a_version_out_with_its_line(hand_written: config_file.Pins) -> None:
+def test_pins_remove_a_version_with_its_line(hand_written: config_file.Pins) -> None:
     changed = hand_written.with_pin("dev", config_file.Pin(None, "newest"))
     assert "      # follows\n      gateway_deployment" in changed.text
 
 
-def test_pins_put_values_into_an_empty_stage(hand_written: config_file.Pins) -> None:
+def test_pins_add_values_to_an_empty_stage(hand_written: config_file.Pins) -> None:
     assert hand_written.with_pin("test", config_file.Pin("4", "1")).stages["test"] == config_file.Pin("4", "1")
 
 
-def test_pins_name_the_stages_where_one_is_unknown(hand_written: config_file.Pins) -> None:
+def test_pins_list_the_stages_if_one_is_unknown(hand_written: config_file.Pins) -> None:
     with pytest.raises(CommandError, match=r"config\.tf has no stage 'prod'\. Name one of: dev, live, test"):
         hand_written.stage("prod")
 
@@ -88,7 +88,7 @@ def test_pins_number_the_next_gateway_deployment(
     assert hand_written.with_gateway_deployments(names).next_gateway_deployment() == following
 
 
-def test_pins_without_versions_leave_those_who_follow(hand_written: config_file.Pins) -> None:
+def test_pins_without_versions_keep_stages_that_follow_the_newest(hand_written: config_file.Pins) -> None:
     versions = {stage: pin.function_version for stage, pin in hand_written.without_versions().stages.items()}
     assert versions == {"dev": "newest", "live": None, "test": None}
 
@@ -106,12 +106,12 @@ def test_pins_refuse_what_they_cannot_read(text: str, message: str) -> None:
         _ = config_file.Pins(text, "config.tf").gateway_deployments, config_file.Pins(text, "config.tf").stages
 
 
-def test_pins_say_how_to_restore_a_missing_file(tmp_path: Path) -> None:
+def test_pins_print_how_to_restore_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="git checkout"):
         config_file.read(tmp_path / "config.tf")
 
 
-def test_pins_write_the_file_and_nothing_beside_it(tmp_path: Path, hand_written: config_file.Pins) -> None:
+def test_pins_write_only_the_file(tmp_path: Path, hand_written: config_file.Pins) -> None:
     hand_written.write(tmp_path / "config.tf")
     assert [path.name for path in tmp_path.iterdir()] == ["config.tf"]
     assert (tmp_path / "config.tf").read_text() == HAND_WRITTEN
@@ -123,7 +123,7 @@ PINS = st.builds(config_file.Pin, VERSIONS, DEPLOYMENTS)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["dev", "live", "test"]), PINS), max_size=6))
-def test_pins_say_what_was_pinned_last_whatever_was_before(changes: list[tuple[str, config_file.Pin]]) -> None:
+def test_pins_have_the_last_value_after_any_changes(changes: list[tuple[str, config_file.Pin]]) -> None:
     found = config_file.Pins(HAND_WRITTEN, "config.tf")
     expected = found.stages
     for stage, pin in changes:
@@ -135,7 +135,7 @@ def test_pins_say_what_was_pinned_last_whatever_was_before(changes: list[tuple[s
 
 @pytest.fixture
 def parses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the texts that are parsed from now on."""
+    """Return the list of texts that are parsed during the test."""
     texts: list[str] = []
     parse = hcl2.parses_to_tree
 
@@ -154,15 +154,17 @@ def test_pins_parse_their_text_once(parses: list[str], hand_written: config_file
     assert parses == [HAND_WRITTEN]
 
 
-def test_pins_that_stay_are_not_rewritten(parses: list[str], hand_written: config_file.Pins) -> None:
+def test_pins_do_not_rewrite_an_unchanged_file(parses: list[str], hand_written: config_file.Pins) -> None:
     for stage, pin in hand_written.stages.items():
         assert hand_written.with_pin(stage, pin) is hand_written
     assert hand_written.with_gateway_deployments(["1"]) is hand_written
     assert parses == [HAND_WRITTEN]
 
 
-def test_pins_of_a_command_are_those_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command acts on the config.tf that it has read, until it reads the file again to record a release in it."""
+def test_pins_of_a_command_change_only_when_it_reads_them_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command uses the config.tf that it has read until it reads the file again to record a release."""
     monkeypatch.setattr(Target, "directory", tmp_path)
     here = Stack(Target(None, "eu-west-2"))
     (tmp_path / "config.tf").write_text(HAND_WRITTEN)

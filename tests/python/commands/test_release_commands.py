@@ -1,4 +1,4 @@
-"""Releases with the commands that a person types: some succeed, some fail, and some continue unattended."""
+"""Releases with the commands of a user: some succeed, some fail, and some continue unattended."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class TestReleases:
         assert done.returncode == 2
         assert "The history of live has no version before version 1" in done.stderr
 
-    def test_a_promotion_is_in_the_history(self, checkout: Checkout) -> None:
+    def test_promotion_is_in_the_history(self, checkout: Checkout) -> None:
         checkout.make("promote FROM=dev TO=test TARGET=local")
         (made,) = history(checkout, "test")
         assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("promote", "1", "2", "succeeded")
@@ -202,7 +202,9 @@ class TestReleases:
             (["--step-seconds", "0"], "step_seconds must be a whole number"),
         ],
     )
-    def test_refused_before_anything_is_shifted(self, checkout: Checkout, arguments: list[str], reason: str) -> None:
+    def test_invalid_release_is_refused_before_traffic_is_shifted(
+        self, checkout: Checkout, arguments: list[str], reason: str
+    ) -> None:
         before = (checkout.path / CONFIG).read_text()
         done = release(checkout, *arguments)
         assert (done.returncode, reason in done.stderr) == (2, True), done.stderr
@@ -220,7 +222,7 @@ class TestReleases:
         assert "aws --endpoint-url" in done.stderr
         assert "--routing-config AdditionalVersionWeights={}" in done.stderr
 
-    def test_a_good_version_is_released_and_recorded(self, checkout: Checkout) -> None:
+    def test_good_version_is_released_and_recorded(self, checkout: Checkout) -> None:
         with load(checkout):
             done = release(checkout, "--step-seconds", "120", "--max-p99-ms", "30000")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -233,10 +235,10 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert "No changes." in checkout.make("plan TARGET=local")
 
-    def test_the_routes_of_the_previous_stage_are_deployed(self, checkout: Checkout) -> None:
+    def test_routes_of_the_previous_stage_are_deployed(self, checkout: Checkout) -> None:
         assert get(f"{checkout.status()['live']['url']}ping") == (200, "Hello, World!")
 
-    def test_it_is_in_the_history(self, checkout: Checkout) -> None:
+    def test_release_is_in_the_history(self, checkout: Checkout) -> None:
         (refused, made) = history(checkout)[::-1]
         assert refused["outcome"] == "refused"
         assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("release", "1", "2", "succeeded")
@@ -246,12 +248,12 @@ class TestReleases:
             checkout.make("history STAGE=live TARGET=local", COLUMNS="120"),
         )
 
-    def test_the_same_version_is_not_released_again(self, checkout: Checkout) -> None:
+    def test_active_version_is_not_released_again(self, checkout: Checkout) -> None:
         done = release(checkout)
         assert done.returncode == 2
         assert "live already runs version 2" in done.stderr
 
-    def test_a_version_that_fails_under_load_is_rolled_back(self, checkout: Checkout) -> None:
+    def test_version_that_fails_under_load_is_rolled_back(self, checkout: Checkout) -> None:
         deploy(checkout, f'{GREETING}  # "changed"', FAILS_UNDER_LOAD)
         with load(checkout):
             done = release(checkout, "--version", BAD, "--step-seconds", "120", "--max-p99-ms", "30000")
@@ -261,7 +263,7 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "rolled back"
 
-    def test_an_interrupted_promotion_continues(self, checkout: Checkout) -> None:
+    def test_interrupted_promotion_continues(self, checkout: Checkout) -> None:
         interrupted(checkout, "test", "promote", BAD)
         said = checkout.make("deploy TARGET=local")
         assert "make record STAGE=test TARGET=local" in said
@@ -271,7 +273,7 @@ class TestReleases:
         assert checkout.status()["test"]["pinned_version"] == BAD
         assert [made["to"] for made in history(checkout, "test")] == [BAD, "2"]
 
-    def test_a_version_that_fails_its_smoke_test_is_refused(self, checkout: Checkout) -> None:
+    def test_version_that_fails_its_smoke_test_is_refused(self, checkout: Checkout) -> None:
         deploy(checkout, FAILS_UNDER_LOAD, FAILS_SMOKE_TEST)
         done = release(checkout, "--version", BROKEN, "--ignore-alarms-reason", "the alarm fires because of version 3")
         assert done.returncode == 2
@@ -288,7 +290,7 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
         assert script(checkout, "rollback", "--stage", "live").returncode == 2
 
-    def test_rollback_returns_to_a_named_version_whatever_else_is_undeployed(self, checkout: Checkout) -> None:
+    def test_rollback_returns_to_a_named_version_despite_undeployed_changes(self, checkout: Checkout) -> None:
         checkout.edit(SOURCE, GREETING, f"{GREETING}  # undeployed")
         checkout.make("build")
         checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
@@ -297,7 +299,7 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert checkout.versions()["dev"] == BROKEN
 
-    def test_an_interrupted_rollback_is_recorded_and_not_repeated(self, checkout: Checkout) -> None:
+    def test_interrupted_rollback_is_recorded_and_not_repeated(self, checkout: Checkout) -> None:
         interrupted(checkout, "live", "rollback", "1")
         assert pinned(checkout) == "2"
         assert "Recording it now. To roll back further, run the command again." in checkout.make(
@@ -306,8 +308,8 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
         assert "No changes." in checkout.make("plan TARGET=local")
 
-    def test_a_release_that_is_left_running_continues(self, checkout: Checkout) -> None:
-        # However long the next tests take, the release is on hold until there are enough invocations.
+    def test_unattended_release_continues(self, checkout: Checkout) -> None:
+        # The release is on hold until there are enough invocations, so the next tests can take any time.
         settings = ["--on-inconclusive", "hold", "--max-extensions", "0", "--max-p99-ms", "30000", *SHORT, *UNRELATED]
         with Terminal(checkout, "--version", "2", "--steps", "50", *settings) as terminal:
             terminal.wait_for("50 % to version 2")
@@ -321,18 +323,18 @@ class TestReleases:
         )
         assert alias(checkout) == ("1", {"2": 0.5})
 
-    def test_status_names_it(self, checkout: Checkout) -> None:
+    def test_status_shows_the_release(self, checkout: Checkout) -> None:
         status = checkout.status()
         assert status["live"]["release"].startswith("live-release-2-")
         assert status["live"]["weights"] == {"2": 0.5}
         assert status["test"]["release"] is None
 
-    def test_another_version_has_to_wait(self, checkout: Checkout) -> None:
+    def test_release_of_another_version_is_refused(self, checkout: Checkout) -> None:
         done = release(checkout, "--version", BAD)
         assert done.returncode == 2
         assert "Wait for it to end, or end it with: make rollback STAGE=live TARGET=local" in done.stderr
 
-    def test_it_is_not_undone_before_it_is_recorded(self, checkout: Checkout) -> None:
+    def test_unrecorded_release_is_not_undone(self, checkout: Checkout) -> None:
         with load(checkout):
             eventually(lambda: alias(checkout) == ("2", {}), 60)
         assert pinned(checkout) == "1"
@@ -342,7 +344,7 @@ class TestReleases:
             assert re.search(r"live runs version 2 since .* \(live-release-2-", said)
         assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
 
-    def test_it_has_an_exit_status_of_its_own_if_it_cannot_be_recorded(self, checkout: Checkout) -> None:
+    def test_release_that_cannot_be_recorded_has_a_separate_exit_status(self, checkout: Checkout) -> None:
         s3 = checkout.client("s3")
         (bucket,) = s3.list_buckets()["Buckets"]
         # https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
@@ -355,12 +357,12 @@ class TestReleases:
         assert "Fix the cause, then record it with: make release STAGE=live TARGET=local" in done.stderr
         assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
 
-    def test_the_same_command_records_it(self, checkout: Checkout) -> None:
+    def test_repeated_command_records_the_release(self, checkout: Checkout) -> None:
         done = release(checkout)
         assert done.returncode == 0, done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
 
-    def test_a_release_can_be_aborted_in_the_terminal(self, checkout: Checkout) -> None:
+    def test_release_can_be_aborted_in_the_terminal(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             terminal.interrupt()
@@ -400,7 +402,7 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "aborted"
 
-    def test_deploy_leaves_the_alias_of_a_release_alone(self, checkout: Checkout) -> None:
+    def test_deploy_does_not_change_the_alias_of_a_release(self, checkout: Checkout) -> None:
         given = {"FunctionName": "path-to-live", "Name": "live"}
         functions = checkout.client("lambda")
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {"1": 0.1}})
@@ -412,7 +414,7 @@ class TestReleases:
         assert "The alias live has weights: version 1 has 10 % of the traffic. No release or rollback" in done.stderr
         assert alias(checkout) == ("2", {})
 
-    def test_a_lost_connection_names_the_command_to_continue(self, checkout: Checkout) -> None:
+    def test_lost_connection_prints_the_command_to_continue(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             checkout.make("stop")

@@ -1,4 +1,4 @@
-"""What is asked of a stage after it was deployed."""
+"""The requests that verify a stage after a deployment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Serve = Callable[[list[tuple[int, str]]], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Give a function that serves these answers, one after the other and the last one for ever, and returns the URL."""
+    """Yield a function that serves the given answers in order, repeats the last one, and returns the URL."""
     servers: list[http.server.HTTPServer] = []
 
     def start(answers: list[tuple[int, str]]) -> str:
@@ -29,7 +29,7 @@ def serve() -> Iterator[Serve]:
                 self.wfile.write(body.encode())
 
             def log_message(self, *_: object) -> None:
-                """Keep the terminal quiet."""
+                """Log nothing."""
 
         server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
@@ -42,21 +42,21 @@ def serve() -> Iterator[Serve]:
         server.server_close()
 
 
-def test_check_takes_whatever_a_stage_says(serve: Serve) -> None:
+def test_check_accepts_any_successful_answer(serve: Serve) -> None:
     smoke.check(serve([(200, "Good morning")]))
 
 
-def test_check_waits_for_a_stage_that_was_just_made(serve: Serve) -> None:
+def test_check_waits_for_a_new_stage(serve: Serve) -> None:
     smoke.check(serve([(404, ""), (500, ""), (200, "Hello")]))
 
 
-def test_check_says_what_a_stage_answers_instead(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_an_unexpected_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
     with pytest.raises(CommandError, match=r"returns \(500, 'broken'\), not 200\. Read the logs of the function"):
         smoke.check(serve([(500, "broken")]))
 
 
-def test_check_says_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_reports_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
     with pytest.raises(CommandError, match="Connection refused"):
         smoke.check(f"http://127.0.0.1:{free_port()}/")
@@ -66,7 +66,7 @@ def test_check_says_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> Non
     ("answer", "expected"),
     [((200, '{"long": "1"}'), {"long": "1"}), ((200, "No build info available"), None), ((500, "{}"), None)],
 )
-def test_build_info_is_what_a_stage_says_in_json(
+def test_build_info_is_the_json_answer_of_a_stage(
     serve: Serve, answer: tuple[int, str], expected: dict[str, str] | None
 ) -> None:
     assert smoke.build_info(serve([answer])) == expected

@@ -19,7 +19,7 @@ def shown(
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_table_folds_one_column_into_the_terminal(
+def test_table_wraps_one_column_to_fit_the_terminal(
     columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = shown(monkeypatch, capsys, columns, "reason")
@@ -35,12 +35,12 @@ def test_table_is_a_list_if_the_terminal_is_too_narrow(
         *("stage   dev", "version 12", "reason  -"),
         *("", "stage   live", "version 4", f"reason  {ROWS[1]['reason']}".rstrip()),
     ]
-    # One column less than the names, two values, and the narrowest reason take.
+    # One column narrower than the names, two values, and the narrowest reason.
     assert shown(monkeypatch, capsys, 35, "reason")[0] == "stage   dev"
     assert shown(monkeypatch, capsys, 36, "reason")[0].split() == ["stage", "version", "reason"]
 
 
-def test_table_has_no_column_without_values(
+def test_table_omits_columns_without_values(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert not any("weights" in line for line in shown(monkeypatch, capsys, 200))

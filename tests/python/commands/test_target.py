@@ -1,4 +1,4 @@
-"""TARGET=local is the same whatever the user's AWS settings are."""
+"""TARGET=local ignores the user's AWS settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOSTILE = {
 
 @pytest.fixture(autouse=True)
 def _local(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name local AWS, in an environment of this test's own."""
+    """Configure local AWS in an isolated environment."""
     monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
@@ -72,11 +72,11 @@ def test_local_aws_is_reached_without_the_users_proxy(excluded: str) -> None:
     assert os.environ["no_proxy"] == os.environ["NO_PROXY"]
 
 
-def test_local_aws_is_reached_without_settings_too() -> None:
+def test_local_aws_is_reached_without_settings() -> None:
     assert target.from_environment() == target.Target(URL, target.DEFAULT_REGION)
 
 
-def test_endpoint_of_the_user_keeps_what_belongs_to_it() -> None:
+def test_endpoint_of_the_user_keeps_its_credentials_and_certificates() -> None:
     os.environ |= HOSTILE | {"AWS_ENDPOINT_URL": "http://emulator:4566/", "AWS_ACCESS_KEY_ID": "key"}
     found = target.from_environment()
     assert found == target.Target("http://emulator:4566", "us-east-1")

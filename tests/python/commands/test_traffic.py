@@ -14,7 +14,7 @@ REQUESTS = [
 ]
 
 
-def test_requests_are_counted_in_the_second_in_which_they_were_due() -> None:
+def test_requests_are_counted_in_their_scheduled_second() -> None:
     assert traffic.bins(REQUESTS) == [
         traffic.Bin(10.0, {"1": 1, "2": 1}, 0),
         traffic.Bin(11.0, {"2": 1}, 1),

@@ -1,4 +1,4 @@
-"""What web pages can reach on local AWS: the stages of APIs, and nothing else."""
+"""Web pages can send requests only to the stages of APIs on local AWS."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ EVIL = "https://evil.example"
 PAGE = {"Origin": EVIL, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Content-Type": "text/plain"}
 PREFLIGHT = {"Origin": EVIL, "Sec-Fetch-Site": "cross-site", "Access-Control-Request-Method": "POST"}
 PORT = 4566
-# A WebSocket that is open, or a refusal with its reason: without one if the HTTP server itself refuses.
+# An open WebSocket, or a refusal with its reason. A refusal by the HTTP server itself has no reason.
 WHOLE = re.compile(
     rb"HTTP/1.1 (101 .*\r\n\r\n|40\d .*\r\ncontent-length: (0\r\n.*\r\n\r\n|[1-9].*\r\n\r\n.+\n))", re.DOTALL
 )
-# Returns what it gets, and remembers in a file that it ran.
+# Returns the path of its event, and records each invocation in a file.
 SOURCE = """
     import json, os
 
@@ -52,7 +52,7 @@ SOURCE = """
 
 @dataclass(frozen=True)
 class Local:
-    """A local AWS of these tests alone: a hostile request that gets through must not reset anyone else's."""
+    """A local AWS only for these tests, because an accepted hostile request could reset it."""
 
     port: int
     runs: Path
@@ -62,7 +62,7 @@ class Local:
         return boto3.client(service, endpoint_url=f"http://127.0.0.1:{self.port}", region_name=REGION)  # type: ignore[call-overload]
 
     def filled(self, text: str) -> str:
-        """Return a path or host with the ids of this local AWS in it."""
+        """Replace the placeholders in a path or host with the ids of this local AWS."""
         ids = re.sub(r"\{(\w+)\}", lambda match: str(self.ids[match[1]]), text)
         return ids.replace("PORT", str(self.port))
 
@@ -112,11 +112,11 @@ class Local:
 
     @property
     def ran(self) -> str:
-        """Return a character for every time that the function ran."""
+        """Return one character for each invocation of the function."""
         return self.runs.read_text() if self.runs.exists() else ""
 
     def state(self) -> dict[str, Any]:
-        """Return everything that a hostile request of these tests would change."""
+        """Return the state that a hostile request of these tests would change."""
         return {
             "functions": [function["FunctionName"] for function in self.client("lambda").list_functions()["Functions"]],
             "runs": self.ran,
@@ -135,7 +135,7 @@ class Local:
         body: bytes = b"",
         host: str | bytes = "localhost:PORT",
     ) -> Answer:
-        """Send a request with exactly these headers, and ``Host`` and ``Content-Length``."""
+        """Send a request with only the given headers, ``Host``, and ``Content-Length``."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.putrequest(method, self.filled(path), skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", self.filled(host) if isinstance(host, str) else host)
@@ -149,7 +149,7 @@ class Local:
         return found
 
     def raw(self, request: str) -> str:
-        """Send what no HTTP client sends, and return the answer."""
+        """Send a request that HTTP clients don't support, and return the answer."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(self.filled(request).replace("\n", "\r\n").encode())
             received = b""
@@ -216,7 +216,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("request_", HOSTILE.values(), ids=HOSTILE)
-def test_pages_reach_nothing_but_stages(local: Local, request_: tuple[str, str, bytes]) -> None:
+def test_pages_reach_only_stages(local: Local, request_: tuple[str, str, bytes]) -> None:
     method, path, body = request_
     before = local.state()
     answer = local.send(method, path, PREFLIGHT if method == "OPTIONS" else PAGE, body)
@@ -247,7 +247,7 @@ def test_pages_reach_nothing_but_stages(local: Local, request_: tuple[str, str, 
         ("GET", "00000000.execute-api.localhost:PORT", "/dev/"),
     ],
 )
-def test_pages_reach_nothing_but_stages_by_host(local: Local, method: str, host: str, path: str) -> None:
+def test_pages_reach_only_stages_by_host(local: Local, method: str, host: str, path: str) -> None:
     before = local.state()
     answer = local.send(method, path, PAGE, host=host)
     assert answer.status == 403
@@ -303,7 +303,7 @@ def test_pages_of_other_origins_are_refused(local: Local, headers: Any) -> None:
     ],
     ids=repr,
 )
-def test_tools_and_pages_of_local_aws_are_not_refused(local: Local, headers: dict[str, str]) -> None:
+def test_tools_and_pages_of_local_aws_are_accepted(local: Local, headers: dict[str, str]) -> None:
     assert local.send("GET", "/_ministack/health", headers).status == 200
 
 
@@ -368,13 +368,13 @@ OTHER_HOSTS: list[str | bytes] = [
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_this_machine_is_a_host(local: Local, host: str) -> None:
+def test_names_of_this_machine_are_accepted_as_host(local: Local, host: str) -> None:
     assert local.send("GET", "/_ministack/health", host=host).status == 200
 
 
 @pytest.mark.parametrize("path", ["/_ministack/health", "/_aws/execute-api/{named}/dev/"])
 @pytest.mark.parametrize("host", OTHER_HOSTS, ids=lambda host: repr(host)[:40])
-def test_other_hosts_are_refused_stages_included(local: Local, host: str | bytes, path: str) -> None:
+def test_other_hosts_are_refused_for_stages_too(local: Local, host: str | bytes, path: str) -> None:
     before = local.ran
     answer = local.send("GET", path, host=host)
     # The HTTP server itself refuses what is no header at all.
@@ -396,7 +396,7 @@ def test_other_hosts_are_refused_stages_included(local: Local, host: str | bytes
         "GET /_ministack/health HTTP/1.1\nX-Forwarded-Host: localhost:PORT\nHost: evil.example\n\n",
     ],
 )
-def test_a_request_has_one_host(local: Local, request_: str) -> None:
+def test_request_without_exactly_one_host_is_refused(local: Local, request_: str) -> None:
     assert re.match(r"HTTP/1.1 40[03] ", local.raw(request_))
 
 
@@ -412,7 +412,9 @@ def test_a_request_has_one_host(local: Local, request_: str) -> None:
         ("localhost:PORT", [("sec-fetch-site", "same-site")], "403"),
     ],
 )
-def test_http_2_is_fenced_too(local: Local, authority: str, more: list[tuple[str, str]], status: str | None) -> None:
+def test_http_2_requests_are_checked(
+    local: Local, authority: str, more: list[tuple[str, str]], status: str | None
+) -> None:
     client = h2.connection.H2Connection(h2.config.H2Configuration(validate_outbound_headers=False))
     client.initiate_connection()
     headers = [(":method", "GET"), (":scheme", "http"), (":path", "/_ministack/health"), (":authority", authority)]
@@ -420,7 +422,7 @@ def test_http_2_is_fenced_too(local: Local, authority: str, more: list[tuple[str
     with socket.create_connection(("127.0.0.1", local.port), timeout=30) as connection:
         connection.sendall(client.data_to_send())
         answers: list[h2.events.ResponseReceived] = []
-        # A server that ends the connection at once may reset it.
+        # A server that ends the connection immediately may reset it.
         with contextlib.suppress(ConnectionError):
             while not answers and (chunk := connection.recv(65536)):
                 events = client.receive_data(chunk)
@@ -430,7 +432,7 @@ def test_http_2_is_fenced_too(local: Local, authority: str, more: list[tuple[str
     assert found == ([status] if status else [])
 
 
-def test_an_upgrade_to_http_2_is_fenced_too(local: Local) -> None:
+def test_upgrade_to_http_2_is_checked(local: Local) -> None:
     head = "GET /_ministack/health HTTP/1.1\nHost: evil.example:PORT\nConnection: Upgrade, HTTP2-Settings\n"
     with socket.create_connection(("127.0.0.1", local.port), timeout=30) as connection:
         request = local.filled(head) + "Upgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\n\n"
@@ -463,7 +465,7 @@ def test_pages_of_any_origin_reach_stages(local: Local, method: str, host: str, 
     assert cors(answer) == {}
 
 
-def test_a_page_reads_what_the_function_lets_it_read(local: Local) -> None:
+def test_page_may_read_answers_that_the_function_allows(local: Local) -> None:
     answer = local.send("GET", "/_aws/execute-api/{named}/dev/?own", PAGE)
     assert cors(answer) == {"access-control-allow-origin": "https://app.example"}
 
@@ -491,7 +493,7 @@ def test_a_page_reads_what_the_function_lets_it_read(local: Local) -> None:
         ("PUT", "/2015-03-31/functions/it/invocations"),
     ],
 )
-def test_a_stage_answers_at_all_its_paths(local: Local, method: str, path: str) -> None:
+def test_stage_answers_on_every_path(local: Local, method: str, path: str) -> None:
     answer = local.send(method, path, PAGE | {"X-Amz-Request-Route": "it"}, host="{root}.execute-api.localhost:PORT")
     assert answer.status == 200
     assert answer.json == {"path": local.filled(path)}
@@ -511,13 +513,13 @@ def test_a_stage_answers_at_all_its_paths(local: Local, method: str, path: str) 
         ("GET", "/v2/"),
     ],
 )
-def test_no_answer_but_a_stage_s_has_cors_headers(local: Local, method: str, path: str) -> None:
+def test_other_answers_have_no_cors_headers(local: Local, method: str, path: str) -> None:
     answer = local.send(method, path)
     assert answer.status != 403
     assert cors(answer) == {}
 
 
-def test_buckets_answer_by_name(local: Local) -> None:
+def test_buckets_answer_by_host_name(local: Local) -> None:
     assert local.send("PUT", "/by-name", body=b"1", host="bucket.localhost:PORT").status == 200
     s3 = local.client("s3")
     assert s3.get_object(Bucket="bucket", Key="by-name")["Body"].read() == b"1"
@@ -544,7 +546,7 @@ def test_function_urls_answer(local: Local) -> None:
         ("iot.eu-west-2.localhost:PORT", "/mqtt", "Sec-WebSocket-Protocol: mqtt\n", 101),
     ],
 )
-def test_websockets_are_fenced_too(local: Local, host: str, path: str, more: str, status: int) -> None:
+def test_websockets_are_checked(local: Local, host: str, path: str, more: str, status: int) -> None:
     head = f"GET {path} HTTP/1.1\nHost: {host}\nConnection: Upgrade\nUpgrade: websocket\n"
     answer = local.raw(f"{head}Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n{more}\n")
     assert answer.startswith(f"HTTP/1.1 {status} ")
@@ -557,7 +559,7 @@ def scope(kind: str = "http", headers: list[tuple[bytes, bytes]] | None = None, 
 
 
 def sent(given: Scope, *answers: Message, stage: bool = False) -> tuple[list[Message], bool]:
-    """Return what a fenced application sends, and whether it was called."""
+    """Return the messages of an application behind the fence, and whether it was called."""
     messages: list[Message] = []
     called = []
 
@@ -581,7 +583,7 @@ def sent(given: Scope, *answers: Message, stage: bool = False) -> tuple[list[Mes
 
 @pytest.mark.parametrize("stage", [True, False])
 @pytest.mark.parametrize("host", OTHER_HOSTS, ids=lambda host: repr(host)[:40])
-def test_other_hosts_are_refused_before_anything_is_called(host: str | bytes, *, stage: bool) -> None:
+def test_other_hosts_are_refused_before_the_application_is_called(host: str | bytes, *, stage: bool) -> None:
     value = host.replace("PORT", str(PORT)).encode() if isinstance(host, str) else host
     messages, called = sent(scope(headers=[(b"host", value)]), stage=stage)
     assert (messages[0]["status"], called) == (403, False)
@@ -604,7 +606,7 @@ def test_only_one_host_is_accepted(headers: list[tuple[bytes, bytes]]) -> None:
     assert not sent(scope(headers=headers), stage=True)[1]
 
 
-def test_a_refusal_says_why_and_what_to_do() -> None:
+def test_refusal_has_the_reason_and_a_remedy() -> None:
     messages, _ = sent(scope(headers=[(b"host", b"evil")]))
     start, body = messages
     assert (start["type"], start["status"], body["type"]) == ("http.response.start", 403, "http.response.body")
@@ -615,12 +617,12 @@ def test_a_refusal_says_why_and_what_to_do() -> None:
     )
 
 
-def test_the_lifespan_of_the_server_passes() -> None:
+def test_lifespan_messages_pass() -> None:
     messages, called = sent(scope("lifespan"), {"type": "lifespan.startup.complete"})
     assert (messages, called) == ([{"type": "lifespan.startup.complete"}], True)
 
 
-def test_a_websocket_is_refused_before_it_is_accepted() -> None:
+def test_websocket_is_refused_before_it_is_accepted() -> None:
     headers = [(b"host", b"localhost:4566"), (b"origin", b"null")]
     messages, called = sent(scope("websocket", headers, extensions={"websocket.http.response": {}}))
     assert not called
@@ -634,14 +636,14 @@ def test_a_websocket_is_refused_before_it_is_accepted() -> None:
 
 @pytest.mark.parametrize("kind", ["http.response.start", "websocket.accept", "websocket.http.response.start"])
 @pytest.mark.parametrize("stage", [True, False])
-def test_cors_headers_leave_only_on_the_answers_of_stages(kind: str, *, stage: bool) -> None:
+def test_cors_headers_are_removed_except_from_answers_of_stages(kind: str, *, stage: bool) -> None:
     headers = [(b"Access-Control-Allow-Origin", b"*"), (b"access-control-max-age", b"1"), (b"vary", b"Origin")]
     messages, _ = sent(scope(headers=[(b"host", b"localhost:4566")]), {"type": kind, "headers": headers}, stage=stage)
     assert messages[0]["headers"] == (headers if stage else [(b"vary", b"Origin")])
 
 
 def local_by_hand(authority: bytes, port: int) -> bool:
-    """Return what ``is_local`` returns, without an expression."""
+    """Return the result of ``is_local`` without a regular expression."""
     text = authority.decode("latin-1")
     letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
     name, separator, end = text.rpartition(":")
@@ -672,18 +674,18 @@ PIECES = st.binary(max_size=3) | st.sampled_from([b".", b"-", b"a", b"@", b":456
 @example(b"localhost:4566", 4566)
 @example(b"localhost", 80)
 @example(b"[::1]", 80)
-def test_hosts_are_read_by_the_letter(authority: bytes, port: int) -> None:
+def test_hosts_are_parsed_exactly(authority: bytes, port: int) -> None:
     assert fence.is_local(authority, port) == local_by_hand(authority, port)
 
 
 @given(st.from_regex(r"\A([a-z0-9]{1,20}\.){0,5}localhost\Z"), st.integers(1, 65535), st.integers(1, 65535))
-def test_every_name_in_localhost_is_local_at_its_own_port(name: str, port: int, other: int) -> None:
+def test_names_below_localhost_are_local_only_on_the_port(name: str, port: int, other: int) -> None:
     assert fence.is_local(f"{name}:{port}".encode(), port)
     assert fence.is_local(f"{name}:{other}".encode(), port) == (port == other)
     assert fence.is_local(name.encode(), port) == (port == 80)
 
 
-def test_the_port_of_http_may_be_left_out() -> None:
+def test_port_80_may_be_omitted() -> None:
     for name in (b"localhost", b"127.0.0.1", b"[::1]", b"a.localhost"):
         assert fence.is_local(name, 80)
         assert fence.is_local(name + b":80", 80)

@@ -1,4 +1,4 @@
-"""Every name of MiniStack that local AWS uses is checked when it starts."""
+"""Local AWS checks at its start that every name of MiniStack exists that it uses."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from emulator import hooks, names, server
 from tests.conftest import ROOT, free_port
 
 FILES = sorted((ROOT / "emulator").rglob("*.py"))
-# Of botocore.
+# Names of botocore.
 OTHERS = {"client._make_api_call", "serializer._serialize_data_item"}
 
 
 def is_module(name: str) -> bool:
-    """Return whether a name of MiniStack's is a module. MiniStack reads its settings when it is imported: don't."""
+    """Return whether a name of MiniStack is a module, without an import, because MiniStack reads its settings then."""
     spec = importlib.util.find_spec("ministack")
     assert spec
     assert spec.submodule_search_locations
@@ -31,7 +31,7 @@ def is_module(name: str) -> bool:
 
 
 class Finder(ast.NodeVisitor):
-    """Finds the names of MiniStack that a module uses: what it imports, reads of a module, and wraps."""
+    """Finds the names of MiniStack that a module imports, reads from another module, or wraps."""
 
     def __init__(self) -> None:
         self.found: set[tuple[str, str]] = set()
@@ -62,7 +62,7 @@ class Finder(ast.NodeVisitor):
             self.generic_visit(node)
             return
         if not all(part.isidentifier() for part in text.split(".")):
-            # A call or the like is in the chain: what comes before it is a chain of its own.
+            # The chain contains a call or another expression. The part before it is a separate chain.
             self.generic_visit(node)
             return
         parts = text.removeprefix(f"{module}.").split(".")
@@ -80,7 +80,7 @@ class Finder(ast.NodeVisitor):
 
 
 def used() -> Iterator[tuple[str, str]]:
-    """Return module and name of everything of MiniStack's that the package uses."""
+    """Yield the module and the name of everything that the package uses from MiniStack."""
     for path in FILES:
         finder = Finder()
         finder.visit(ast.parse(path.read_text()))
@@ -90,7 +90,7 @@ def used() -> Iterator[tuple[str, str]]:
 USED = sorted(set(used()))
 
 
-def test_list_has_the_names_that_the_code_uses_and_no_other() -> None:
+def test_list_has_only_the_names_that_the_code_uses() -> None:
     expected: defaultdict[str, list[str]] = defaultdict(list)
     for module, name in USED:
         expected[module].append(name)
@@ -98,7 +98,7 @@ def test_list_has_the_names_that_the_code_uses_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_code_reaches_private_names_in_no_other_way(path: Path) -> None:
+def test_code_uses_no_other_private_names(path: Path) -> None:
     finder = Finder()
     finder.visit(ast.parse(path.read_text()))
     assert finder.unknown <= OTHERS
@@ -106,7 +106,7 @@ def test_code_reaches_private_names_in_no_other_way(path: Path) -> None:
 
 @pytest.fixture
 def _start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the start end after the check, and leave nothing of it behind."""
+    """End the start after the check, and restore the environment."""
     monkeypatch.setattr(os, "environ", os.environ | server._settings(free_port(), None, 1))
     behaviours = importlib.import_module("emulator.behaviours")
     monkeypatch.setattr(behaviours, "install", lambda: None)

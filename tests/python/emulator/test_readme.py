@@ -1,4 +1,4 @@
-"""The README of local AWS names the files and the version that are there."""
+"""The README of local AWS has the correct file names and version."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from tests.conftest import ROOT
 README = (ROOT / "emulator" / "README.md").read_text()
 
 
-def test_readme_installs_the_ministack_that_is_needed() -> None:
+def test_readme_installs_the_required_ministack() -> None:
     assert set(re.findall(r"ministack==[\d.]+", README)) == {f"ministack=={hooks.MINISTACK_VERSION}"}
 
 
-def test_readme_names_files_that_exist() -> None:
+def test_readme_names_only_files_that_exist() -> None:
     rows = [
         re.findall(r"`([a-z_/]+\.py)`", line.rpartition(" | ")[2])
         for line in README.splitlines()

@@ -1,4 +1,4 @@
-"""``python -m emulator``: how it starts, keeps its state, and ends."""
+"""The start, the state, and the end of ``python -m emulator``."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def emulator(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            # Nothing, if it has ended as it should.
+            # This has no effect if the process has ended.
             process.kill()
 
 
-def test_server_refuses_a_port_that_is_taken() -> None:
+def test_server_refuses_a_port_that_is_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with emulator("--port", str(port)) as process:
@@ -51,7 +51,9 @@ def test_server_refuses_a_port_that_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("version", "found"), [("1.5.32", "1.5.32"), (None, "none")])
-def test_server_refuses_another_ministack(monkeypatch: pytest.MonkeyPatch, version: str | None, found: str) -> None:
+def test_server_refuses_another_version_of_ministack(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, found: str
+) -> None:
     def installed(name: str) -> str:
         if version is None:
             raise importlib.metadata.PackageNotFoundError(name)
@@ -65,7 +67,7 @@ def test_server_refuses_another_ministack(monkeypatch: pytest.MonkeyPatch, versi
         server.load(free_port(), None)
 
 
-def test_hook_refuses_a_function_that_is_not_the_one_that_was_read() -> None:
+def test_hook_refuses_a_function_with_other_parameters() -> None:
     with pytest.raises(hooks.HookError, match=r"json.dumps takes .*, not \['other'\]: this is not MiniStack 1.5.33"):
         hooks.wrap(json, "dumps", ["other"], lambda original: None)
     with pytest.raises(hooks.HookError, match=r"json.missing takes None"):
@@ -81,7 +83,7 @@ def test_server_has_help() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_server_ends_well_and_takes_its_workers_along(number: signal.Signals) -> None:
+def test_server_ends_with_its_workers(number: signal.Signals) -> None:
     port = free_port()
     with emulator("--port", str(port)) as process:
         url = f"http://127.0.0.1:{port}"
@@ -113,7 +115,7 @@ def test_server_ends_well_and_takes_its_workers_along(number: signal.Signals) ->
     assert alive == []
 
 
-def test_server_remembers_everything_where_asked_to(tmp_path: Path) -> None:
+def test_server_keeps_its_state_if_requested(tmp_path: Path) -> None:
     arguments = ("--state", str(tmp_path / "state"))
     with local_aws(tmp_path / "log", *arguments) as url:
         before = stack(url)
@@ -122,7 +124,7 @@ def test_server_remembers_everything_where_asked_to(tmp_path: Path) -> None:
     assert after == before["found"]
 
 
-def test_server_forgets_otherwise(tmp_path: Path) -> None:
+def test_server_keeps_no_state_by_default(tmp_path: Path) -> None:
     for _ in range(2):
         with local_aws(tmp_path / "log") as url:
             s3 = client(url, "s3")
@@ -131,7 +133,7 @@ def test_server_forgets_otherwise(tmp_path: Path) -> None:
 
 
 def stack(url: str) -> dict[str, Any]:
-    """Make some of everything that a restart might lose."""
+    """Create a resource of each kind that a restart could lose."""
     role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     functions = client(url, "lambda")
     made = functions.create_function(

@@ -1,4 +1,4 @@
-"""Links between the documents lead somewhere, and what they name is there."""
+"""The links, commands, and files in the documents exist."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.documents import DOCUMENTS, NOT_RUN, commands
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors of a document's headings, as GitHub makes them."""
+    """Return the anchors that GitHub generates for a document's headings."""
     headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
+def test_links_have_a_target(document: Path) -> None:
     for link in re.findall(r"\]\(([^)]+)\)", document.read_text()):
         if link.startswith("https://"):
             continue
@@ -37,7 +37,7 @@ def test_commands_of_make_exist(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_files_that_are_named_exist(document: Path) -> None:
+def test_files_in_documents_exist(document: Path) -> None:
     for name in re.findall(
         r"`((?:emulator|lambda|scripts|terraform|tests|docs)/[A-Za-z0-9_./-]+)`", document.read_text()
     ):
@@ -46,11 +46,11 @@ def test_files_that_are_named_exist(document: Path) -> None:
 
 
 def test_commands_that_no_test_runs_are_in_a_document() -> None:
-    """Those that tests run are in tests/python/commands/test_path.py and tests/terraform/root/test_bootstrap.py."""
+    """tests/python/commands/test_path.py and tests/terraform/root/test_bootstrap.py check the other commands."""
     assert NOT_RUN.keys() <= {command for document in DOCUMENTS for command in commands(document)}
 
 
-def test_demonstration_has_the_figures_of_its_picture() -> None:
+def test_demonstration_text_matches_its_picture() -> None:
     picture, text = ((ROOT / "docs" / name).read_text() for name in ("demo.svg", "demo.md"))
     (shown,) = re.findall(r"<!-- (\d+ of \d+) \w+ failed -->", picture)
     (speed,) = re.findall(r"<!-- .* pass (\d+) times faster than on AWS -->", picture)
@@ -60,7 +60,7 @@ def test_demonstration_has_the_figures_of_its_picture() -> None:
     assert round(float(seconds) * int(speed)) == int(on_aws)
 
 
-def test_changelog_begins_with_the_version_of_the_project() -> None:
+def test_changelog_starts_with_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] == ("Unreleased", "")

@@ -1,4 +1,4 @@
-"""Every hook of pre-commit and every command of ``make check`` refuses what it is there for."""
+"""Every hook of pre-commit and every command of ``make check`` refuses a bad file."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.conftest import ROOT
 
 @dataclass(frozen=True)
 class Sample:
-    """A file that is refused, what is said of it, and the same without the fault.
+    """A file with a fault, the expected message, and the file without the fault.
 
-    ``formatted`` is whether a hook makes the one into the other. Commands of ``make check`` change nothing.
+    ``formatted`` is whether a hook fixes the file. The commands of ``make check`` change nothing.
     """
 
     path: str
@@ -70,7 +70,7 @@ BRACE = Sample("terraform/modules/api/sample.tf", "locals {\n", "Unclosed config
 UNDECLARED = "locals {\n  answer = local.question\n}\n"
 ROOT_MODULE = Sample("terraform/sample.tf", UNDECLARED, "Reference to undeclared local value", ALIGNED)
 BOOTSTRAP = Sample("terraform/bootstrap/sample.tf", UNDECLARED, "Reference to undeclared local value", ALIGNED)
-# Only a warning, of which --strict makes an error. Where GitHub looks for workflows, in a hidden directory.
+# A warning, which --strict turns into an error. GitHub reads workflows from this hidden directory.
 YAML = Sample(".github/workflows/sample.yml", "answer: yes\n", "truthy value should be one of", "answer: true\n")
 SHELL = Sample("docs/sample", "#!/bin/sh\necho $1\n", "SC2086", '#!/bin/sh\necho "$1"\n')
 
@@ -82,7 +82,7 @@ HOOKS: Mapping[str, Sequence[Sample]] = {
     "yamllint": [YAML],
     "shellcheck": [SHELL],
 }
-# By what tells one command from the others.
+# The keys identify the commands.
 CHECKS: Mapping[str, Sequence[Sample]] = {
     "ruff check": [UNDEFINED],
     "ruff format": [SPACES],
@@ -101,7 +101,7 @@ def each(samples: Mapping[str, Sequence[Sample]]) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """Give a clone with less to check: a few modules stand for the largest packages."""
+    """Yield a clone in which a single module replaces each of the largest packages, so that checks are fast."""
     with Checkout(tmp_path_factory.mktemp("hooks") / "checkout") as checkout:
         for package in ("emulator", "tests"):
             shutil.rmtree(checkout.path / package)
@@ -113,7 +113,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture
 def clean(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
-    """Give the clone as it was committed, and pre-commit settings of its own."""
+    """Yield the clone in its committed state, with separate settings of pre-commit."""
     monkeypatch.setenv("PRE_COMMIT_HOME", str(checkout.path / ".local" / "pre-commit"))
     monkeypatch.delenv("SKIP", raising=False)
     yield checkout
@@ -121,7 +121,7 @@ def clean(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check
 
 
 def write(checkout: Checkout, sample: Sample, text: str) -> Path:
-    """Write a file and stage it: pre-commit looks at files that git knows."""
+    """Write a file and stage it, because pre-commit checks only files in git's index."""
     path = checkout.path / sample.path
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -151,7 +151,7 @@ def test_every_hook_has_a_file_that_it_refuses() -> None:
 
 
 @each(HOOKS)
-def test_hook_refuses_a_bad_file_and_says_why(clean: Checkout, name: str, sample: Sample) -> None:
+def test_hook_refuses_a_bad_file_and_prints_the_reason(clean: Checkout, name: str, sample: Sample) -> None:
     path = write(clean, sample, sample.bad)
     done = hook(clean, name, sample.path)
     assert (done.returncode, sample.says in done.stdout) == (1, True), done.stdout + done.stderr
@@ -159,14 +159,14 @@ def test_hook_refuses_a_bad_file_and_says_why(clean: Checkout, name: str, sample
 
 
 @each(HOOKS)
-def test_hook_passes_a_good_file(clean: Checkout, name: str, sample: Sample) -> None:
+def test_hook_accepts_a_good_file(clean: Checkout, name: str, sample: Sample) -> None:
     write(clean, sample, sample.good)
     done = hook(clean, name, sample.path)
-    # A hook that has nothing to do with the file would be skipped, with the same exit status.
+    # pre-commit skips a hook that does not apply to the file, with the same exit status.
     assert (done.returncode, "Passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
-def test_installed_as_contributing_says_the_hooks_refuse_a_commit(clean: Checkout) -> None:
+def test_hooks_installed_as_in_contributing_refuse_a_commit(clean: Checkout) -> None:
     (install,) = re.findall(r"`(\S+pre-commit [^`]+)`", (ROOT / "CONTRIBUTING.md").read_text())
     done = clean.run(install)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -185,7 +185,9 @@ def test_every_command_of_make_check_has_a_file_that_it_refuses(clean: Checkout)
 
 
 @each(CHECKS)
-def test_command_of_make_check_refuses_a_bad_file_and_says_why(clean: Checkout, name: str, sample: Sample) -> None:
+def test_command_of_make_check_refuses_a_bad_file_and_prints_the_reason(
+    clean: Checkout, name: str, sample: Sample
+) -> None:
     path = write(clean, sample, sample.bad)
     done = clean.execute("bash", "-c", command(clean, name))
     assert done.returncode != 0, done.stdout + done.stderr
@@ -194,7 +196,7 @@ def test_command_of_make_check_refuses_a_bad_file_and_says_why(clean: Checkout, 
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_command_of_make_check_passes_good_files(clean: Checkout, name: str) -> None:
+def test_command_of_make_check_accepts_good_files(clean: Checkout, name: str) -> None:
     for sample in CHECKS[name]:
         write(clean, sample, sample.good)
     done = clean.execute("bash", "-c", command(clean, name))

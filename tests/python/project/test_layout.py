@@ -1,4 +1,4 @@
-"""scripts/ holds commands and nothing else; what they share is in scripts/pathtolive."""
+"""scripts/ contains only commands. Their shared code is in scripts/pathtolive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_LINES = 150
 
 
 def imported(path: Path) -> set[str]:
-    """Return the names of the modules that a file imports, wherever in it."""
+    """Return the names of the modules that a file imports, at any level."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -41,8 +41,8 @@ def test_file_imports_no_command_and_no_emulator(path: Path) -> None:
     assert roots.isdisjoint({"emulator", *(command.stem for command in COMMANDS)})
 
 
-def test_build_needs_the_standard_library_alone() -> None:
-    """It runs before anything is installed."""
+def test_build_needs_only_the_standard_library() -> None:
+    """The build runs before any package is installed."""
     shared = {name for name in imported(SCRIPTS / "build.py") if name.startswith("pathtolive")}
     assert all(name.startswith("pathtolive.build") for name in shared)
     roots = {name.partition(".")[0] for name in imported(SCRIPTS / "pathtolive" / "build.py")}

@@ -1,4 +1,4 @@
-"""Nothing that tests start outlives them, whatever becomes of the tests."""
+"""No process outlives the tests that started it, even if a test fails or is interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.waiting import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 HEADING = "processes that the tests left running"
-# What a run of pytest does that leaves local AWS running, and its exit status.
+# Tests that leave local AWS running, and the exit status of their run.
 LEAVES = {
     "a process that is forgotten": (
         """
@@ -42,7 +42,7 @@ IMPORTS = "import os, pathlib, signal, subprocess, sys, time, pytest\nfrom tests
 
 
 class Interrupt(BaseException):
-    """A test is interrupted."""
+    """The interruption of a test."""
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def write(checkout: Checkout, source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("leaves", LEAVES)
-def test_run_fails_for_what_it_leaves_running_and_ends_it(checkout: Checkout, leaves: str) -> None:
+def test_run_fails_for_processes_that_it_leaves_running_and_ends_them(checkout: Checkout, leaves: str) -> None:
     source, status = LEAVES[leaves]
     done = checkout.execute(*write(checkout, source))
     assert (done.returncode, HEADING in done.stdout) == (status, True), done.stdout + done.stderr
@@ -73,7 +73,7 @@ def test_run_that_leaves_nothing_running_passes(checkout: Checkout) -> None:
     assert processes.below(checkout.path) == []
 
 
-# The last two as job control, a closed terminal or CI sends them: to all processes of the run.
+# Job control, a closed terminal, or CI sends the last two signals to all processes of the run.
 @pytest.mark.parametrize(
     ("number", "send"), [(signal.SIGINT, os.kill), (signal.SIGTERM, os.killpg), (signal.SIGHUP, os.killpg)]
 )
@@ -94,7 +94,7 @@ def test_run_that_is_interrupted_leaves_nothing_running(
             pathlib.Path({str(begun)!r}).touch()
             time.sleep(600)
     """
-    # Begun as in the background of a shell, which lets it ignore SIGINT.
+    # Started as in the background of a shell, which makes it ignore SIGINT.
     command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *write(checkout, source)]
     process = subprocess.Popen(
         command, cwd=checkout.path, env=checkout.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
@@ -112,7 +112,7 @@ def test_run_that_is_interrupted_leaves_nothing_running(
 
 
 @pytest.mark.clone
-def test_checkout_fails_for_what_make_stop_leaves_running_and_ends_it(tmp_path: Path) -> None:
+def test_checkout_fails_for_processes_that_make_stop_leaves_running_and_ends_them(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path / "checkout")
     process = subprocess.Popen(SLEEP, cwd=checkout.path)
     with pytest.raises(AssertionError, match=r"left these processes running in the clone:\n\d+ .*time.sleep"), checkout:
@@ -128,7 +128,7 @@ def test_checkout_fails_if_make_stop_fails(tmp_path: Path) -> None:
         pass
 
 
-def test_interrupted_test_ends_its_command_with_all_that_it_started(checkout: Checkout) -> None:
+def test_interrupted_test_ends_its_command_and_all_child_processes(checkout: Checkout) -> None:
     started = checkout.path / "started"
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Steps of a story need the steps before them, and say so."""
+"""A step of a story fails if the steps before it have not passed, and prints the reason."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STORY = """
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Give a directory with a story in it, and the settings of this project."""
+    """Return a directory that contains a story and the settings of this project."""
     (tmp_path / "pytest.ini").write_text(f"[pytest]\nmarkers = story\npythonpath = {ROOT} {ROOT}/scripts\n")
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
     return tmp_path
@@ -46,13 +46,13 @@ def test_story_passes_as_a_whole(directory: Path) -> None:
     assert "4 passed" in run(directory)
 
 
-def test_step_alone_names_the_class_to_run(directory: Path) -> None:
+def test_single_step_names_the_class_to_run(directory: Path) -> None:
     output = run(directory, "::TestStory::test_ends")
     assert "The earlier step test_begins was not run. Run the whole class: pytest 'test_it.py::TestStory'" in output
     assert "1 error" in output
 
 
-def test_steps_after_one_that_failed_name_it(directory: Path) -> None:
+def test_steps_after_a_failed_step_name_it(directory: Path) -> None:
     output = run(directory, right=False)
     assert output.count("The earlier step test_begins failed. Run the whole class") >= 1
     assert "1 failed, 1 passed" in output

@@ -1,4 +1,4 @@
-"""What users read keeps to the words of docs/glossary.md."""
+"""Documents, code, and tests use the words of docs/glossary.md."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ PLACES = [
     "scripts/**/*.py",
     "emulator/**/*.py",
     "lambda/**/*.py",
+    "tests/**/*.py",
 ]
 
 # The retired words, as regular expressions for whole words, and what to write instead.
@@ -123,8 +124,8 @@ def prose(code: str) -> str:
 
 
 def files(place: str) -> list[Path]:
-    """Return the files of a place, without those that Terraform installs there."""
-    return sorted(path for path in ROOT.glob(place) if ".terraform" not in path.parts)
+    """Return the files of a place, except for those that Terraform installs, and this file, which lists the words."""
+    return sorted(path for path in ROOT.glob(place) if ".terraform" not in path.parts and path != Path(__file__))
 
 
 @pytest.mark.parametrize("place", PLACES)

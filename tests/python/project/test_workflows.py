@@ -1,4 +1,4 @@
-"""What the workflows run, and that it is kept up to date."""
+"""The actions of the workflows, and their updates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FIRST_ON_NODE_24 = {
     "hashicorp/setup-terraform": 4,
 }
 
-# Manifests and lock files of each ecosystem, where Dependabot looks for them.
+# The places where Dependabot looks for the manifests and lock files of each ecosystem.
 # https://docs.github.com/en/code-security/reference/supply-chain-security/dependabot-options-reference#directories-or-directory--
 MANIFESTS = {
     "github-actions": [".github/workflows/*.yml", ".github/workflows/*.yaml", "action.yml", "action.yaml"],
@@ -42,7 +42,7 @@ MANIFESTS = {
     "terraform": ["terraform.tf", "versions.tf", ".terraform.lock.hcl"],
 }
 COOLDOWN_DAYS = 5
-# Everywhere else, only default-days is allowed, and anything more makes GitHub refuse the file.
+# The other ecosystems support only default-days. GitHub refuses the file if it has more.
 SEMANTIC_COOLDOWN = {"pip"}
 
 
@@ -64,7 +64,7 @@ def pinned(workflow: Path) -> list[re.Match[str]]:
 
 
 def manifests(ecosystem: str) -> set[str]:
-    """Return the directories that hold a manifest of an ecosystem, as dependabot.yml names them."""
+    """Return the directories with a manifest of an ecosystem, in the format of dependabot.yml."""
     listed = subprocess.check_output(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, text=True
     )
@@ -81,7 +81,7 @@ def directories(update: dict[str, Any]) -> list[str]:
 
 
 def covers(pattern: str, directory: str) -> bool:
-    """Match as Dependabot does, where a star stands for one part of a path."""
+    """Match as Dependabot does: a star stands for one part of a path."""
     parts, wanted = directory.strip("/").split("/"), pattern.strip("/").split("/")
     return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
@@ -140,18 +140,18 @@ def test_dependabot_waits_before_it_proposes_a_version(ecosystem: str) -> None:
 
 
 @pytest.mark.parametrize("ecosystem", MANIFESTS)
-def test_dependabot_makes_few_pull_requests(ecosystem: str) -> None:
+def test_dependabot_groups_its_pull_requests(ecosystem: str) -> None:
     for update in updates(ecosystem):
         assert update["schedule"]["interval"] == "weekly"
         (group,) = update["groups"].values()
-        # Without patterns, a group takes every dependency.
+        # A group without patterns includes every dependency.
         assert group.get("patterns", ["*"]) == ["*"]
         assert not {"exclude-patterns", "update-types", "dependency-type"} & set(group)
         if len(directories(update)) > 1:
             assert group["group-by"] == "dependency-name"
 
 
-def test_yaml_is_well_written() -> None:
+def test_yaml_passes_the_linter() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "yamllint", "--strict", "."], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -153,7 +153,7 @@ FAULTS = st.dictionaries(
 @example(faults={"ShiftAllTraffic": 9}, lost={"SetWeight": 1, "RemoveWeights": 2}, errors=[0, 0], invocations=60)
 # The state machine is a fixture, but each example starts with a new world.
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_alias_ends_at_one_version_after_any_faults(
+def test_alias_ends_at_one_version_after_any_faults(
     engine: Engine, world: World, *, faults: dict[str, int], lost: dict[str, int], errors: list[int], invocations: int
 ) -> None:
     world.__init__()  # type: ignore[misc]

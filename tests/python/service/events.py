@@ -1,4 +1,4 @@
-"""Events as AWS documents them, for the requests that a test needs."""
+"""Events for the requests of a test, in the format that AWS documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EVENTS = Path(__file__).parent / "events"
 
 
 def http_api(method: str, path: str, stage: str = "$default", version: str = "2.0") -> dict[str, Any]:
-    """Return what an HTTP API sends; on a named stage, the path has the stage in front.
+    """Return the event of an HTTP API. On a named stage, the path starts with the stage.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
@@ -28,7 +28,7 @@ def http_api(method: str, path: str, stage: str = "$default", version: str = "2.
 
 
 def load_balancer(method: str, path: str) -> dict[str, Any]:
-    """Return what a load balancer sends.
+    """Return the event of a load balancer.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
     """

@@ -20,7 +20,7 @@ KEPT = {
 }
 
 
-def test_the_service_keeps_its_budgets() -> None:
+def test_service_is_within_its_budgets() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/bench.py", "--processes", "5", "--json"],
         cwd=ROOT,
@@ -33,7 +33,7 @@ def test_the_service_keeps_its_budgets() -> None:
     assert set(result["medians"]) == {"bare", "ours", "powertools"}
 
 
-def test_budgets_hold_up_to_their_limits() -> None:
+def test_budgets_include_their_limits() -> None:
     assert benchmark.missed(KEPT, 16 * 1024) == []
 
 
@@ -45,16 +45,16 @@ def test_budgets_hold_up_to_their_limits() -> None:
         ("ours", "warm", 0.051, "A warm invocation takes 0.51 times"),
     ],
 )
-def test_a_missed_budget_is_named(handler: str, metric: str, value: float, sentence: str) -> None:
+def test_missed_budget_is_reported(handler: str, metric: str, value: float, sentence: str) -> None:
     medians = {**KEPT, handler: {**KEPT[handler], metric: value}}
     assert any(line.startswith(sentence) for line in benchmark.missed(medians, 0))
 
 
-def test_a_large_artifact_is_named() -> None:
+def test_large_artifact_is_reported() -> None:
     assert benchmark.missed(KEPT, 16 * 1024 + 1) == ["The artifact has 16385 bytes, more than 16384"]
 
 
-def test_a_missed_budget_fails_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missed_budget_fails_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["bench.py", "--processes", "1", "--invocations", "1"])
     monkeypatch.setattr(benchmark, "MAX_BYTES", 1)
     with pytest.raises(CommandError, match="bytes, more than 1"):
@@ -63,7 +63,7 @@ def test_a_missed_budget_fails_the_command(monkeypatch: pytest.MonkeyPatch, caps
 
 
 @pytest.mark.parametrize("option", ["--processes", "--invocations"])
-def test_none_at_all_is_refused(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_zero_is_refused(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["bench.py", option, "0"])
     with pytest.raises(SystemExit, match="2"):
         bench.command()

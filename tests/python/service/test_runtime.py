@@ -1,4 +1,4 @@
-"""The artifact under AWS's own runtime, with the events that API Gateway sends.
+"""The artifact on AWS's runtime, with events of API Gateway.
 
 https://docs.aws.amazon.com/lambda/latest/dg/python-image.html, https://github.com/aws/aws-lambda-python-runtime-interface-client
 """
@@ -60,7 +60,7 @@ def running(directory: Path, log: Path, **environment: str) -> Iterator[Runtime]
     kept = {"PATH": os.environ["PATH"], "AWS_LAMBDA_FUNCTION_NAME": "hello", "AWS_LAMBDA_FUNCTION_VERSION": "7"}
     addresses = ["--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     addresses += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
-    # The emulator has a LOG_LEVEL of its own.
+    # The runtime interface emulator reads LOG_LEVEL too.
     settings = ["/usr/bin/env", *(f"{name}={value}" for name, value in environment.items())]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -85,7 +85,7 @@ def running(directory: Path, log: Path, **environment: str) -> Iterator[Runtime]
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The artifact, unpacked as Lambda does."""
+    """Return the artifact, unpacked as on Lambda."""
     directory = tmp_path_factory.mktemp("artifact")
     build.build(ROOT / "lambda", directory / "lambda.zip")
     with zipfile.ZipFile(directory / "lambda.zip") as archive:
@@ -109,7 +109,7 @@ EVENTS = {
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS)
-def test_it_answers_every_shape_of_event(runtime: Runtime, event: Any) -> None:
+def test_service_answers_every_format_of_event(runtime: Runtime, event: Any) -> None:
     assert runtime.invoke(event("GET", "/")) == {
         "statusCode": 200,
         "headers": {"Content-Type": "text/plain; charset=utf-8"},
@@ -121,7 +121,7 @@ def test_it_answers_every_shape_of_event(runtime: Runtime, event: Any) -> None:
     assert (refused["statusCode"], refused["headers"]["Allow"]) == (405, "GET, HEAD")
 
 
-def test_build_info_names_the_commit_and_the_version(runtime: Runtime, artifact: Path) -> None:
+def test_build_info_has_the_commit_and_the_version(runtime: Runtime, artifact: Path) -> None:
     content = json.loads(runtime.invoke(http_api("GET", "/build-info", "dev"))["body"])
     built = json.loads((artifact / build.BUILD_INFO).read_text())
     assert content == {**built, "function": {"name": "hello", "version": "7", "alias": None}, "stage": "dev"}
@@ -131,7 +131,7 @@ def test_build_info_names_the_commit_and_the_version(runtime: Runtime, artifact:
     )
 
 
-def test_a_request_is_one_line_of_the_log(runtime: Runtime) -> None:
+def test_request_is_one_line_of_the_log(runtime: Runtime) -> None:
     before = len(runtime.lines())
     runtime.invoke(http_api("GET", "/a\nb", "dev"))
     (line,) = runtime.lines()[before:]
@@ -140,11 +140,11 @@ def test_a_request_is_one_line_of_the_log(runtime: Runtime) -> None:
     assert f"START RequestId: {line['request_id']}" in runtime.log.read_text()
 
 
-def test_an_event_that_is_no_request_is_answered(runtime: Runtime) -> None:
+def test_event_that_is_not_a_request_is_answered(runtime: Runtime) -> None:
     assert runtime.invoke(["no request"])["statusCode"] == 400
 
 
-def test_an_unknown_log_level_ends_the_start_with_its_reason(artifact: Path, tmp_path: Path) -> None:
+def test_unknown_log_level_fails_the_start_with_the_reason(artifact: Path, tmp_path: Path) -> None:
     with running(artifact, tmp_path / "log", LOG_LEVEL="LOUD") as runtime:
         with contextlib.suppress(urllib.error.HTTPError):
             assert "LOG_LEVEL is 'LOUD'" in runtime.invoke(http_api("GET", "/"))["errorMessage"]

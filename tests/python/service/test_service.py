@@ -1,4 +1,4 @@
-"""The handler: what it answers to events, and the line that it logs of each."""
+"""The handler: its answers to events, and the line that it logs for each event."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def answer(event: object, qualifier: str = ":dev") -> dict[str, Any]:
 
 
 class Lines:
-    """What was logged, and how many lines it took."""
+    """The logged lines."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -75,7 +75,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
 
 
 @every_shape
-def test_root_greets(shape: Any) -> None:
+def test_root_returns_a_greeting(shape: Any) -> None:
     assert answer(shape("GET", "/")) == {
         "statusCode": 200,
         "headers": {"Content-Type": "text/plain; charset=utf-8"},
@@ -85,7 +85,7 @@ def test_root_greets(shape: Any) -> None:
 
 
 @every_shape
-def test_build_info_names_revision_version_and_alias(shape: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_info_has_revision_version_and_alias(shape: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "BUILD_INFO", INFO)
     event = shape("GET", "/build-info")
     result = answer(event)
@@ -97,7 +97,7 @@ def test_build_info_names_revision_version_and_alias(shape: Any, monkeypatch: py
     }
 
 
-def test_build_info_says_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_info_reports_that_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "BUILD_INFO", None)
     result = answer(http_api("GET", "/build-info"))
     assert (result["statusCode"], result["body"]) == (200, "No build info available")
@@ -113,7 +113,7 @@ def test_build_info_is_read_from_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("qualifier", "alias"), [(":dev", "dev"), (":v-2_x", "v-2_x"), ("", None), (":7", None), (":$LATEST", None)]
 )
-def test_alias_is_what_was_invoked(qualifier: str, alias: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alias_is_the_invoked_alias(qualifier: str, alias: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "BUILD_INFO", INFO)
     body = json.loads(answer(http_api("GET", "/build-info"), qualifier)["body"])
     assert body["function"]["alias"] == alias
@@ -140,13 +140,13 @@ def test_other_methods_are_not_allowed(shape: Any, method: str) -> None:
     assert result["headers"]["Allow"] == "GET, HEAD"
 
 
-def test_head_is_not_allowed_where_get_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_head_is_not_allowed_if_get_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(routes.ROUTES, "/jobs", {"POST": routes.hello})
     result = answer(http_api("HEAD", "/jobs"))
     assert (result["statusCode"], result["headers"]["Allow"], result["body"]) == (405, "POST", "")
 
 
-def test_stage_is_cut_off_once_and_whole() -> None:
+def test_stage_is_removed_from_the_path_once_and_only_as_a_whole() -> None:
     event = http_api("GET", "/", "dev")
     for path, status in {"/dev": 200, "/dev/": 200, "/dev/build-info": 200, "/develop": 404, "/": 200, "": 200}.items():
         assert answer(event | {"rawPath": path})["statusCode"] == status
@@ -169,7 +169,7 @@ def test_stage_is_cut_off_once_and_whole() -> None:
         {"httpMethod": 1, "path": "/"},
     ],
 )
-def test_what_is_no_http_request_is_a_bad_request(event: object, lines: Lines) -> None:
+def test_event_that_is_not_an_http_request_is_a_bad_request(event: object, lines: Lines) -> None:
     result = answer(event)
     assert (result["statusCode"], json.loads(result["body"])) == (400, {"message": "Bad Request"})
     (line,) = lines.read()
@@ -186,7 +186,7 @@ def test_no_event_raises(event: object) -> None:
 
 
 @given(method=TEXT, path=TEXT, stage=TEXT)
-def test_no_request_breaks_its_line_or_forges_another(method: str, path: str, stage: str) -> None:
+def test_log_line_cannot_be_broken_or_forged(method: str, path: str, stage: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         written: list[str] = []
         patch.setattr(sys, "stdout", SimpleNamespace(write=written.append))
@@ -198,7 +198,7 @@ def test_no_request_breaks_its_line_or_forges_another(method: str, path: str, st
     assert len(line) < 5_000
 
 
-def test_a_line_has_what_a_search_needs(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_line_has_the_fields_for_a_search(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
     monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0625)
     answer(http_api("GET", "/", "dev"))
@@ -218,9 +218,7 @@ def test_a_line_has_what_a_search_needs(lines: Lines, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("header", [None, "", "Parent=53995c3f42cd8ad8;Sampled=1", "Rooted=1"])
-def test_without_a_trace_there_is_no_trace_id(
-    header: str | None, lines: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trace_id_is_null_without_a_trace(header: str | None, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
     if header is not None:
         monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
@@ -229,7 +227,7 @@ def test_without_a_trace_there_is_no_trace_id(
 
 
 @pytest.mark.parametrize("after_request", [True, False], ids=["in a route", "in the adapter"])
-def test_an_exception_is_logged_once_and_raised_again(
+def test_exception_is_logged_once_and_raised_again(
     after_request: bool, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> Any:
@@ -258,7 +256,7 @@ def test_an_exception_is_logged_once_and_raised_again(
         ("CRITICAL", []),
     ],
 )
-def test_levels_below_log_level_are_left_out(
+def test_levels_below_log_level_are_not_logged(
     level: str, logged: list[int], lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(telemetry, "THRESHOLD", telemetry._threshold(level))
@@ -275,13 +273,13 @@ def test_log_level_is_read_at_import() -> None:
 
 
 @pytest.mark.parametrize("level", ["LOUD", "info", "", "30"])
-def test_an_unknown_log_level_is_refused_at_import(level: str) -> None:
+def test_unknown_log_level_is_refused_at_import(level: str) -> None:
     done = fresh("import handler", LOG_LEVEL=level)
     assert done.returncode == 1
     assert f"LOG_LEVEL is {level!r}; it must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL" in done.stderr
 
 
-def test_importing_the_handler_adds_these_modules_alone() -> None:
+def test_import_of_the_handler_adds_only_these_modules() -> None:
     done = fresh(
         "import awslambdaric.bootstrap, sys; before = set(sys.modules); import handler; "
         "print(*sorted(set(sys.modules) - before))"
@@ -296,7 +294,7 @@ def test_importing_the_handler_adds_these_modules_alone() -> None:
     ]
 
 
-def test_nothing_stays_from_one_request_to_the_next() -> None:
+def test_requests_leave_no_state() -> None:
     def state() -> str:
         modules = (handler, routes, telemetry, http, build_info)
         return repr([{name: value for name, value in vars(module).items() if name[:2] != "__"} for module in modules])
@@ -310,7 +308,7 @@ def test_nothing_stays_from_one_request_to_the_next() -> None:
 
 
 def fresh(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a Python of its own that finds the handler."""
+    """Run code in a separate Python process that can import the handler."""
     inherited = {name: value for name, value in os.environ.items() if name != "LOG_LEVEL"}
     return subprocess.run(
         [sys.executable, "-c", code],

@@ -1,4 +1,4 @@
-"""What is installed for what: the groups in pyproject.toml, their lock files, and the code that needs them."""
+"""The dependencies: the groups in pyproject.toml, their lock files, and the code that needs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GROUPS: dict[str, list[Requirement]] = {
 }
 # The groups that each lock file installs.
 LOCKS = {"run": ["run"], "demo": ["demo"], "lock": ["lock"], "dev": ["run", "demo", "test", "lint"]}
-# A package and its hashes, as pip's hash-checking mode wants them: https://pip.pypa.io/en/stable/topics/secure-installs/
+# A package and its hashes, in the format of pip's hash-checking mode: https://pip.pypa.io/en/stable/topics/secure-installs/
 LOCKED = re.compile(
     r"^(?P<name>[a-z0-9-]+)==(?P<version>[a-z0-9.]+)(?: ; (?P<marker>[^\\\n]+))?"
     r"(?P<hashes>(?: \\\n {4}--hash=sha256:[0-9a-f]{64})+)$",
@@ -54,7 +54,7 @@ def on_this_machine(lock: str) -> set[str]:
 
 
 def needed(requirements: Iterable[Requirement]) -> set[str]:
-    """Return what requirements need here, by what the installed packages say of themselves."""
+    """Return the packages that requirements need on this machine, from the metadata of the installed packages."""
     found: set[str] = set()
     visited: set[tuple[str, frozenset[str]]] = set()
     waiting = [
@@ -81,7 +81,7 @@ def sources(*directories: str) -> list[Path]:
 
 
 def imported(source: Path) -> Iterator[str]:
-    """Yield the packages that a source imports when it is run, at its top or later."""
+    """Yield the packages that a source file imports when it runs, at the top level or later."""
     waiting: list[ast.AST] = [ast.parse(source.read_text())]
     while waiting:
         node = waiting.pop()
@@ -99,19 +99,19 @@ def imported(source: Path) -> Iterator[str]:
 
 
 def foreign(source: Path) -> set[str]:
-    """Return the packages that a source imports and that are neither Python's nor the project's."""
+    """Return the packages that a source file imports from outside Python and the project."""
     own = {path.stem for root in ("lambda", "scripts") for path in (ROOT / root).iterdir()} | {"emulator"}
     return set(imported(source)) - own - sys.stdlib_module_names
 
 
 def packages_of(modules: Iterable[str]) -> set[str]:
-    """Return the packages that modules are installed by."""
+    """Return the packages that contain modules."""
     return {canonicalize_name(name) for module in modules for name in distributions().get(module, [module])}
 
 
 @functools.cache
 def distributions() -> Mapping[str, list[str]]:
-    """Return the packages that each module is installed by, which takes long to find out."""
+    """Return the packages that contain each module. Cached, because the search is slow."""
     return importlib.metadata.packages_distributions()
 
 
@@ -121,7 +121,7 @@ def test_every_lock_file_has_its_groups() -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_file_has_nothing_but_pinned_packages_with_hashes(lock: str) -> None:
+def test_lock_file_has_only_pinned_packages_with_hashes(lock: str) -> None:
     content = text(lock)
     assert content.startswith(HEADER)
     assert LOCKED.sub("", content.removeprefix(HEADER)).strip() == ""
@@ -144,7 +144,7 @@ def test_group_pins_every_package(group: str) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_file_has_what_its_groups_name(lock: str) -> None:
+def test_lock_file_has_the_packages_of_its_groups(lock: str) -> None:
     locked = versions(lock)
     for requirement in (requirement for group in LOCKS[lock] for requirement in GROUPS[group]):
         (specifier,) = requirement.specifier
@@ -152,12 +152,12 @@ def test_lock_file_has_what_its_groups_name(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", ["run", "demo", "dev"])
-def test_lock_file_has_all_that_its_groups_need_and_no_more(lock: str) -> None:
+def test_lock_file_has_exactly_the_packages_that_its_groups_need(lock: str) -> None:
     requirements = [requirement for group in LOCKS[lock] for requirement in GROUPS[group]]
     assert on_this_machine(lock) == needed(requirements), "run 'make lock'"
 
 
-def test_what_is_installed_is_what_is_locked() -> None:
+def test_installed_packages_match_the_lock_file() -> None:
     for name in on_this_machine("dev"):
         assert importlib.metadata.version(name) == versions("dev")[name], name
 
@@ -175,19 +175,19 @@ def test_make_local_installs_nothing_for_tests_checks_and_the_demonstration() ->
 
 
 @pytest.mark.parametrize("source", sources("scripts", "emulator"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_code_imports_what_its_group_names(source: Path) -> None:
+def test_code_imports_only_packages_of_its_group(source: Path) -> None:
     groups = ["run", "demo"] if source.name == "picture.py" else ["run"]
     named = {canonicalize_name(requirement.name) for group in groups for requirement in GROUPS[group]}
     assert packages_of(foreign(source)) <= named
 
 
 @pytest.mark.parametrize("source", sources("lambda"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_runs_on_lambda_imports_nothing_that_is_installed(source: Path) -> None:
+def test_lambda_code_imports_no_installed_package(source: Path) -> None:
     assert foreign(source) == set()
 
 
 def with_run_alone(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command where no module can be imported but those that ``make local`` installs."""
+    """Run a command that can import only the packages that ``make local`` installs."""
     locked = versions("run").keys()
     missing = [
         module
@@ -206,14 +206,14 @@ COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", COMMANDS)
-def test_command_starts_with_what_make_local_installs(script: str) -> None:
+def test_command_starts_with_only_the_packages_of_make_local(script: str) -> None:
     done = with_run_alone(script, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: {script}")
 
 
 @pytest.mark.parametrize(("script", "missing"), [("demo", "matplotlib"), ("bench", "aws_lambda_powertools")])
-def test_command_that_needs_more_names_the_target_that_installs_it(script: str, missing: str) -> None:
+def test_command_names_the_target_that_installs_a_missing_package(script: str, missing: str) -> None:
     done = with_run_alone(f"{script}.py")
     assert done.returncode == 1
     said = f"The package {missing} is not installed. Install it and run the command with: make {script}"
@@ -221,7 +221,7 @@ def test_command_that_needs_more_names_the_target_that_installs_it(script: str, 
 
 
 def make(target: str, venv: Path) -> subprocess.CompletedProcess[str]:
-    """Run make for an environment of its own, with no index that pip could reach."""
+    """Run make with a separate environment, and without an index for pip."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "PIP_"))}
     pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
     command = ["make", *target.split(), f"VENV={venv}", f"PYTHON={sys.executable}"]
@@ -246,11 +246,11 @@ INSTALLED = {
 
 
 @pytest.mark.parametrize("target", INSTALLED)
-def test_target_installs_what_it_needs_and_no_more(tmp_path: Path, target: str) -> None:
+def test_target_installs_only_the_packages_that_it_needs(tmp_path: Path, target: str) -> None:
     assert installed_by(target, tmp_path) == INSTALLED[target]
 
 
-def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
+def test_installed_packages_are_not_installed_again(tmp_path: Path) -> None:
     for stamp in (".run", ".demo", ".dev"):
         (tmp_path / stamp).touch()
     assert [installed_by(target, tmp_path) for target in ("local", "demo", "check")] == [[], [], []]
@@ -258,7 +258,7 @@ def test_what_is_installed_is_not_installed_again(tmp_path: Path) -> None:
 
 @pytest.fixture
 def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a file with the arguments of pip: a module of that name stands in for it."""
+    """Return the file to which a fake pip writes its arguments."""
     arguments = tmp_path / "arguments"
     (tmp_path / "pip.py").write_text(
         f"import pathlib, sys\npathlib.Path({str(arguments)!r}).write_text(str(sys.argv))\n"
@@ -268,7 +268,7 @@ def pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return arguments
 
 
-def test_installation_takes_only_what_the_lock_file_has(pip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_installation_uses_only_the_packages_of_the_lock_file(pip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert installation.install("run", "the commands", ["--only-binary", ":all:"])
     given = pip.read_text()
     for option in (
@@ -292,7 +292,7 @@ def test_interrupted_installation_is_repeated_from_the_start(pip: Path) -> None:
     assert "--force-reinstall" in pip.read_text()
 
 
-def test_failed_installation_says_so_and_leaves_no_stamp(tmp_path: Path) -> None:
+def test_failed_installation_prints_the_reason_and_leaves_no_stamp(tmp_path: Path) -> None:
     venv = tmp_path / "venv"
     venv.mkdir()
     (venv / ".installing").touch()

@@ -1,4 +1,4 @@
-"""make doctor: what is installed, what is missing, and which targets answer."""
+"""make doctor: the installed tools, the missing tools, and the targets that respond."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_doctor_finds_a_mirror_without_the_provider(tmp_path: Path) -> None:
 
 
 def test_doctor_runs_before_anything_is_installed(tmp_path: Path) -> None:
-    """Without packages and without .venv, as in a fresh clone."""
+    """Run it without packages and without .venv, as in a new clone."""
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
     done = subprocess.run(
@@ -87,7 +87,7 @@ def test_doctor_runs_before_anything_is_installed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def venv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a .venv whose only package is six 1.17.0, and a lock file that wants it."""
+    """Return a .venv whose only package is six 1.17.0, and a lock file that requires it."""
     packages = tmp_path / "lib" / "python3.11" / "site-packages" / "six-1.17.0.dist-info"
     packages.mkdir(parents=True)
     (packages / "METADATA").write_text("Metadata-Version: 2.1\nName: six\nVersion: 1.17.0\n")

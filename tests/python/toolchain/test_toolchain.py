@@ -29,7 +29,7 @@ resource "terraform_data" "this" {
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a machine that holds nothing: no Terraform, no mirror, no home."""
+    """Return an empty machine, without Terraform, a mirror, or a home directory."""
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("TF_CLI_CONFIG_FILE", raising=False)
@@ -56,12 +56,12 @@ def unpacked_mirror(path: Path) -> Path:
     return path
 
 
-def test_toolchain_takes_the_terraform_on_the_path(machine: Path) -> None:
+def test_toolchain_uses_terraform_from_the_path(machine: Path) -> None:
     assert terraform_of(machine, "1.11.0") == toolchain.executable()
 
 
 @pytest.mark.parametrize("version", ["1.10.5", "0.15.0"])
-def test_toolchain_takes_the_one_from_pypi_where_that_on_the_path_is_too_old(
+def test_toolchain_uses_terraform_from_pypi_if_that_on_the_path_is_too_old(
     machine: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     terraform_of(machine, version)
@@ -69,7 +69,7 @@ def test_toolchain_takes_the_one_from_pypi_where_that_on_the_path_is_too_old(
     assert toolchain.executable() == machine / "pypi"
 
 
-def test_toolchain_reads_a_version_that_is_no_release(machine: Path) -> None:
+def test_toolchain_reads_the_version_of_a_prerelease(machine: Path) -> None:
     assert terraform_of(machine, "1.12.0-beta1") == toolchain.executable()
 
 
@@ -84,14 +84,14 @@ def test_toolchain_reads_a_version_that_is_no_release(machine: Path) -> None:
         "local/providers",
     ],
 )
-def test_toolchain_finds_a_mirror_where_terraform_and_packages_put_them(machine: Path, place: str) -> None:
+def test_toolchain_finds_a_mirror_in_the_usual_directories(machine: Path, place: str) -> None:
     terraform_of(machine, "1.11.4")
     mirror = unpacked_mirror(machine / place)
     configuration = Path(toolchain.environment()["TF_CLI_CONFIG_FILE"]).read_text()
     assert f'path    = "{mirror}"' in configuration
 
 
-def test_toolchain_prefers_the_mirror_that_is_named(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_prefers_the_configured_mirror(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terraform_of(machine, "1.11.4")
     unpacked_mirror(machine / "opt" / "anything")
     named = unpacked_mirror(machine / "named")
@@ -99,14 +99,16 @@ def test_toolchain_prefers_the_mirror_that_is_named(machine: Path, monkeypatch: 
     assert str(named) in Path(toolchain.environment()["TF_CLI_CONFIG_FILE"]).read_text()
 
 
-def test_toolchain_refuses_a_named_mirror_without_the_provider(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_toolchain_refuses_a_configured_mirror_without_the_provider(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     terraform_of(machine, "1.11.4")
     monkeypatch.setenv("TF_PLUGIN_MIRROR", str(machine))
     with pytest.raises(CommandError, match=rf"TF_PLUGIN_MIRROR={machine} does not contain .*{VERSION} for {PLATFORM}"):
         toolchain.environment()
 
 
-def test_toolchain_takes_a_packed_mirror(machine: Path) -> None:
+def test_toolchain_uses_a_packed_mirror(machine: Path) -> None:
     terraform_of(machine, "1.11.4")
     mirror = machine / "opt" / "packed"
     (mirror / toolchain.PROVIDER).mkdir(parents=True)
@@ -114,7 +116,7 @@ def test_toolchain_takes_a_packed_mirror(machine: Path) -> None:
     assert str(mirror) in Path(toolchain.environment()["TF_CLI_CONFIG_FILE"]).read_text()
 
 
-def test_toolchain_passes_over_a_mirror_of_another_version(machine: Path) -> None:
+def test_toolchain_skips_a_mirror_of_another_version(machine: Path) -> None:
     terraform_of(machine, "1.11.4")
     (machine / "opt" / "a" / toolchain.PROVIDER / "4.0.0" / PLATFORM).mkdir(parents=True)
     right = unpacked_mirror(machine / "opt" / "b")
@@ -123,7 +125,7 @@ def test_toolchain_passes_over_a_mirror_of_another_version(machine: Path) -> Non
 
 def test_toolchain_fills_a_mirror_from_the_registry_once(machine: Path) -> None:
     binary = terraform_of(machine, "1.11.4")
-    # As `terraform providers mirror` does: the last argument is the directory to fill.
+    # The last argument of `terraform providers mirror` is the directory to fill.
     binary.write_text(
         f'#!/bin/sh\ncase $1 in version) echo \'{{"terraform_version":"1.11.4"}}\';; *) for last; do :; done\n'
         f'/bin/mkdir -p "$last/{toolchain.PROVIDER}"; '
@@ -138,7 +140,7 @@ def test_toolchain_fills_a_mirror_from_the_registry_once(machine: Path) -> None:
     assert f"providers mirror -platform={PLATFORM}" in filled
 
 
-def test_toolchain_names_the_remedies_where_neither_mirror_nor_registry_is_there(machine: Path) -> None:
+def test_toolchain_prints_the_remedies_without_a_mirror_and_a_registry(machine: Path) -> None:
     terraform_of(machine, "1.11.4").write_text(
         '#!/bin/sh\n[ $1 = version ] && echo \'{"terraform_version":"1.11.4"}\' || { echo no such host >&2; exit 1; }\n'
     )
@@ -147,9 +149,7 @@ def test_toolchain_names_the_remedies_where_neither_mirror_nor_registry_is_there
     assert not (machine / "local" / "providers").exists()
 
 
-def test_toolchain_leaves_a_configuration_of_the_users_own_alone(
-    machine: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_toolchain_keeps_the_configuration_of_the_user(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terraform_of(machine, "1.11.4")
     own = machine / "own.rc"
     own.write_text('provider_installation {\n  network_mirror { url = "https://mirror.example/" }\n}\n')
@@ -164,12 +164,12 @@ def test_toolchain_replaces_a_configuration_that_does_not_exist(machine: Path, m
     assert toolchain.environment()["TF_CLI_CONFIG_FILE"] == str(machine / "local" / "terraform.rc")
 
 
-def test_pypi_terraform_is_a_terraform(tmp_path: Path) -> None:
+def test_pypi_terraform_has_its_version(tmp_path: Path) -> None:
     answer = subprocess.run([toolchain.from_pypi(), "version", "-json"], capture_output=True, text=True, check=True)
     assert json.loads(answer.stdout)["terraform_version"] == "1.15.5"
 
 
-def test_pypi_terraform_passes_the_exit_status_on(tmp_path: Path) -> None:
+def test_pypi_terraform_returns_the_exit_status(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text("not terraform")
     done = subprocess.run([toolchain.from_pypi(), "validate"], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 1
@@ -190,7 +190,7 @@ def test_pypi_terraform_releases_its_lock_when_interrupted(tmp_path: Path) -> No
     assert not (tmp_path / ".terraform.tfstate.lock.info").exists()
 
 
-def test_toolchain_runs_terraform_with_the_arguments_it_is_given(tmp_path: Path) -> None:
+def test_toolchain_runs_terraform_with_the_given_arguments(tmp_path: Path) -> None:
     command = [
         sys.executable,
         str(ROOT / "scripts" / "toolchain.py"),

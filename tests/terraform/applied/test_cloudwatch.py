@@ -1,4 +1,4 @@
-"""Alarms and dashboards of Terraform's: applied, planned again, changed and destroyed."""
+"""Terraform applies, plans again, changes, and destroys alarms and dashboards."""
 
 from __future__ import annotations
 
@@ -154,9 +154,7 @@ def test_cloudwatch_plan_is_empty_after_apply(applied: Configuration) -> None:
     assert applied.detailed_exit_code() == 0
 
 
-def test_cloudwatch_alarms_are_described_as_they_were_declared(
-    applied: Configuration, client: Client, name: str
-) -> None:
+def test_cloudwatch_alarms_are_described_as_declared(applied: Configuration, client: Client, name: str) -> None:
     found = client("cloudwatch").describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     alarms = {alarm["AlarmName"].rpartition("-")[2]: alarm for alarm in found["MetricAlarms"]}
     assert (alarms["errors"]["Period"], alarms["errors"]["DatapointsToAlarm"]) == (60, 2)
@@ -166,7 +164,7 @@ def test_cloudwatch_alarms_are_described_as_they_were_declared(
     assert found["CompositeAlarms"][0]["ActionsSuppressorWaitPeriod"] == 120
 
 
-def test_cloudwatch_alarms_carry_the_default_tags(applied: Configuration, client: Client, name: str) -> None:
+def test_cloudwatch_alarms_have_the_default_tags(applied: Configuration, client: Client, name: str) -> None:
     cloudwatch = client("cloudwatch")
     found = cloudwatch.describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     for alarm in found["MetricAlarms"] + found["CompositeAlarms"]:

@@ -167,7 +167,7 @@ def stack(client: Callable[[str], Any], endpoint: str, tmp_path_factory: pytest.
     directory: Path = copy(tmp_path_factory.mktemp("release") / "terraform")
     with provider.running(tmp_path_factory.mktemp("provider"), endpoint, directory) as attached:
         configuration = Configuration(directory, provider=attached)
-        # However long Terraform takes in the middle of a release. A slow machine sends few requests in a minute.
+        # Terraform can take long in the middle of a release. A slow machine sends few requests in a minute.
         configuration.variables(name=name, release_timeout_seconds=TIMEOUT, alarms={"min_invocations": 5})
         publish(configuration, GOOD, PINNED)
         for source in (f"{GOOD}\n", BAD):
@@ -186,7 +186,7 @@ def publish(configuration: Configuration, source: str, stages: dict[str, Any]) -
 
 @contextlib.contextmanager
 def listening(client: Callable[[str], Any], name: str, topic: str) -> Iterator[str]:
-    """Give the URL of a queue that gets what a topic is told."""
+    """Yield the URL of a queue that receives the messages of a topic."""
     queues, topics = client("sqs"), client("sns")
     queue = queues.create_queue(QueueName=name)["QueueUrl"]
     arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -210,7 +210,7 @@ def _reset(stack: Stack) -> None:
 
 def test_good_version_succeeds_without_a_failed_request_and_plans_stay_empty(stack: Stack) -> None:
     assert stack.configuration.detailed_exit_code() == 0
-    # With fewer invocations than the analysis needs, the release is on hold, however long Terraform takes.
+    # With fewer invocations than the analysis needs, the release is on hold for as long as Terraform takes.
     with stack.load() as before:
         execution = stack.start("2", on_inconclusive="hold", min_invocations=100, max_extensions=0)
         stack.shifted(execution)
@@ -278,7 +278,7 @@ def test_apply_for_another_stage_does_not_disturb_a_release(stack: Stack) -> Non
     config = (stack.configuration.directory / "config.tf").read_text()
     pins = {"test": {"function_version": "2", "gateway_deployment": "newest"}}
     live = {"live": {"function_version": "1", "gateway_deployment": "newest"}}
-    # However long Terraform takes, the release is on hold until there are enough invocations.
+    # The release is on hold until there are enough invocations, so Terraform can take any time.
     execution = stack.start("2", on_inconclusive="hold", max_extensions=0)
     stack.shifted(execution)
     write_config(stack.configuration.directory, PINNED | pins | live)

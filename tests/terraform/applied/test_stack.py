@@ -1,4 +1,4 @@
-"""The root module applied, with its state in S3: one stack, step after step, each resting on the one before."""
+"""The applied root module, with its state in S3: one stack, which each test changes further."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Stack:
         return stage_url(outputs["api_id"], stage, outputs["stages"][stage]["url"]) + path
 
     def answers(self, path: str = "") -> dict[str, str]:
-        """Return what every stage answers, the status where that is not 200."""
+        """Return the answer of every stage, or its status if that differs from 200."""
         answers = {stage: get(self.url(stage, path)) for stage in ("dev", "test", "live")}
         return {stage: body if status == 200 else str(status) for stage, (status, body) in answers.items()}
 
@@ -75,14 +75,14 @@ class TestApplied:
     def test_every_stage_answers_after_the_first_apply(self, stack: Stack) -> None:
         assert stack.answers() == {"dev": "Hello 1", "test": "Hello 1", "live": "Hello 1"}
 
-    def test_plan_is_empty_right_after(self, stack: Stack) -> None:
+    def test_plan_is_empty_after_the_first_apply(self, stack: Stack) -> None:
         assert stack.configuration.detailed_exit_code() == 0
 
-    def test_state_lies_in_the_bucket_unlocked(self, stack: Stack) -> None:
+    def test_state_is_in_the_bucket_without_a_lock(self, stack: Stack) -> None:
         items = stack.client("s3").list_objects_v2(Bucket=stack.bucket)["Contents"]
         assert [item["Key"] for item in items] == ["path-to-live.tfstate"]
 
-    def test_a_locked_state_is_left_alone(self, stack: Stack) -> None:
+    def test_locked_state_is_not_changed(self, stack: Stack) -> None:
         s3, lock = stack.client("s3"), "path-to-live.tfstate.tflock"
         holder = {"ID": str(uuid.uuid4()), "Operation": "OperationTypeApply", "Who": "someone@elsewhere"}
         s3.put_object(Bucket=stack.bucket, Key=lock, Body=json.dumps(holder))
@@ -91,7 +91,7 @@ class TestApplied:
         assert "Error acquiring the state lock" in refusal
         assert "someone@elsewhere" in refusal
 
-    def test_role_may_write_its_own_log_and_nothing_else(self, stack: Stack) -> None:
+    def test_role_may_only_write_its_log(self, stack: Stack) -> None:
         iam = stack.client("iam")
         group = stack.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.name}")["logGroups"]
         assert iam.list_role_policies(RoleName=stack.name)["PolicyNames"] == ["logs"]
@@ -109,7 +109,7 @@ class TestApplied:
         }
 
     @pytest.mark.parametrize("stage", ["dev", "test", "live"])
-    def test_alias_may_be_called_by_its_stage_alone(self, stack: Stack, stage: str) -> None:
+    def test_alias_may_be_invoked_only_by_its_stage(self, stack: Stack, stage: str) -> None:
         functions = stack.client("lambda")
         policy = json.loads(functions.get_policy(FunctionName=stack.name, Qualifier=stage)["Policy"])
         (statement,) = policy["Statement"]
@@ -124,13 +124,13 @@ class TestApplied:
             "Condition": {"ArnLike": {"AWS:SourceArn": f"arn:aws:execute-api:{REGION}:{account}:{api}/{stage}/*"}},
         }
 
-    def test_function_without_alias_may_be_called_by_nobody(self, stack: Stack) -> None:
+    def test_function_may_not_be_invoked_without_an_alias(self, stack: Stack) -> None:
         functions = stack.client("lambda")
         for qualifier in ({}, {"Qualifier": "1"}):
             with pytest.raises(functions.exceptions.ResourceNotFoundException):
                 functions.get_policy(FunctionName=stack.name, **qualifier)
 
-    def test_access_log_tells_of_each_request(self, stack: Stack) -> None:
+    def test_access_log_has_each_request(self, stack: Stack) -> None:
         group = f"/aws/apigateway/{stack.name}/dev"
         assert get(stack.url("dev", "build-info"))[0] == 200
         logs = stack.client("logs")
@@ -173,7 +173,7 @@ class TestApplied:
         assert f"SOURCE '/aws/lambda/{stack.name}'" in properties.pop("Recent errors")["query"]
         assert properties == {}
 
-    def test_topic_lets_alarms_and_releases_publish_and_nobody_else(self, stack: Stack) -> None:
+    def test_topic_lets_only_alarms_and_releases_publish(self, stack: Stack) -> None:
         topic = stack.configuration.outputs()["topic_arn"]
         account = topic.split(":")[4]
         role = f"arn:aws:iam::{account}:role/{stack.name}-release"
@@ -215,7 +215,7 @@ class TestApplied:
 
 @pytest.mark.story
 class TestChanges:
-    """One after the other; each rests on the ones before."""
+    """Each test continues the one before it."""
 
     def test_change_reaches_the_stages_that_follow_the_newest(self, stack: Stack) -> None:
         stack.pin(["1"], test=("1", "1"), live=("1", "1"))
@@ -224,16 +224,16 @@ class TestChanges:
         assert stack.answers() == {"dev": "Good day 2", "test": "Hello 1", "live": "Hello 1"}
         assert stack.configuration.detailed_exit_code() == 0
 
-    def test_number_pins_as_well_as_a_string(self, stack: Stack) -> None:
+    def test_pin_may_be_a_number(self, stack: Stack) -> None:
         stack.pin(["1"], test=(1, "1"), live=(1, "1"))
         assert stack.configuration.detailed_exit_code() == 0
 
-    def test_weights_are_the_release_engines(self, stack: Stack) -> None:
+    def test_weights_do_not_appear_in_a_plan(self, stack: Stack) -> None:
         weights = {"AdditionalVersionWeights": {"2": 0.1}}
         stack.client("lambda").update_alias(FunctionName=stack.name, Name="live", RoutingConfig=weights)
         assert stack.configuration.detailed_exit_code() == 0
 
-    def test_apply_for_another_stage_does_not_disturb_them(self, stack: Stack) -> None:
+    def test_apply_for_another_stage_keeps_the_weights(self, stack: Stack) -> None:
         before = stack.alias("live")
         stack.pin(["1"], test=("2", "1"), live=("1", "1"))
         assert stack.configuration.changes() == [
@@ -258,7 +258,7 @@ class TestChanges:
         assert stack.answers("ping") == {"dev": "Good day 2", "test": "404", "live": "404"}
         assert stack.configuration.detailed_exit_code() == 0
 
-    def test_new_route_reaches_a_stage_by_a_new_deployment(self, stack: Stack) -> None:
+    def test_new_route_reaches_a_stage_with_a_new_deployment(self, stack: Stack) -> None:
         stack.pin(["1", "2"], test=("2", "2"), live=("1", "1"))
         stack.configuration.apply()
         assert stack.answers("ping") == {"dev": "Good day 2", "test": "Good day 2", "live": "404"}
@@ -267,7 +267,7 @@ class TestChanges:
         assert held["gateway_deployments"]["1"]["routes"] != held["routes"]
         assert stack.configuration.detailed_exit_code() == 0
 
-    def test_pins_of_a_run_win_over_an_older_config(self, stack: Stack) -> None:
+    def test_pins_variable_takes_precedence_over_an_older_config(self, stack: Stack) -> None:
         stack.pin(["1"], test=("1", "1"), live=(None, "1"))
         stack.configuration.variables(
             name=stack.name,
@@ -285,7 +285,7 @@ class TestChanges:
         stack.pin(["2"], test=("2", "2"), live=("1", "1"))
         assert 'Stage live is pinned to the gateway deployment "1"' in stack.configuration.refusal()
 
-    def test_deployment_is_left_and_removed_in_one_apply(self, stack: Stack) -> None:
+    def test_stage_changes_its_deployment_and_the_previous_one_is_removed_in_one_apply(self, stack: Stack) -> None:
         stack.pin(["2"], test=("2", "2"), live=("1", "2"))
         stack.configuration.apply()
         outputs = stack.configuration.outputs()
@@ -294,7 +294,7 @@ class TestChanges:
         assert [item["DeploymentId"] for item in kept if not item.get("AutoDeployed")] == [pinned]
         assert stack.answers("ping")["live"] == "Hello 1"
 
-    def test_version_that_was_deleted_stops_the_apply(self, stack: Stack) -> None:
+    def test_apply_fails_if_a_version_was_deleted(self, stack: Stack) -> None:
         write_artifact(stack.directory, "Good evening")
         stack.configuration.apply()
         stack.pin(["2"], test=("3", "2"), live=("1", "2"))
@@ -304,7 +304,7 @@ class TestChanges:
         refusal = stack.configuration.failing_apply()
         stack.pin(["2"], test=("3", "2"), live=("1", "2"))
         assert "ResourceNotFoundException" in refusal
-        # Outputs are said anew after a failure; resources stay as they are.
+        # After a failure, Terraform writes the outputs again. The resources don't change.
         assert stack.configuration.changes() == ["output.stages"]
         assert stack.answers() == {"dev": "Good evening 3", "test": "Good evening 3", "live": "Hello 1"}
 

@@ -1,4 +1,4 @@
-"""A state machine with its rule, topic, key and roles: applied, planned, run, changed and destroyed."""
+"""Terraform applies, plans, changes, and destroys a state machine with its rule, topic, key, and roles."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_subscription_waits_for_its_confirmation(applied: Configuration, client:
     assert (subscription["Protocol"], subscription["SubscriptionArn"]) == ("email", "PendingConfirmation")
 
 
-def test_change_is_applied_in_place(applied: Configuration, client: Client) -> None:
+def test_state_machine_changes_in_place(applied: Configuration, client: Client) -> None:
     arn = applied.outputs()["state_machine_arn"]
     made = client("stepfunctions").describe_state_machine(stateMachineArn=arn)["creationDate"]
     variables = json.loads((applied.directory / "terraform.tfvars.json").read_text())

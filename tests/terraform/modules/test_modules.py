@@ -1,4 +1,4 @@
-"""Every module's plan on its own."""
+"""The plan of each module by itself."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ class TestFunction:
     def test_publishes_every_change(self, plan: Any) -> None:
         assert values(plan, "aws_lambda_function.this")["publish"] is True
 
-    def test_runs_the_handler_on_a_runtime_that_aws_keeps(self, plan: Any) -> None:
+    def test_runs_the_handler_on_a_supported_runtime(self, plan: Any) -> None:
         function = values(plan, "aws_lambda_function.this")
         assert (function["runtime"], function["handler"]) == ("python3.13", "handler.handler")
         assert function["architectures"] == ["arm64"]
 
-    def test_logs_to_the_group_that_terraform_owns(self, plan: Any) -> None:
+    def test_logs_to_the_group_that_terraform_manages(self, plan: Any) -> None:
         assert values(plan, "aws_cloudwatch_log_group.this")["name"] == "/aws/lambda/greeter"
         (logging,) = values(plan, "aws_lambda_function.this")["logging_config"]
         assert (logging["log_group"], logging["log_format"]) == ("/aws/lambda/greeter", "Text")
 
-    def test_role_is_lambdas_alone(self, plan: Any) -> None:
+    def test_role_trusts_only_lambda(self, plan: Any) -> None:
         assert document(plan.resources["aws_iam_role.this"], "assume_role_policy") == {
             "Version": "2012-10-17",
             "Statement": [
@@ -106,7 +106,7 @@ class TestApi:
     def test_is_an_http_api(self, plan: Any) -> None:
         assert values(plan, "aws_apigatewayv2_api.this")["protocol_type"] == "HTTP"
 
-    def test_calls_the_alias_that_the_stage_names(self, plan: Any) -> None:
+    def test_invokes_the_alias_that_the_stage_names(self, plan: Any) -> None:
         integration = values(plan, "aws_apigatewayv2_integration.this")
         assert integration["integration_uri"] == INVOKE_ARN.replace("greeter", "greeter:${stageVariables.lambdaAlias}")
         assert integration["integration_type"] == "AWS_PROXY"
@@ -119,7 +119,7 @@ class TestApi:
             if resource["type"] == "aws_apigatewayv2_route"
         } == {"ANY /", "GET /items/{id}"}
 
-    def test_deployments_tell_the_routes_of_their_time(self, plan: Any) -> None:
+    def test_deployments_have_a_fingerprint_of_their_routes(self, plan: Any) -> None:
         fingerprint = plan.outputs["routes_fingerprint"]
         assert [
             values(plan, f'aws_apigatewayv2_deployment.this["{name}"]')["description"] for name in ("1", "2024-06")
@@ -147,7 +147,7 @@ class TestAlias:
             .plan()
         )
 
-    def test_points_at_its_version(self, plan: Any) -> None:
+    def test_points_to_its_version(self, plan: Any) -> None:
         alias = values(plan, "aws_lambda_alias.this")
         assert (alias["name"], alias["function_name"], alias["function_version"]) == ("live", "greeter", "3")
 
@@ -155,7 +155,7 @@ class TestAlias:
         alias = values(self.planned(module, "newest"), "aws_lambda_alias.this")
         assert alias["function_version"] == "12"
 
-    def test_is_called_by_its_stage_alone(self, plan: Any) -> None:
+    def test_is_invoked_only_by_its_stage(self, plan: Any) -> None:
         permission = values(plan, "aws_lambda_permission.this")
         assert permission["source_arn"] == f"{EXECUTION_ARN}/live/*"
         assert permission["principal"] == "apigateway.amazonaws.com"
@@ -198,13 +198,13 @@ class TestStage:
     def test_names_its_alias(self, plan: Any) -> None:
         assert values(plan, "aws_apigatewayv2_stage.this")["stage_variables"] == {"lambdaAlias": "live"}
 
-    def test_logs_to_its_own_group(self, plan: Any) -> None:
+    def test_logs_to_a_separate_group(self, plan: Any) -> None:
         configured = plan.configuration["root_module"]["resources"]
         (stage,) = [resource for resource in configured if resource["type"] == "aws_apigatewayv2_stage"]
         (settings,) = stage["expressions"]["access_log_settings"]
         assert "aws_cloudwatch_log_group.access.arn" in settings["destination_arn"]["references"]
 
-    def test_access_log_is_json_and_tells_what_a_person_debugging_needs(self, plan: Any) -> None:
+    def test_access_log_is_json_with_the_fields_for_debugging(self, plan: Any) -> None:
         (settings,) = values(plan, "aws_apigatewayv2_stage.this")["access_log_settings"]
         assert set(json.loads(settings["format"])) == ACCESS_LOG
         assert values(plan, "aws_cloudwatch_log_group.access")["name"] == "/aws/apigateway/greeter/live"

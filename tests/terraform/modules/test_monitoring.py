@@ -1,4 +1,4 @@
-"""The monitoring module's plan on its own."""
+"""The plan of the monitoring module by itself."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def expressions(plan: Any, kind: str) -> dict[str, Any]:
 
 
 def headings() -> set[str]:
-    """Return the anchors of the runbook's headings, as GitHub makes them."""
+    """Return the anchors that GitHub generates for the runbook's headings."""
     text = (ROOT / "docs" / "runbook.md").read_text()
     return {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
@@ -82,14 +82,14 @@ def test_5xx_rate_is_of_the_stage_if_it_has_enough_requests(plan: Any) -> None:
     assert alarm(plan, "api_5xx_rate")["threshold"] == 3
 
 
-def test_duration_is_of_one_call_in_a_hundred_of_the_alias(plan: Any) -> None:
+def test_duration_is_p99_of_the_alias(plan: Any) -> None:
     found = alarm(plan, "duration")
     assert (found["metric_name"], found["extended_statistic"], found["threshold"]) == ("Duration", "p99", 700)
     assert found["dimensions"] == {"FunctionName": "greeter", "Resource": "greeter:live"}
     assert found["evaluate_low_sample_count_percentiles"] == "ignore"
 
 
-def test_throttles_are_the_aliases(plan: Any) -> None:
+def test_throttles_are_of_the_alias(plan: Any) -> None:
     found = alarm(plan, "throttles")
     assert (found["metric_name"], found["statistic"], found["threshold"]) == ("Throttles", "Sum", 4)
     assert found["comparison_operator"] == "GreaterThanOrEqualToThreshold"
@@ -98,7 +98,9 @@ def test_throttles_are_the_aliases(plan: Any) -> None:
 
 @pytest.mark.parametrize("kind", METRIC_ALARMS)
 @pytest.mark.parametrize("stage", STAGES)
-def test_alarm_takes_two_bad_minutes_of_three_and_no_missing_ones(plan: Any, kind: str, stage: str) -> None:
+def test_alarm_needs_two_of_three_periods_that_breach_and_ignores_missing_data(
+    plan: Any, kind: str, stage: str
+) -> None:
     found = alarm(plan, kind, stage)
     assert (found["evaluation_periods"], found["datapoints_to_alarm"]) == (3, 2)
     assert found["treat_missing_data"] == "notBreaching"
@@ -107,13 +109,13 @@ def test_alarm_takes_two_bad_minutes_of_three_and_no_missing_ones(plan: Any, kin
 
 
 @pytest.mark.parametrize("kind", METRIC_ALARMS)
-def test_alarm_leads_to_its_heading_in_the_runbook(plan: Any, kind: str) -> None:
+def test_alarm_links_to_its_heading_in_the_runbook(plan: Any, kind: str) -> None:
     heading = kind.replace("_", "-")
     assert alarm(plan, kind)["alarm_description"].endswith(f" https://example.com/runbook.md#{heading}")
     assert heading in headings()
 
 
-def test_composite_alarm_is_every_alarm_of_its_stage(plan: Any) -> None:
+def test_composite_alarm_combines_every_alarm_of_its_stage(plan: Any) -> None:
     found = values(plan, 'aws_cloudwatch_composite_alarm.unhealthy["live"]')
     assert found["alarm_name"] == "greeter-live-unhealthy"
     assert found["alarm_rule"] == (
@@ -124,7 +126,7 @@ def test_composite_alarm_is_every_alarm_of_its_stage(plan: Any) -> None:
     assert "unhealthy" in headings()
 
 
-def test_composite_alarm_alone_tells_the_topic(plan: Any) -> None:
+def test_composite_alarm_alone_notifies_the_topic(plan: Any) -> None:
     composite = expressions(plan, "aws_cloudwatch_composite_alarm")
     for actions in ("alarm_actions", "ok_actions"):
         assert "aws_sns_topic.this.arn" in references(composite[actions])
@@ -132,12 +134,12 @@ def test_composite_alarm_alone_tells_the_topic(plan: Any) -> None:
         assert not alarm(plan, kind)["alarm_actions"]
 
 
-def test_topic_is_encrypted_with_a_key_of_its_own_that_rotates(plan: Any) -> None:
+def test_topic_is_encrypted_with_a_separate_key_that_rotates(plan: Any) -> None:
     assert "aws_kms_key.this.arn" in references(expressions(plan, "aws_sns_topic")["kms_master_key_id"])
     assert values(plan, "aws_kms_key.this")["enable_key_rotation"] is True
 
 
-def test_key_serves_alarms_and_releases_alone(plan: Any) -> None:
+def test_key_may_be_used_only_by_alarms_and_releases(plan: Any) -> None:
     statements = {
         statement["Sid"]: statement for statement in document(plan.resources["aws_kms_key.this"])["Statement"]
     }

@@ -1,4 +1,4 @@
-"""The release module's plan on its own; what its state machine does is in tests/python/release."""
+"""The plan of the release module by itself. tests/python/release tests its state machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def definition(plan: Any) -> Any:
     return json.loads(values(plan, "aws_sfn_state_machine.this")["definition"])
 
 
-def test_machine_is_a_standard_one_that_logs_all(plan: Any) -> None:
+def test_machine_is_standard_and_logs_everything(plan: Any) -> None:
     machine = values(plan, "aws_sfn_state_machine.this")
     assert (machine["name"], machine["type"]) == ("greeter-release", "STANDARD")
     (logging,) = machine["logging_configuration"]
@@ -47,7 +47,7 @@ def test_machine_is_a_standard_one_that_logs_all(plan: Any) -> None:
     assert (group["name"], group["retention_in_days"]) == ("/aws/vendedlogs/states/greeter-release", 7)
 
 
-def test_machine_speaks_of_this_function_these_alarms_and_this_topic(definition: Any) -> None:
+def test_machine_uses_only_this_function_these_alarms_and_this_topic(definition: Any) -> None:
     assert definition["TimeoutSeconds"] == 3600
     states = definition["States"]
     assert states["ReadInput"]["Assign"]["alarms"] == {stage: f"greeter-{stage}-unhealthy" for stage in STAGES}
@@ -58,7 +58,7 @@ def test_machine_speaks_of_this_function_these_alarms_and_this_topic(definition:
     assert (functions, topics) == ({"greeter"}, {TOPIC})
 
 
-def test_role_may_do_what_the_machine_does_and_nothing_else(plan: Any) -> None:
+def test_role_may_do_only_what_the_machine_needs(plan: Any) -> None:
     statements = {
         statement["Sid"]: (set(flat(statement["Action"])), set(flat(statement["Resource"])))
         for statement in document(plan.resources["aws_iam_role_policy.this"])["Statement"]
@@ -77,20 +77,20 @@ def test_role_may_do_what_the_machine_does_and_nothing_else(plan: Any) -> None:
     }
 
 
-def test_role_is_this_machines_alone(plan: Any) -> None:
+def test_role_trusts_only_this_machine(plan: Any) -> None:
     (statement,) = document(plan.resources["aws_iam_role.this"], "assume_role_policy")["Statement"]
     assert statement["Principal"] == {"Service": "states.amazonaws.com"}
     assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": MACHINE}}
 
 
-def test_rule_hears_of_every_end_that_is_not_the_machines_own(definition: Any) -> None:
+def test_rule_ignores_only_the_errors_of_the_machine(definition: Any) -> None:
     own = set(re.findall(r'"error": "([A-Za-z]+)"', json.dumps(definition["States"])))
     source = (SOURCE / "modules" / "release" / "main.tf").read_text()
     (listed,) = re.findall(r"errors = \[(.*?)\]", source, re.DOTALL)
     assert set(re.findall(r'"([A-Za-z]+)"', listed)) == own
 
 
-def test_rule_starts_the_machine_with_a_role_of_its_own(plan: Any) -> None:
+def test_rule_starts_the_machine_with_a_separate_role(plan: Any) -> None:
     configured = {
         resource["address"]: resource["expressions"] for resource in plan.configuration["root_module"]["resources"]
     }

@@ -1,4 +1,4 @@
-"""Rules that every Terraform file of the project keeps."""
+"""Rules for every Terraform file of the project."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_directory_has_the_standard_files(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("directory", DIRECTORIES, ids=name)
-def test_directory_says_which_terraform_and_provider_it_needs(directory: Path) -> None:
+def test_directory_requires_versions_of_terraform_and_the_provider(directory: Path) -> None:
     (settings,) = blocks(directory, "terraform")
     (providers,) = settings["required_providers"]
     assert settings["required_version"].strip('"') == ">= 1.11"
@@ -53,7 +53,7 @@ def test_variables_are_typed_and_described(directory: Path) -> None:
     for variable, body in labelled(directory, "variable").items():
         assert body["type"], variable
         assert body["description"].strip('"').endswith("."), variable
-        # Null means something where it is the default.
+        # Null has a meaning only if it is the default.
         assert body.get("nullable") is False or ("default" in body and body["default"] is None), variable
 
 
@@ -66,13 +66,13 @@ def test_outputs_are_described_and_in_order(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("directory", MODULES, ids=name)
-def test_modules_are_composed_by_the_root_alone(directory: Path) -> None:
+def test_modules_are_called_only_by_the_root(directory: Path) -> None:
     assert blocks(directory, "module") == []
     assert blocks(directory, "provider") == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_file_runs_no_scripts_and_knows_no_emulator(path: Path) -> None:
+def test_file_runs_no_scripts_and_mentions_no_emulator(path: Path) -> None:
     text = path.read_text().lower()
     assert not re.search(r'provisioner|null_resource|terraform_data|"external"|local-exec|local_file', text)
     assert not re.search(r"ministack|localstack|emulator|local aws|endpoints|localhost|127\.0\.0\.1", text)

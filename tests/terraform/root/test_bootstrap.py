@@ -1,4 +1,4 @@
-"""What an AWS account gets once: planned, applied by the command, and applied again."""
+"""The resources that an AWS account needs once: the plan, and the command that applies it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def statements(document: str) -> dict[str, Any]:
     return {statement["Sid"]: statement for statement in json.loads(document)["Statement"]}
 
 
-def test_bootstrap_without_repository_makes_the_bucket_alone(alone: Any) -> None:
+def test_bootstrap_without_repository_creates_only_the_bucket(alone: Any) -> None:
     assert managed(alone) == {
         "aws_s3_bucket.state",
         "aws_s3_bucket_lifecycle_configuration.state",
@@ -85,7 +85,7 @@ def test_bootstrap_bucket_cannot_be_destroyed() -> None:
     assert "prevent_destroy = true" in (SOURCE / "bootstrap" / "main.tf").read_text()
 
 
-def test_bootstrap_with_repository_makes_identity_provider_and_role(with_repository: Any) -> None:
+def test_bootstrap_with_repository_creates_identity_provider_and_role(with_repository: Any) -> None:
     (trust,) = (
         resource["expressions"]["assume_role_policy"]["references"]
         for resource in with_repository.configuration["root_module"]["resources"]
@@ -95,7 +95,7 @@ def test_bootstrap_with_repository_makes_identity_provider_and_role(with_reposit
     assert {"aws_iam_openid_connect_provider.github[0]", "aws_iam_role.deploy[0]"} <= managed(with_repository)
 
 
-def test_bootstrap_takes_the_accounts_identity_provider(bootstrap: Configuration) -> None:
+def test_bootstrap_uses_the_identity_provider_of_the_account(bootstrap: Configuration) -> None:
     arn = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
     plan = bootstrap.variables(github_repository=REPOSITORY, github_oidc_provider_arn=arn).plan()
     assert "aws_iam_openid_connect_provider.github[0]" not in managed(plan)
@@ -109,7 +109,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="module")
 def command(checkout: Checkout, client: Client, endpoint: str, provider: Provider) -> Iterator[Command]:
-    """Give the command, and delete the bucket that it creates: other tests need an account without it."""
+    """Yield the command, and delete the bucket that it creates, because other tests need an account without it."""
 
     def run(arguments: str = "", **environment: str) -> Done:
         return checkout.run(f"make bootstrap {arguments}", **{"AWS_ENDPOINT_URL": endpoint, **provider, **environment})
@@ -123,21 +123,21 @@ def command(checkout: Checkout, client: Client, endpoint: str, provider: Provide
 
 
 class TestCommand:
-    """Applied three times; the provider waits a minute for the bucket's life cycle."""
+    """The command applies three times. The provider waits a minute for the bucket's lifecycle rules."""
 
     @pytest.fixture(scope="class")
     @staticmethod
     def first(command: Command) -> Done:
-        # Buffered, as for a user: what the command says could come after what Terraform says.
+        # Buffered, as for a user: the output of the command could follow that of Terraform.
         settings = {"PYTHONUNBUFFERED": "", REATTACH: ""}
         return command("GITHUB_REPOSITORY=octocat@583231/hello@1296269", **settings)
 
-    def test_says_first_what_it_acts_on(self, first: Done) -> None:
+    def test_prints_the_account_and_the_bucket_first(self, first: Done) -> None:
         lines = first.stdout.splitlines()
         assert lines[0] == f"Account {ACCOUNT}, region {REGION}: preparing the state bucket {BUCKET}"
         assert lines[1] == "GitHub repository octocat@583231/hello@1296269: preparing its deploy role"
 
-    def test_makes_bucket_and_role(self, first: Done, client: Client) -> None:
+    def test_creates_bucket_and_role(self, first: Done, client: Client) -> None:
         assert first.returncode == 0, first.stderr
         assert f"Terraform's state goes to the bucket {BUCKET}" in first.stdout
         role = client("iam").get_role(RoleName="path-to-live-deploy")["Role"]
@@ -162,7 +162,7 @@ class TestCommand:
         assert [item["Key"] for item in items] == ["bootstrap.tfstate"]
         assert not list((checkout.path / ".local" / "bootstrap" / f"{ACCOUNT}-{REGION}").glob("terraform.tfstate*"))
 
-    def test_bucket_refuses_what_is_not_encrypted_on_its_way(self, first: Done, client: Client) -> None:
+    def test_bucket_refuses_requests_without_tls(self, first: Done, client: Client) -> None:
         policy = client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"]
         assert statements(policy) == {
             "DenyInsecureTransport": {
@@ -175,16 +175,16 @@ class TestCommand:
             }
         }
 
-    def test_again_changes_nothing_and_keeps_the_repository(self, first: Done, command: Command) -> None:
+    def test_repeated_command_changes_nothing_and_keeps_the_repository(self, first: Done, command: Command) -> None:
         again = command()
         assert again.returncode == 0, again.stderr
         assert "No changes." in again.stdout
         assert "GitHub repository octocat@583231/hello@1296269: preparing its deploy role" in again.stdout
 
-    def test_documents_show_the_commands_that_ran(self, first: Done, checkout: Checkout) -> None:
+    def test_every_command_of_the_documents_was_run(self, first: Done, checkout: Checkout) -> None:
         assert documents.bootstrap_commands() <= {command.strip() for command in checkout.ran}
 
-    def test_asks_for_the_ids_that_an_older_state_has_not(
+    def test_asks_github_for_ids_that_are_missing_in_an_older_state(
         self, first: Done, command: Command, client: Client, tmp_path: Path
     ) -> None:
         s3 = client("s3")
@@ -202,12 +202,12 @@ class TestCommand:
         state = json.loads(s3.get_object(Bucket=BUCKET, Key="bootstrap.tfstate")["Body"].read())
         assert state["outputs"]["github_repository"]["value"] == REPOSITORY
 
-    def test_takes_over_a_bucket_that_is_there(
+    def test_imports_an_existing_bucket(
         self, first: Done, client: Client, command: Command, checkout: Checkout
     ) -> None:
         client("s3").delete_object(Bucket=BUCKET, Key="bootstrap.tfstate")
         main = checkout.path / "terraform" / "bootstrap" / "main.tf"
-        # The life cycle alone would take a minute.
+        # The lifecycle rules would take a minute.
         main.write_text(
             re.sub(r'resource "aws_s3_bucket_lifecycle_configuration".*?\n}\n', "", main.read_text(), flags=re.S)
         )
@@ -216,38 +216,38 @@ class TestCommand:
         assert client("s3").list_objects_v2(Bucket=BUCKET)["Contents"][0]["Key"] == "bootstrap.tfstate"
 
 
-def test_bootstrap_refuses_a_bucket_of_ones_own(command: Command) -> None:
+def test_bootstrap_refuses_a_bucket_of_the_user(command: Command) -> None:
     refused = command(STATE_BUCKET=f"mine-{uuid.uuid4().hex}")
     assert refused.returncode != 0
     assert "STATE_BUCKET names a bucket of your own" in refused.stderr
 
 
-def test_bootstrap_refuses_what_is_no_repository(command: Command) -> None:
+def test_bootstrap_refuses_an_invalid_repository(command: Command) -> None:
     refused = command("GITHUB_REPOSITORY=octocat")
     assert refused.returncode != 0
     assert "octocat is not a GitHub repository. Use GITHUB_REPOSITORY=owner/name" in refused.stderr
 
 
-def test_bootstrap_gives_no_value_to_a_shell(command: Command, checkout: Checkout) -> None:
+def test_bootstrap_passes_no_value_to_a_shell(command: Command, checkout: Checkout) -> None:
     refused = command(GITHUB_REPOSITORY="octocat/hello;>owned")
     assert "octocat/hello;>owned is not a GitHub repository" in refused.stderr
     assert not (checkout.path / "owned").exists()
 
 
 def write_gh(directory: Path, script: str) -> None:
-    """Write a program that stands for GitHub's CLI and notes how it is called."""
+    """Write a program that replaces GitHub's CLI and records its arguments."""
     path = directory / "gh"
     path.write_text(f'#!/bin/sh\necho "$@" >> "{directory}/calls"\n{script}\n')
     path.chmod(0o755)
 
 
 class TestGitHubRepository:
-    """Where the ids of owner and repository come from."""
+    """The source of the ids of owner and repository."""
 
     @pytest.fixture(autouse=True)
     @staticmethod
     def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """Have no programs but those that a test writes."""
+        """Allow only the programs that a test writes."""
         monkeypatch.setenv("PATH", str(tmp_path))
         return tmp_path
 
@@ -261,7 +261,7 @@ class TestGitHubRepository:
             (Given(owner_id="583231", id="1296269"), "octocat@583231/hello@1296269"),
         ],
     )
-    def test_takes_the_ids_that_are_given(self, path: Path, given: Given, name: str) -> None:
+    def test_uses_the_given_ids(self, path: Path, given: Given, name: str) -> None:
         write_gh(path, "exit 1")
         assert given.identified(name) == Repository(**REPOSITORY)
         assert not (path / "calls").exists()
@@ -270,7 +270,7 @@ class TestGitHubRepository:
         "given", [Given(), Given(owner_id="583231"), Given(id="1296269"), Given(owner_id="", id="")]
     )
     @pytest.mark.parametrize("name", ["octocat/hello", "Octocat/HELLO"])
-    def test_asks_gh_for_the_others(self, path: Path, given: Given, name: str) -> None:
+    def test_asks_gh_for_missing_ids(self, path: Path, given: Given, name: str) -> None:
         write_gh(path, "printf '%s\\n' octocat 583231 hello 1296269")
         assert given.identified(name) == Repository(**REPOSITORY)
         called = f"api --hostname github.com repos/{name} --jq .owner.login, .owner.id, .name, .id\n"
@@ -287,7 +287,7 @@ class TestGitHubRepository:
             ("echo 'gh: Not Found (HTTP 404)' >&2; exit 1", "gh: Not Found (HTTP 404)"),
         ],
     )
-    def test_says_both_remedies_where_gh_cannot_be_asked(self, path: Path, gh: str | None, reason: str) -> None:
+    def test_prints_both_remedies_if_gh_fails(self, path: Path, gh: str | None, reason: str) -> None:
         if gh:
             write_gh(path, gh)
         with pytest.raises(CommandError) as error:
@@ -299,7 +299,7 @@ class TestGitHubRepository:
         assert "GITHUB_REPOSITORY=octocat/hello GITHUB_REPOSITORY_OWNER_ID=... GITHUB_REPOSITORY_ID=..." in said
         assert "curl https://api.github.com/repos/octocat/hello" in said
 
-    def test_refuses_the_old_name_of_a_repository(self, path: Path) -> None:
+    def test_refuses_the_previous_name_of_a_repository(self, path: Path) -> None:
         write_gh(path, "printf '%s\\n' hubot 2 goodbye 1296269")
         with pytest.raises(CommandError, match="octocat/hello is now hubot/goodbye") as error:
             Given().identified("octocat/hello")
@@ -340,7 +340,7 @@ class TestGitHubRepository:
             "octocat/hello\n",
         ],
     )
-    def test_refuses_what_is_no_repository_before_it_asks(self, path: Path, name: str) -> None:
+    def test_refuses_an_invalid_repository_before_it_asks_gh(self, path: Path, name: str) -> None:
         write_gh(path, "exit 1")
         with pytest.raises(CommandError, match="is not a GitHub repository"):
             Given().identified(name)

@@ -1,4 +1,4 @@
-"""What the deploy role of GitHub Actions may do, and who may assume it: the planned policies, evaluated as IAM does."""
+"""The permissions and the trust policy of the deploy role for GitHub Actions, evaluated as IAM evaluates them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ LOG_GROUPS = [
 NEW_KEY = {"aws:RequestTag/Service": "path-to-live"}
 OWN_KEY = {"aws:ResourceTag/Service": "path-to-live"}
 
-# Each action with every resource that AWS authorizes it against, as the service authorization reference has it; where
-# that is silent or wrong, the address stands beside it.
+# Each action with every resource that AWS authorizes it against, from the service authorization reference. If the
+# reference has nothing or is wrong, the entry has the address of another source.
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
     (["s3:ListBucket"], [BUCKET], {}),
@@ -64,7 +64,7 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
         [FUNCTION],
         {},
     ),
-    # With a qualifier, AWS's guide speaks of the alias's or the version's ARN, the reference of the function's.
+    # With a qualifier, AWS's guide names the ARN of the alias or the version, the reference that of the function.
     # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
     (["lambda:GetFunction", "lambda:GetFunctionConfiguration"], [FUNCTION, f"{FUNCTION}:7"], {}),
     (
@@ -209,7 +209,7 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
         [KEY],
         OWN_KEY,
     ),
-    # The resource as AWS's message has it: https://github.com/elastic/apm-aws-lambda/issues/526
+    # The resource from AWS's error message: https://github.com/elastic/apm-aws-lambda/issues/526
     (["logs:CreateLogGroup", "logs:PutRetentionPolicy"], [f"{group}:log-stream:" for group in LOG_GROUPS], {}),
     (["logs:DeleteLogGroup"], [f"{LOG_GROUPS[2]}:log-stream:"], {}),
     # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html
@@ -275,23 +275,25 @@ def requests() -> Iterator[tuple[str, str, dict[str, str]]]:
 
 
 @pytest.mark.parametrize(("action", "resource", "context"), list(requests()))
-def test_role_may_do_what_a_deployment_needs(
+def test_role_may_do_everything_that_a_deployment_needs(
     role: dict[str, Any], action: str, resource: str, context: dict[str, str]
 ) -> None:
-    # A grant on "*" reaches any resource; a request that names none is authorized against "*" alone.
+    # A grant on "*" covers any resource. A request without a resource is authorized only against "*".
     assert iam.allows(role["policy"], action, resource=resource, context=context)
 
 
 @pytest.mark.parametrize(("action", "resource", "context"), REFUSED)
-def test_role_may_not(role: dict[str, Any], action: str, resource: str, context: dict[str, str]) -> None:
+def test_role_may_not_send_other_requests(
+    role: dict[str, Any], action: str, resource: str, context: dict[str, str]
+) -> None:
     assert not iam.allows(role["policy"], action, resource=resource, context=context)
 
 
-def test_role_may_do_nothing_else(role: dict[str, Any]) -> None:
+def test_role_has_no_other_actions(role: dict[str, Any]) -> None:
     assert iam.actions(role["policy"]) == {action for action, _, _ in requests()}
 
 
-def test_role_reaches_every_resource_by_few_statements(role: dict[str, Any]) -> None:
+def test_role_has_few_statements_for_every_resource(role: dict[str, Any]) -> None:
     unscoped = {statement["Sid"] for statement in iam.statements(role["policy"]) if statement["Resource"] == "*"}
     assert unscoped == {"UnscopedActions", "CreateTopicKey", "ManageCompositeAlarms"}
 
@@ -302,9 +304,9 @@ def test_policy_is_short_enough(role: dict[str, Any]) -> None:
 
 
 def token(*, immutable: bool, **claims: str) -> dict[str, str]:
-    """Return the claims of a job's token: by default, one of the repository's main branch, in the environment live.
+    """Return the claims of a job's token: by default, a job on the repository's main branch in the environment live.
 
-    Claims, and how ``sub`` is made of them: https://docs.github.com/en/actions/reference/security/oidc
+    Claims, and the format of ``sub``: https://docs.github.com/en/actions/reference/security/oidc
     Example: https://docs.github.com/en/actions/concepts/security/openid-connect
     """
     found = {
@@ -405,7 +407,7 @@ def test_token_of_another_identity_provider_may_not_assume_the_role(role: dict[s
 
 
 @pytest.mark.parametrize("operator", ["StringLike", "StringEqualsIgnoreCase", "ForAllValues:StringEquals"])
-def test_evaluator_fails_on_an_operator_that_it_does_not_know(role: dict[str, Any], operator: str) -> None:
+def test_evaluator_fails_on_an_unknown_operator(role: dict[str, Any], operator: str) -> None:
     trust = json.loads(role["trust"])
     trust["Statement"][0]["Condition"] = {operator: {"token.actions.githubusercontent.com:sub": "*"}}
     with pytest.raises(AssertionError, match=f"{operator} is unknown"):
@@ -417,6 +419,6 @@ def test_trust_policy_is_short_enough_for_the_longest_names(role: dict[str, Any]
     for short, longest in (("octocat", "o" * 39), ("hello", "n" * 100), ("583231", "1" * 10), ("1296269", "2" * 10)):
         assert short in trust
         trust = trust.replace(short, longest)
-    # The quota that every account begins with:
+    # The default quota of an account:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     assert len(trust) <= 2048

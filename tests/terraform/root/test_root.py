@@ -1,4 +1,4 @@
-"""The root module's plan, in an account where nothing is deployed."""
+"""The root module's plan for an account without a deployment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def resources(plan: Any, module: str, kind: str) -> dict[str, Any]:
     return {resource["name"]: resource for resource in found if resource["type"] == kind}
 
 
-def test_root_makes_what_the_design_names_and_nothing_else(planned_root: Any) -> None:
+def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> None:
     per_stage = {
         f'module.{module}["{stage}"].{resource}'
         for stage in STAGES
@@ -89,7 +89,7 @@ def test_root_every_resource_has_the_services_tag(planned_root: Any) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_root_ties_each_stage_to_the_alias_of_its_name(planned_root: Any, stage: str) -> None:
+def test_root_connects_each_stage_to_the_alias_of_its_name(planned_root: Any, stage: str) -> None:
     assert planned(planned_root, f'module.alias["{stage}"].aws_lambda_alias.this')["name"] == stage
     made = planned(planned_root, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')
     assert made["name"] == stage
@@ -97,7 +97,7 @@ def test_root_ties_each_stage_to_the_alias_of_its_name(planned_root: Any, stage:
     assert planned(planned_root, f'module.alias["{stage}"].aws_lambda_permission.this')["qualifier"] == stage
 
 
-def test_root_wires_the_modules(planned_root: Any) -> None:
+def test_root_connects_the_modules(planned_root: Any) -> None:
     modules = calls(planned_root)
     wired = {
         name: {argument: references(value) for argument, value in call["expressions"].items() if references(value)}
@@ -131,7 +131,7 @@ def test_root_wires_the_modules(planned_root: Any) -> None:
     }
 
 
-def test_root_lets_each_alias_be_called_by_its_stage_alone(planned_root: Any) -> None:
+def test_root_lets_only_its_stage_invoke_each_alias(planned_root: Any) -> None:
     (permission,) = resources(planned_root, "alias", "aws_lambda_permission").values()
     assert references(permission["expressions"]["source_arn"]) == {"var.api_execution_arn", "var.stage"}
     assert permission["expressions"]["principal"] == {"constant_value": "apigateway.amazonaws.com"}
@@ -150,7 +150,7 @@ def test_root_every_route_leads_to_the_integration_with_the_stages_alias(planned
     assert references(integration["expressions"]["integration_uri"]) == {"var.function_invoke_arn", "var.function_arn"}
 
 
-def test_root_makes_deployments_after_the_routes(planned_root: Any) -> None:
+def test_root_creates_deployments_after_the_routes(planned_root: Any) -> None:
     (deployment,) = resources(planned_root, "api", "aws_apigatewayv2_deployment").values()
     assert deployment["depends_on"] == ["aws_apigatewayv2_route.this"]
 
@@ -159,20 +159,20 @@ def test_root_makes_deployments_after_the_routes(planned_root: Any) -> None:
     ("stage", "follows"),
     [("dev", True), ("test", False), ("live", False)],
 )
-def test_root_lets_dev_alone_follow_the_routes(planned_root: Any, stage: str, follows: bool) -> None:
+def test_root_lets_only_dev_follow_the_routes(planned_root: Any, stage: str, follows: bool) -> None:
     made = planned(planned_root, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')
     assert made["auto_deploy"] is follows
 
 
 @pytest.mark.parametrize(("stage", "rate", "burst"), [("dev", 25, 50), ("test", 25, 50), ("live", 500, 1000)])
-def test_root_throttles_stages_lower_than_live(planned_root: Any, stage: str, rate: float, burst: int) -> None:
+def test_root_throttles_other_stages_lower_than_live(planned_root: Any, stage: str, rate: float, burst: int) -> None:
     made = planned(planned_root, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')
     (settings,) = made["default_route_settings"]
     assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (rate, burst)
     assert settings["detailed_metrics_enabled"] is True
 
 
-def test_root_keeps_every_log_for_a_time(planned_root: Any) -> None:
+def test_root_sets_the_retention_of_every_log(planned_root: Any) -> None:
     groups = {
         change["change"]["after"]["name"]: change["change"]["after"]["retention_in_days"]
         for change in planned_root.resource_changes.values()
@@ -185,7 +185,7 @@ def test_root_keeps_every_log_for_a_time(planned_root: Any) -> None:
     }
 
 
-def test_root_outputs_what_scripts_and_people_need(planned_root: Any) -> None:
+def test_root_has_the_outputs_for_scripts_and_people(planned_root: Any) -> None:
     assert set(planned_root.planned_values["outputs"]) == {
         "api_id",
         "function_name",
@@ -216,7 +216,7 @@ def plan(root: Configuration) -> Any:
 
 
 class TestVariables:
-    """Settings reach what they set."""
+    """Each setting reaches its resources."""
 
     def test_function(self, plan: Any) -> None:
         function = planned(plan, "module.function.aws_lambda_function.this")
@@ -261,12 +261,12 @@ class TestVariables:
 
 
 class TestPins:
-    """What config.tf says of versions."""
+    """The warnings about the pins in config.tf."""
 
-    def test_stages_without_version_are_named_at_every_plan(self, root: Configuration) -> None:
+    def test_every_plan_warns_about_stages_without_version(self, root: Configuration) -> None:
         assert "Not pinned in config.tf: live, test." in root.variables().warnings()
 
-    def test_pinned_stages_are_not_warned_of(self, root: Configuration) -> None:
+    def test_plan_does_not_warn_about_pinned_stages(self, root: Configuration) -> None:
         before = (root.directory / "config.tf").read_text()
         write_config(root.directory, PINNED)
         try:
@@ -274,7 +274,7 @@ class TestPins:
         finally:
             (root.directory / "config.tf").write_text(before)
 
-    def test_private_copies_are_named_and_follow_the_newest(self, root: Configuration) -> None:
+    def test_private_copies_have_their_own_name_and_follow_the_newest(self, root: Configuration) -> None:
         root.run("workspace", "new", "alice")
         try:
             plan = root.variables().plan()

@@ -1,4 +1,4 @@
-"""Every validation and precondition, with the plan that it refuses."""
+"""Every validation and precondition, with a plan that it refuses."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ Errors = Callable[[dict[str, Any]], list[str]]
 
 
 def planned(directory: Path, files: Sequence[Path], cases: Sequence[dict[str, Any]]) -> Errors:
-    """Give the variables of these files alone all these values in one plan, and return a function that looks up errors.
+    """Plan the variables of these files once with the values of all cases, and return a function that looks up errors.
 
-    Each case is a call of the same module, in a file of its own that its errors name.
+    Each case calls the same module in a separate file, which its errors name.
     """
     (directory / "variables").mkdir()
     for file in files:
@@ -103,7 +103,7 @@ def planned(directory: Path, files: Sequence[Path], cases: Sequence[dict[str, An
     names = {}
     for number, case in enumerate(cases):
         name = names[repr(case)] = f"case_{number}"
-        # As of a terraform.tfvars.json, nothing in it is a template.
+        # The values are literal, as in terraform.tfvars.json, and contain no templates.
         values = json.dumps({"source": "./variables", **case}).replace("${", "$${").replace("%{", "%%{")
         (directory / f"{name}.tf.json").write_text(f'{{"module": {{"{name}": {values}}}}}')
     found = Configuration(directory).diagnostics()
@@ -117,34 +117,34 @@ def planned(directory: Path, files: Sequence[Path], cases: Sequence[dict[str, An
 
 @pytest.fixture(scope="module")
 def root_errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
-    """Plan the variables of the root module, and config.tf, which they refer to."""
+    """Plan the variables of the root module with the config.tf that they refer to."""
     files = [SOURCE / "variables.tf", SOURCE / "config.tf"]
     cases = [{}, *(variables for variables, _ in ROOT_VARIABLES)]
     return planned(tmp_path_factory.mktemp("root"), files, cases)
 
 
-def test_root_variables_have_defaults_that_none_of_them_refuses(root_errors: Errors) -> None:
+def test_root_variables_have_valid_defaults(root_errors: Errors) -> None:
     assert root_errors({}) == []
 
 
-def test_root_plans_without_any_of_them(planned_root: Any) -> None:
+def test_root_plans_without_variables(planned_root: Any) -> None:
     assert not planned_root.errored
 
 
 @pytest.mark.parametrize(("variables", "message"), ROOT_VARIABLES)
-def test_root_refuses_a_variable(root_errors: Errors, variables: dict[str, Any], message: str) -> None:
+def test_root_refuses_an_invalid_variable(root_errors: Errors, variables: dict[str, Any], message: str) -> None:
     (refusal,) = root_errors(variables)
     assert message in refusal
 
 
 @pytest.fixture
 def configured(root: Configuration) -> Iterator[Callable[..., str]]:
-    """Give a function that returns why a config.tf is refused."""
+    """Yield a function that returns the reason why a config.tf is refused."""
     before = (root.directory / "config.tf").read_text()
 
     def refusal(stages: dict[str, Any], gateway_deployments: list[str]) -> str:
         write_config(root.directory, stages, gateway_deployments)
-        # throttles speak of the stages that config.tf has.
+        # throttles must name stages of config.tf.
         return root.variables(throttles={}).refusal()
 
     yield refusal
@@ -152,7 +152,7 @@ def configured(root: Configuration) -> Iterator[Callable[..., str]]:
 
 
 @pytest.mark.parametrize(("stages", "gateway_deployments", "message"), CONFIGURATIONS)
-def test_root_refuses_a_config(
+def test_root_refuses_an_invalid_config(
     configured: Callable[..., str], stages: dict[str, Any], gateway_deployments: list[str], message: str
 ) -> None:
     refusal = configured(stages, gateway_deployments)
@@ -193,7 +193,7 @@ def test_root_refuses_a_workspace_too_long_for_a_role(root: Configuration) -> No
 
 
 @pytest.mark.parametrize("stage", ["7", "$default", "with space"])
-def test_alias_refuses_a_stage(module: Callable[[str], Configuration], stage: str) -> None:
+def test_alias_refuses_an_invalid_stage(module: Callable[[str], Configuration], stage: str) -> None:
     refusal = (
         module("alias")
         .variables(
@@ -208,7 +208,7 @@ def test_alias_refuses_a_stage(module: Callable[[str], Configuration], stage: st
     assert f'"{stage}" is not a valid stage name. Use 1 to 128 letters, digits, hyphens, and underscores' in refusal
 
 
-def test_alias_refuses_a_version_that_is_not_yet(module: Callable[[str], Configuration]) -> None:
+def test_alias_refuses_a_version_that_does_not_exist_yet(module: Callable[[str], Configuration]) -> None:
     refusal = (
         module("alias")
         .variables(
@@ -274,7 +274,7 @@ BOOTSTRAP_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"state_retention_days": 0}, "state_retention_days must be at least 1."),
 ]
 GOOD_REPOSITORIES = [
-    # Of Enterprise Managed Users: a name, an underscore, the enterprise's short code.
+    # A name of Enterprise Managed Users: a name, an underscore, and the enterprise's short code.
     {"owner": "octocat_acme"},
     {"owner": "o" * 39, "name": "n" * 100},
     {"owner": "0", "name": "_.-"},
@@ -292,11 +292,13 @@ def bootstrap_errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
 
 
 @pytest.mark.parametrize(("variables", "message"), BOOTSTRAP_VARIABLES)
-def test_bootstrap_refuses_a_variable(bootstrap_errors: Errors, variables: dict[str, Any], message: str) -> None:
+def test_bootstrap_refuses_an_invalid_variable(
+    bootstrap_errors: Errors, variables: dict[str, Any], message: str
+) -> None:
     (refusal,) = bootstrap_errors(variables)
     assert message in refusal
 
 
 @pytest.mark.parametrize("changes", GOOD_REPOSITORIES)
-def test_bootstrap_takes_a_repository(bootstrap_errors: Errors, changes: dict[str, str]) -> None:
+def test_bootstrap_accepts_a_valid_repository(bootstrap_errors: Errors, changes: dict[str, str]) -> None:
     assert bootstrap_errors({"github_repository": REPOSITORY | changes}) == []

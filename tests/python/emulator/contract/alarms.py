@@ -13,13 +13,13 @@ from typing import Any
 from tests.python.emulator.contract.support import Client
 from tests.waiting import eventually
 
-# An evaluation takes place each minute, and AWS takes its time to see data.
+# AWS evaluates alarms each minute, and reads new data with a delay.
 PATIENCE = 300
 
 
 @dataclass
 class Alarms:
-    """Alarms on metrics of a namespace of their own. ``minute`` is how many seconds pass in one of AWS's."""
+    """Alarms on metrics of a separate namespace. ``minute`` is the number of seconds that a minute of AWS takes."""
 
     client: Client
     minute: float
@@ -32,7 +32,7 @@ class Alarms:
         return self.client("cloudwatch")
 
     def put(self, metric: str | None = "m", **settings: Any) -> str:
-        """Make an alarm that fires where a minute's sum is over 5, unless settings say otherwise."""
+        """Create an alarm that fires if the sum of a minute is over 5, unless the settings differ."""
         name = settings.pop("AlarmName", f"{self.namespace.replace('/', '-')}-{uuid.uuid4().hex[:4]}")
         given: dict[str, Any] = {
             "EvaluationPeriods": 1,
@@ -57,16 +57,16 @@ class Alarms:
     def data(
         self, *values: float | None, metric: str = "m", dimensions: Mapping[str, str] | None = None
     ) -> datetime.datetime:
-        """Put one value for each of the last minutes, the newest last; None is a minute without data.
+        """Put one value for each of the last minutes, the newest last. None is a minute without data.
 
-        Returns the beginning of the newest one.
+        Return the start of the newest minute.
         """
         return self.data_of({metric: values}, dimensions)
 
     def data_of(
         self, values: Mapping[str, Sequence[float | None]], dimensions: Mapping[str, str] | None = None
     ) -> datetime.datetime:
-        """Put values of several metrics in one request, so that all of them are of the same minutes."""
+        """Put the values of several metrics in one request, so that they belong to the same minutes."""
         now = time.time()
         begun = datetime.datetime.fromtimestamp(now - now % self.minute, datetime.UTC)
         self.api.put_metric_data(
@@ -86,7 +86,7 @@ class Alarms:
         return begun
 
     def wait_for_minute(self) -> None:
-        """Wait until a minute begins, so that there is time to do something before it ends."""
+        """Wait until a minute starts, so that the next steps run before it ends."""
         time.sleep(self.minute - time.time() % self.minute)
 
     def describe(self, name: str) -> Any:
@@ -101,13 +101,13 @@ class Alarms:
         self.api.set_alarm_state(AlarmName=name, StateValue=state, StateReason="said so")
 
     def reaches(self, name: str, state: str) -> Any:
-        """Return the alarm as soon as it has a state, which must last: see ``changes``."""
+        """Return the alarm when it has a state. The state must last: see ``changes``."""
         return eventually(
             lambda: alarm if (alarm := self.describe(name))["StateValue"] == state else None, seconds=PATIENCE
         )
 
     def changes(self, name: str, *states: str) -> None:
-        """Wait until the history of an alarm has exactly these changes: a look may miss a state that passes."""
+        """Wait until the history of an alarm has exactly these changes. A look at the state can miss a short one."""
 
         def changed() -> bool:
             found = self.states(name)
@@ -127,7 +127,7 @@ class Alarms:
         return [item for page in pages for item in page["AlarmHistoryItems"]]
 
     def states(self, name: str, before: datetime.datetime | None = None) -> list[str]:
-        """Return the states that an alarm changed to, all of them or those before a moment."""
+        """Return the states that an alarm changed to, all or those before a time."""
         items = [item for item in self.history(name) if before is None or item["Timestamp"] < before]
         return [json.loads(item["HistoryData"])["newState"]["stateValue"] for item in items]
 

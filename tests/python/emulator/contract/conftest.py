@@ -1,4 +1,4 @@
-"""Functions and APIs for tests that would pass on AWS as well."""
+"""Functions and APIs for tests that also pass on AWS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.python.emulator.contract.support import ECHO, Api, Client, Function
 
 @pytest.fixture
 def function(client: Client) -> Iterator[Function]:
-    """Give a function that is to be created, with a role; both are deleted."""
+    """Yield a function that the test creates, with a role, and delete both after the test."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
     iam = client("iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("lambda"))["Role"]["Arn"]
@@ -30,7 +30,7 @@ def function(client: Client) -> Iterator[Function]:
 
 @pytest.fixture
 def api(client: Client, endpoint: str, function: Function) -> Iterator[Api]:
-    """Give an HTTP API without routes; it is deleted."""
+    """Yield an HTTP API without routes, and delete it after the test."""
     gateway = client("apigatewayv2")
     made = gateway.create_api(Name=function.name, ProtocolType="HTTP")["ApiId"]
     yield Api(client, endpoint, function, made)
@@ -39,7 +39,7 @@ def api(client: Client, endpoint: str, function: Function) -> Iterator[Api]:
 
 @pytest.fixture
 def echo(api: Api) -> Api:
-    """Give an API whose every request comes back as its event, on a stage that deploys automatically."""
+    """Return an API that answers every request with its event, on a stage that deploys automatically."""
     api.function.create(ECHO)
     api.permit()
     api.route("$default", api.integrate())
@@ -49,7 +49,7 @@ def echo(api: Api) -> Api:
 
 @pytest.fixture
 def machine(client: Client) -> Iterator[StateMachine]:
-    """Give a state machine that is to be created, with a role without rights; both are deleted."""
+    """Yield a state machine that the test creates, with a role without permissions, and delete both after the test."""
     name = f"contract-{uuid.uuid4().hex[:8]}"
     iam = client("iam")
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("states"))["Role"]["Arn"]
@@ -67,13 +67,13 @@ def machine(client: Client) -> Iterator[StateMachine]:
 
 @pytest.fixture(scope="session")
 def minute(endpoint: str) -> float:
-    """Give how many seconds a minute of metrics, waits and alarms takes."""
+    """Return the number of seconds that a minute of metrics, waits, and alarms takes."""
     return 60 if "amazonaws.com" in endpoint else 60 / SPEED
 
 
 @pytest.fixture
 def alarms(client: Client, minute: float) -> Iterator[Alarms]:
-    """Give a namespace for metrics, and alarms on them; the alarms are deleted."""
+    """Yield alarms on the metrics of a separate namespace, and delete them after the test."""
     made = Alarms(client, minute)
     yield made
     made.delete()
@@ -81,7 +81,7 @@ def alarms(client: Client, minute: float) -> Iterator[Alarms]:
 
 @pytest.fixture
 def topic(client: Client, machine: StateMachine) -> Iterator[tuple[str, str]]:
-    """Give a topic's ARN, and the URL of a queue that gets its messages as they are; both are deleted."""
+    """Yield the ARN of a topic and the URL of a queue for its raw messages, and delete both after the test."""
     topics, queues = client("sns"), client("sqs")
     topic = topics.create_topic(Name=machine.name)["TopicArn"]
     queue = queues.create_queue(QueueName=machine.name)["QueueUrl"]

@@ -1,4 +1,4 @@
-"""State machines for tests that would pass on AWS as well."""
+"""State machines for tests that also pass on AWS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 @dataclass
 class StateMachine:
-    """A state machine of one test, in JSONata, with a role of its own."""
+    """A state machine of one test, in JSONata, with a separate role."""
 
     client: Client
     name: str
@@ -32,15 +32,15 @@ class StateMachine:
 
     @property
     def speed(self) -> int:
-        """How many of AWS's seconds pass in one."""
+        """Return the number of AWS's seconds that pass in a second."""
         return 1 if self.api.meta.endpoint_url.endswith("amazonaws.com") else SPEED
 
     def allow(self, *statements: dict[str, Any], policy: str = "test") -> None:
-        """Let its role do what the statements say, and nothing else of this policy."""
+        """Replace a policy of its role with the statements."""
         self.client("iam").put_role_policy(RoleName=self.name, PolicyName=policy, PolicyDocument=document(*statements))
 
     def create(self, states: dict[str, Any], start: str | None = None, **settings: Any) -> str:
-        """Create it, starting at the first state."""
+        """Create the state machine, which starts at the first state."""
         definition = {"QueryLanguage": "JSONata", "StartAt": start or next(iter(states)), "States": states}
         top = {key: settings.pop(key) for key in ("TimeoutSeconds",) if key in settings}
         self.arn = str(
@@ -57,18 +57,18 @@ class StateMachine:
         return str(arn)
 
     def end(self, execution: str) -> Any:
-        """Wait for an execution's end and describe it, its output parsed."""
+        """Wait for the end of an execution, and return its description with the parsed output."""
 
         def look() -> Any:
             found = self.api.describe_execution(executionArn=execution)
             return None if found["status"] == "RUNNING" else found
 
-        # A minute of AWS's is in some tests.
+        # Some tests need a minute of AWS.
         found = eventually(look, seconds=120)
         return found | ({"output": json.loads(found["output"])} if found.get("output") else {})
 
     def run(self, given: Any = None) -> Any:
-        """Run an execution to its end and describe it."""
+        """Run an execution to its end, and return its description."""
         return self.end(self.start(given))
 
     def output(self, given: Any = None) -> Any:
@@ -78,7 +78,7 @@ class StateMachine:
         return ended["output"]
 
     def seconds(self, execution: str, *types: str) -> list[float]:
-        """Return after how many seconds of AWS's each event of these types followed on the one before."""
+        """Return the intervals between the events of these types, in seconds of AWS."""
         moments = [event["timestamp"] for event in self.history(execution) if event["type"] in types]
         gaps = [after - before for before, after in itertools.pairwise(moments)]
         return [gap / timedelta(seconds=1) * self.speed for gap in gaps]
@@ -89,7 +89,7 @@ class StateMachine:
 
 
 def statement(action: str | list[str], resource: str | list[str], **more: Any) -> dict[str, Any]:
-    """Return a statement of a policy that allows something."""
+    """Return a statement that allows actions."""
     return {"Effect": "Allow", "Action": action, "Resource": resource} | more
 
 
@@ -99,18 +99,18 @@ def document(*statements: dict[str, Any]) -> str:
 
 
 def trust(service: str, **more: Any) -> str:
-    """Return the policy of a role that a service may assume."""
+    """Return the trust policy of a role that a service may assume."""
     principal = {"Service": f"{service}.amazonaws.com"}
     return document({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"} | more)
 
 
 def task(resource: str, arguments: Any, **more: Any) -> dict[str, Any]:
-    """Return a Task state of an integration, the last one unless told otherwise."""
+    """Return a Task state of an integration, by default the last state."""
     following = {} if "Next" in more else {"End": True}
     return {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Arguments": arguments} | following | more
 
 
 def caught(resource: str, arguments: Any) -> dict[str, Any]:
-    """Return states that make a call and give out its error."""
+    """Return states that send a request and output its error."""
     catch = {"ErrorEquals": ["States.ALL"], "Next": "Caught", "Output": "{% $states.errorOutput %}"}
     return {"Call": task(resource, arguments, Catch=[catch]), "Caught": {"Type": "Succeed"}}

@@ -1,4 +1,4 @@
-"""Functions, APIs and their addresses, for tests that would pass on AWS as well."""
+"""Functions, APIs, and their URLs, for tests that also pass on AWS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Client = Callable[[str], Any]
 
 
 def zipped(source: str) -> bytes:
-    """Return a zip with ``handler.py`` in it."""
+    """Return a zip file that contains ``handler.py``."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("handler.py", textwrap.dedent(source))
@@ -45,7 +45,7 @@ class Function:
         return self.arn.split(":")[4]
 
     def create(self, source: str, **settings: Any) -> str:
-        """Create it, published, and return its version."""
+        """Create and publish the function, and return its version."""
         made = self.api.create_function(
             FunctionName=self.name,
             Role=self.role,
@@ -58,7 +58,7 @@ class Function:
         return str(made["Version"])
 
     def update(self, source: str) -> str:
-        """Publish another source and return its version."""
+        """Publish another source, and return its version."""
         return str(
             self.api.update_function_code(FunctionName=self.name, ZipFile=zipped(source), Publish=True)["Version"]
         )
@@ -68,14 +68,14 @@ class Function:
         return self.api.create_alias(FunctionName=self.name, Name=name, FunctionVersion=version, **routing)
 
     def call(self, event: Any = None, qualifier: str | None = None, **more: Any) -> Any:
-        """Call it and return the whole answer, its payload parsed."""
+        """Invoke the function, and return the answer with the parsed payload."""
         arguments = more | ({"Qualifier": qualifier} if qualifier else {})
         answer = self.api.invoke(FunctionName=self.name, Payload=json.dumps(event).encode(), **arguments)
         content = answer["Payload"].read()
         return answer | {"Payload": json.loads(content) if content else None}
 
     def log(self, group: str | None = None) -> list[tuple[str, str]]:
-        """Return stream and message of every event in its log; a log that is not there yet has none."""
+        """Return the stream and the message of every event in the log, or nothing if the log does not exist yet."""
         logs = self.client("logs")
         pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group or f"/aws/lambda/{self.name}")
         try:
@@ -101,7 +101,7 @@ class Answer:
 
 @dataclass
 class Api:
-    """An HTTP API of one test, leading to a function."""
+    """An HTTP API of one test, which invokes a function."""
 
     client: Client
     endpoint: str
@@ -114,7 +114,7 @@ class Api:
         return self.client("apigatewayv2")
 
     def integrate(self, qualifier: str = "", **settings: Any) -> str:
-        """Make an integration with the function and return its id."""
+        """Create an integration with the function, and return its id."""
         uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{self.function.arn}{qualifier}/invocations"
         return str(
             self.gateway.create_integration(

@@ -18,7 +18,7 @@ CONFIGURATION = {
     "MaxAge": 300,
     "AllowCredentials": True,
 }
-# The function's own headers, which API Gateway ignores when the API has a configuration.
+# Headers of the function, which API Gateway ignores if the API has a CORS configuration.
 SOURCE = """
     def handler(event, context):
         headers = {"access-control-allow-origin": "*", "Access-Control-Max-Age": "1", "x-total": "2"}
@@ -36,7 +36,7 @@ def cors(answer: Answer) -> dict[str, str]:
 
 @pytest.fixture
 def shared(api: Api) -> Api:
-    """Give an API with one route to a function that sets CORS headers."""
+    """Return an API with one route to a function that sets CORS headers."""
     api.function.create(SOURCE)
     api.permit()
     api.route("GET /", api.integrate())
@@ -79,7 +79,7 @@ def test_preflight_needs_an_allowed_origin_and_a_method(shared: Api, headers: di
     assert (answer.status, cors(answer)) == (204, {})
 
 
-def test_answer_has_the_headers_of_the_configuration_alone(shared: Api) -> None:
+def test_answer_has_only_the_headers_of_the_configuration(shared: Api) -> None:
     configure(shared)
     answer = shared.call(headers={"Origin": APP})
     assert (answer.status, answer.body, answer.header("x-total")) == (200, b"GET /", "2")
@@ -114,7 +114,7 @@ def test_origins_are_allowed_by_pattern(shared: Api, allowed: str, origin: str, 
 
 
 def test_preflight_goes_to_a_route_that_matches_it(shared: Api) -> None:
-    """The page says so of the route ``$default``, and of ``OPTIONS /{proxy+}`` that has priority over it."""
+    """The page describes this for ``$default``, and for ``OPTIONS /{proxy+}``, which takes precedence over it."""
     shared.route("$default", shared.integrate())
     configure(shared)
     answer = shared.call(method="OPTIONS", headers=preflight(APP))
@@ -132,12 +132,12 @@ def test_api_without_a_configuration_treats_a_preflight_as_any_request(shared: A
     assert cors(answer) == {"access-control-allow-origin": "*", "access-control-max-age": "1"}
 
 
-def test_stage_that_does_not_exist_has_no_preflight(shared: Api) -> None:
+def test_preflight_of_an_unknown_stage_is_not_answered(shared: Api) -> None:
     configure(shared)
     assert shared.call(method="OPTIONS", stage="none").status == 404
 
 
-def test_api_with_a_configuration_serves_what_is_deployed(api: Api) -> None:
+def test_api_with_a_configuration_serves_its_deployment(api: Api) -> None:
     api.function.create(SOURCE)
     api.permit()
     api.route("GET /", api.integrate())

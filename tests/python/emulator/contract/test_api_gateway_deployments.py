@@ -10,7 +10,7 @@ from tests.python.emulator.contract.support import ECHO, Api
 
 @pytest.fixture
 def routed(api: Api) -> Api:
-    """Give an API with one route, /one, that nothing is deployed of."""
+    """Return an API with the route /one and without a deployment."""
     api.function.create(ECHO)
     api.permit()
     api.route("GET /one", api.integrate())
@@ -27,7 +27,7 @@ def test_stage_without_a_deployment_answers_404(routed: Api) -> None:
     assert (answer.status, answer.json) == (404, {"message": "Not Found"})
 
 
-def test_stage_serves_the_deployment_it_points_at(routed: Api) -> None:
+def test_stage_serves_its_deployment(routed: Api) -> None:
     before = routed.deploy()
     routed.route("GET /two", routed.integrate())
     after = routed.deploy()
@@ -37,14 +37,14 @@ def test_stage_serves_the_deployment_it_points_at(routed: Api) -> None:
     assert found == {"old": [200, 404], "new": [200, 200]}
 
 
-def test_deployment_holds_what_has_been_deleted_since(routed: Api) -> None:
+def test_deployment_keeps_deleted_routes(routed: Api) -> None:
     routed.stage(DeploymentId=routed.deploy())
     (route,) = routed.gateway.get_routes(ApiId=routed.id)["Items"]
     routed.gateway.delete_route(ApiId=routed.id, RouteId=route["RouteId"])
     assert routed.call("/one").status == 200
 
 
-def test_deployment_holds_integrations_as_they_were(routed: Api) -> None:
+def test_deployment_keeps_the_previous_integrations(routed: Api) -> None:
     routed.stage(DeploymentId=routed.deploy())
     (integration,) = routed.gateway.get_integrations(ApiId=routed.id)["Items"]
     routed.gateway.update_integration(
@@ -53,7 +53,7 @@ def test_deployment_holds_integrations_as_they_were(routed: Api) -> None:
     assert routed.call("/one").json["event"]["version"] == "2.0"
 
 
-def test_deployment_made_for_a_stage_is_what_it_serves(routed: Api) -> None:
+def test_deployment_created_for_a_stage_is_served(routed: Api) -> None:
     routed.stage()
     deployment = routed.deploy(StageName="dev")
     assert routed.gateway.get_stage(ApiId=routed.id, StageName="dev")["DeploymentId"] == deployment
@@ -87,7 +87,7 @@ def test_automatic_stage_follows_every_change(routed: Api) -> None:
     )
 
 
-def test_automatic_deployment_says_that_it_is_one(routed: Api) -> None:
+def test_automatic_deployment_is_marked(routed: Api) -> None:
     routed.stage(AutoDeploy=True)
     own = routed.deploy()
     automatic = routed.gateway.get_stage(ApiId=routed.id, StageName="dev")["DeploymentId"]
@@ -96,7 +96,7 @@ def test_automatic_deployment_says_that_it_is_one(routed: Api) -> None:
     assert not found[own].get("AutoDeployed")
 
 
-def test_deployments_show_what_aws_shows(routed: Api) -> None:
+def test_deployments_have_the_fields_of_aws(routed: Api) -> None:
     deployment = routed.gateway.get_deployment(ApiId=routed.id, DeploymentId=routed.deploy(Description="first"))
     assert deployment["Description"] == "first"
     assert deployment["DeploymentStatus"] == "DEPLOYED"
@@ -113,7 +113,7 @@ def test_deployment_in_use_cannot_be_deleted(routed: Api) -> None:
     assert routed.call("/one").status == 200
 
 
-def test_deployment_that_is_left_can_be_deleted(routed: Api) -> None:
+def test_deployment_that_is_not_in_use_can_be_deleted(routed: Api) -> None:
     before, after = routed.deploy(), routed.deploy()
     routed.stage(DeploymentId=before)
     routed.gateway.update_stage(ApiId=routed.id, StageName="dev", DeploymentId=after)
@@ -137,7 +137,7 @@ def test_deployment_for_an_unknown_stage_is_refused(routed: Api) -> None:
     assert refusal(error) == "NotFoundException"
 
 
-def test_stage_can_be_made_once(routed: Api) -> None:
+def test_stage_cannot_be_created_twice(routed: Api) -> None:
     routed.stage()
     with pytest.raises(botocore.exceptions.ClientError) as error:
         routed.stage()

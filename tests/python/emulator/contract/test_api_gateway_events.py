@@ -29,7 +29,7 @@ def test_event_2_0_of_the_default_stage_has_no_stage_in_its_paths(echo: Api) -> 
     assert found["requestContext"]["stage"] == "$default"
 
 
-def test_event_2_0_leaves_out_what_there_is_not(echo: Api) -> None:
+def test_event_2_0_omits_empty_fields(echo: Api) -> None:
     echo.stage("bare", AutoDeploy=True)
     found = event(echo, "/", "bare")
     assert set(found) <= {
@@ -44,13 +44,13 @@ def test_event_2_0_leaves_out_what_there_is_not(echo: Api) -> None:
     assert (found["rawQueryString"], found["isBase64Encoded"]) == ("", False)
 
 
-def test_event_2_0_has_cookies_of_their_own(echo: Api) -> None:
+def test_event_2_0_has_separate_cookies(echo: Api) -> None:
     found = event(echo, headers={"Cookie": "a=1; b=2"})
     assert found["cookies"] == ["a=1", "b=2"]
     assert "cookie" not in found["headers"]
 
 
-def test_event_2_0_joins_values_by_comma(echo: Api) -> None:
+def test_event_2_0_joins_values_with_commas(echo: Api) -> None:
     found = event(echo, "/?a=1&a=2&b=%20x", headers=[("X-Thing", "one"), ("X-Thing", "two")])
     assert found["queryStringParameters"] == {"a": "1,2", "b": " x"}
     assert found["rawQueryString"] == "a=1&a=2&b=%20x"
@@ -61,7 +61,7 @@ def test_event_2_0_has_the_stage_variables(echo: Api) -> None:
     assert event(echo)["stageVariables"] == {"colour": "blue"}
 
 
-def test_event_2_0_tells_the_request_context(echo: Api) -> None:
+def test_event_2_0_has_the_request_context(echo: Api) -> None:
     answer = echo.call("/x", method="POST", headers={"User-Agent": "tests"})
     context = answer.json["event"]["requestContext"]
     assert context["accountId"] == echo.function.account
@@ -96,14 +96,14 @@ def test_event_2_0_has_path_parameters(echo: Api) -> None:
         ("application/octet-stream", b"\x00\xff", "AP8=", True),
     ],
 )
-def test_event_2_0_encodes_bodies_that_are_no_text(
+def test_event_2_0_encodes_binary_bodies(
     echo: Api, content_type: str, body: bytes, expected: str, encoded: bool
 ) -> None:
     found = event(echo, method="POST", body=body, headers={"Content-Type": content_type})
     assert (found["body"], found["isBase64Encoded"]) == (expected, encoded)
 
 
-def test_event_1_0_is_what_the_integration_asks_for(api: Api) -> None:
+def test_event_1_0_is_sent_if_the_integration_requests_it(api: Api) -> None:
     api.function.create(ECHO)
     api.permit()
     api.route("GET /items/{id}", api.integrate(PayloadFormatVersion="1.0"))
@@ -143,7 +143,7 @@ def test_answer_is_decoded(api: Api) -> None:
     assert answering(api, "{'statusCode': 200, 'isBase64Encoded': True, 'body': 'AP8='}").call().body == b"\x00\xff"
 
 
-def test_answer_1_0_sends_a_header_as_often_as_it_has_values(api: Api) -> None:
+def test_answer_1_0_sends_a_header_for_each_value(api: Api) -> None:
     answer = "{'statusCode': 200, 'multiValueHeaders': {'X-A': ['1', '2']}, 'body': 'x'}"
     found = answering(api, answer, "1.0").call()
     assert [value for name, value in found.headers if name.lower() == "x-a"] == ["1", "2"]
@@ -152,7 +152,7 @@ def test_answer_1_0_sends_a_header_as_often_as_it_has_values(api: Api) -> None:
 @pytest.mark.parametrize(
     ("answer", "payload_format"), [("{'a': 1}", "1.0"), ("{'statusCode': 'x'}", "2.0"), ("{'statusCode': None}", "2.0")]
 )
-def test_answer_that_means_nothing_is_a_500(api: Api, answer: str, payload_format: str) -> None:
+def test_invalid_answer_is_a_500(api: Api, answer: str, payload_format: str) -> None:
     found = answering(api, answer, payload_format).call()
     assert (found.status, found.json) == (500, {"message": "Internal Server Error"})
 
@@ -162,7 +162,7 @@ def test_answer_to_head_has_no_body(api: Api) -> None:
     assert (found.status, found.body) == (200, b"")
 
 
-def test_error_of_the_function_is_a_500_that_leaks_nothing(api: Api) -> None:
+def test_error_of_the_function_is_a_500_without_details(api: Api) -> None:
     found = answering(api, "1 / 0").call()
     assert (found.status, found.json) == (500, {"message": "Internal Server Error"})
     assert "division" not in json.dumps(found.headers)

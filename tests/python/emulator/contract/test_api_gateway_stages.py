@@ -1,4 +1,4 @@
-"""Stage variables, permissions, routes, throttles, access logs and metrics of a stage."""
+"""Stage variables, permissions, routes, throttles, access logs, and metrics of a stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALIASED = ":${stageVariables.lambdaAlias}"
 
 @pytest.fixture
 def staged(api: Api) -> Api:
-    """Give an API whose stages dev and live each call an alias, by a variable."""
+    """Return an API whose stages dev and live each invoke an alias, which a stage variable names."""
     api.function.create(ECHO)
     api.route("GET /", api.integrate(ALIASED))
     for stage in ("dev", "live"):
@@ -51,7 +51,7 @@ def test_stage_variable_that_is_missing_is_a_500(staged: Api) -> None:
     assert staged.call(stage="bare").status == 500
 
 
-def test_stage_cannot_call_the_alias_of_another(staged: Api) -> None:
+def test_stage_cannot_invoke_the_alias_of_another(staged: Api) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway.html."""
     staged.gateway.update_stage(ApiId=staged.id, StageName="dev", StageVariables={"lambdaAlias": "live"})
     answer = staged.call(stage="dev")
@@ -59,7 +59,7 @@ def test_stage_cannot_call_the_alias_of_another(staged: Api) -> None:
     assert staged.call(stage="live").status == 200
 
 
-def test_api_cannot_call_without_a_permission(staged: Api) -> None:
+def test_api_cannot_invoke_without_a_permission(staged: Api) -> None:
     staged.function.api.remove_permission(FunctionName=staged.function.name, StatementId="api", Qualifier="dev")
     assert staged.call(stage="dev").status == 500
 
@@ -75,7 +75,7 @@ def test_api_cannot_call_without_a_permission(staged: Api) -> None:
         ("live/*/*", 500),
     ],
 )
-def test_permission_holds_for_its_source_alone(api: Api, source: str, status: int) -> None:
+def test_permission_applies_only_to_its_source(api: Api, source: str, status: int) -> None:
     api.function.create(ECHO)
     api.permit(source)
     api.route("GET /items", api.integrate())
@@ -93,7 +93,7 @@ def test_permission_holds_for_its_source_alone(api: Api, source: str, status: in
         ("PUT", "/elsewhere", "$default"),
     ],
 )
-def test_route_is_the_one_that_matches_best(echo: Api, method: str, path: str, key: str) -> None:
+def test_route_is_the_most_specific_match(echo: Api, method: str, path: str, key: str) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html."""
     integration = echo.integrate()
     for route in ("GET /items/{id}", "GET /items/special", "ANY /items/{id}", "GET /items/{proxy+}"):
@@ -106,7 +106,7 @@ def test_path_without_a_route_is_a_404(staged: Api) -> None:
     assert [(answer.status, answer.json) for answer in answers] == [(404, {"message": "Not Found"})] * 3
 
 
-def test_throttle_refuses_what_is_too_much(staged: Api) -> None:
+def test_throttle_refuses_requests_above_its_limit(staged: Api) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html."""
     limits = {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 5}
     staged.gateway.update_stage(ApiId=staged.id, StageName="dev", DefaultRouteSettings=limits)
@@ -117,7 +117,7 @@ def test_throttle_refuses_what_is_too_much(staged: Api) -> None:
     assert staged.call(stage="live").status == 200
 
 
-def test_throttle_of_a_route_stands_before_that_of_the_stage(staged: Api) -> None:
+def test_throttle_of_a_route_overrides_that_of_the_stage(staged: Api) -> None:
     staged.gateway.update_stage(
         ApiId=staged.id,
         StageName="dev",
@@ -146,7 +146,7 @@ FORMAT = {
 
 @pytest.fixture
 def logged(staged: Api) -> Api:
-    """Give the API with an access log of stage dev."""
+    """Return the API with an access log of stage dev."""
     group = f"/contract/{staged.function.name}"
     logs = staged.client("logs")
     logs.create_log_group(logGroupName=group)
@@ -181,7 +181,7 @@ def test_access_log_has_a_line_per_request(logged: Api) -> None:
     assert any(message.startswith(f"START RequestId: {line['lambda']}") for _, message in logged.function.log())
 
 
-def test_access_log_says_what_the_client_does_not_hear(logged: Api) -> None:
+def test_access_log_has_errors_that_the_client_does_not_receive(logged: Api) -> None:
     logged.function.api.remove_permission(FunctionName=logged.function.name, StatementId="api", Qualifier="dev")
     logged.call(stage="dev")
     (line,) = lines(logged, 1)

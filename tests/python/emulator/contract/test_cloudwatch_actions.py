@@ -32,7 +32,7 @@ SOURCE = """
 
 @dataclass(frozen=True)
 class Inbox:
-    """A queue, and what leads to it."""
+    """A queue that receives messages."""
 
     api: Any
     url: str
@@ -40,7 +40,7 @@ class Inbox:
     source: str
 
     def take(self, count: int = 1) -> list[Any]:
-        """Return that many messages, oldest first."""
+        """Return the given number of messages, oldest first."""
         found: list[Any] = []
 
         def enough() -> bool:
@@ -55,7 +55,7 @@ class Inbox:
 
 
 def queue(client: Client, service: str) -> Inbox:
-    """Make a queue that a service may write to."""
+    """Create a queue that a service may write to."""
     api = client("sqs")
     url = api.create_queue(QueueName=f"contract-{uuid.uuid4().hex[:8]}")["QueueUrl"]
     arn = api.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -72,7 +72,7 @@ def queue(client: Client, service: str) -> Inbox:
 
 @pytest.fixture
 def topic(client: Client) -> Iterator[Inbox]:
-    """Give a topic whose messages come into a queue."""
+    """Yield a topic that sends its messages to a queue."""
     inbox, sns = queue(client, "sns"), client("sns")
     arn = sns.create_topic(Name=inbox.url.rpartition("/")[2])["TopicArn"]
     sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=inbox.arn)
@@ -83,7 +83,7 @@ def topic(client: Client) -> Iterator[Inbox]:
 
 @pytest.fixture
 def events(client: Client, alarms: Alarms) -> Iterator[Inbox]:
-    """Give a queue that the state changes of this test's alarms come into."""
+    """Yield a queue that receives the state changes of this test's alarms."""
     inbox, bus = queue(client, "events"), client("events")
     name = inbox.url.rpartition("/")[2]
     pattern = {
@@ -101,7 +101,7 @@ def events(client: Client, alarms: Alarms) -> Iterator[Inbox]:
 
 @pytest.fixture
 def called(function: Function) -> Callable[[], list[Any]]:
-    """Give a function that returns the events that a function was called with."""
+    """Create a Lambda function, and return a function that returns the events of its invocations."""
     function.create(SOURCE)
 
     def events() -> list[Any]:
@@ -121,7 +121,7 @@ def permit(function: Function, alarms: Alarms, qualifier: str | None = None) -> 
     )
 
 
-def test_cloudwatch_action_tells_a_topic_of_a_metric_alarm(alarms: Alarms, topic: Inbox) -> None:
+def test_cloudwatch_action_notifies_a_topic_of_a_metric_alarm(alarms: Alarms, topic: Inbox) -> None:
     dimensions = [{"Name": "Function", "Value": "mine"}]
     name = alarms.put(
         Dimensions=dimensions, TreatMissingData="ignore", AlarmActions=[topic.source], AlarmDescription="Too many"
@@ -151,7 +151,7 @@ def test_cloudwatch_action_tells_a_topic_of_a_metric_alarm(alarms: Alarms, topic
     }
 
 
-def test_cloudwatch_action_tells_a_topic_of_an_expression(alarms: Alarms, topic: Inbox) -> None:
+def test_cloudwatch_action_notifies_a_topic_of_an_expression(alarms: Alarms, topic: Inbox) -> None:
     alarms.put(None, Metrics=rate(alarms), AlarmActions=[topic.source])
     alarms.data_of({"errors": [3], "calls": [20]})
     (notification,) = topic.take()
@@ -160,7 +160,7 @@ def test_cloudwatch_action_tells_a_topic_of_an_expression(alarms: Alarms, topic:
     assert metrics[1]["MetricStat"]["Metric"]["MetricName"] == "errors"
 
 
-def test_cloudwatch_action_tells_a_topic_of_a_composite_alarm(alarms: Alarms, topic: Inbox) -> None:
+def test_cloudwatch_action_notifies_a_topic_of_a_composite_alarm(alarms: Alarms, topic: Inbox) -> None:
     child = alarms.put(TreatMissingData="ignore")
     name = alarms.put_composite(f"ALARM({child})", AlarmActions=[topic.source])
     alarms.set(child, "ALARM")
@@ -179,7 +179,7 @@ def test_cloudwatch_actions_are_those_of_the_new_state(alarms: Alarms, topic: In
     assert sorted(told) == ["INSUFFICIENT_DATA", "OK"]
 
 
-def test_cloudwatch_actions_that_are_not_enabled_are_not_taken(alarms: Alarms, topic: Inbox) -> None:
+def test_cloudwatch_actions_that_are_not_enabled_do_not_run(alarms: Alarms, topic: Inbox) -> None:
     silent = alarms.put(TreatMissingData="ignore", AlarmActions=[topic.source], ActionsEnabled=False)
     loud = alarms.put(TreatMissingData="ignore", AlarmActions=[topic.source])
     for name in (silent, loud):
@@ -187,7 +187,7 @@ def test_cloudwatch_actions_that_are_not_enabled_are_not_taken(alarms: Alarms, t
     assert [json.loads(notification["Message"])["AlarmName"] for notification in topic.take()] == [loud]
 
 
-def test_cloudwatch_action_calls_a_function(
+def test_cloudwatch_action_invokes_a_function(
     alarms: Alarms, function: Function, called: Callable[[], list[Any]]
 ) -> None:
     permit(function, alarms)
@@ -201,7 +201,9 @@ def test_cloudwatch_action_calls_a_function(
     assert data["configuration"]["metrics"][0]["metricStat"]["metric"]["name"] == "m"
 
 
-def test_cloudwatch_action_calls_an_alias(alarms: Alarms, function: Function, called: Callable[[], list[Any]]) -> None:
+def test_cloudwatch_action_invokes_an_alias(
+    alarms: Alarms, function: Function, called: Callable[[], list[Any]]
+) -> None:
     function.alias("live", "1")
     permit(function, alarms, "live")
     name = alarms.put(TreatMissingData="ignore", AlarmActions=[f"{function.arn}:live"])
@@ -209,7 +211,7 @@ def test_cloudwatch_action_calls_an_alias(alarms: Alarms, function: Function, ca
     assert len(eventually(called, seconds=PATIENCE)) == 1
 
 
-def test_cloudwatch_action_calls_no_function_without_its_permission(
+def test_cloudwatch_action_invokes_no_function_without_its_permission(
     alarms: Alarms, function: Function, called: Callable[[], list[Any]]
 ) -> None:
     name = alarms.put(TreatMissingData="ignore", AlarmActions=[function.arn])
@@ -219,7 +221,7 @@ def test_cloudwatch_action_calls_no_function_without_its_permission(
     assert called() == []
 
 
-def test_cloudwatch_event_tells_of_a_change(alarms: Alarms, events: Inbox) -> None:
+def test_cloudwatch_event_describes_a_change(alarms: Alarms, events: Inbox) -> None:
     dimensions = [{"Name": "Function", "Value": "mine"}]
     name = alarms.put(Dimensions=dimensions, TreatMissingData="ignore", ActionsEnabled=False, AlarmDescription="Many")
     alarms.data(9, dimensions={"Function": "mine"})
@@ -239,14 +241,14 @@ def test_cloudwatch_event_tells_of_a_change(alarms: Alarms, events: Inbox) -> No
     }
 
 
-def test_cloudwatch_event_tells_of_a_composite_alarm(alarms: Alarms, events: Inbox) -> None:
+def test_cloudwatch_event_describes_a_composite_alarm(alarms: Alarms, events: Inbox) -> None:
     child = alarms.put(TreatMissingData="ignore")
     name = alarms.put_composite(f"ALARM({child})")
     found = {event["detail"]["alarmName"]: event["detail"] for event in events.take()}
     assert found[name]["configuration"] == {"alarmRule": f"ALARM({child})"}
 
 
-def test_cloudwatch_events_come_of_changes_alone(alarms: Alarms, events: Inbox) -> None:
+def test_cloudwatch_events_are_sent_only_for_changes(alarms: Alarms, events: Inbox) -> None:
     name = alarms.put(TreatMissingData="ignore")
     for state in ("ALARM", "ALARM", "OK"):
         alarms.set(name, state)

@@ -42,7 +42,7 @@ def test_cloudwatch_alarm_fires_and_recovers(alarms: Alarms) -> None:
     alarms.changes(name, "OK", "ALARM", "OK")
 
 
-def test_cloudwatch_alarm_is_not_evaluated_when_data_comes(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_is_not_evaluated_when_data_arrives(alarms: Alarms) -> None:
     name = alarms.put(EvaluationPeriods=2)
     alarms.reaches(name, "OK")
     alarms.data(9)
@@ -53,7 +53,7 @@ def test_cloudwatch_alarm_is_not_evaluated_when_data_comes(alarms: Alarms) -> No
     assert alarms.states(name) == ["OK"]
 
 
-def test_cloudwatch_alarm_tells_why_it_fires(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_has_the_reason_for_its_state(alarms: Alarms) -> None:
     name = alarms.put(TreatMissingData="ignore")
     alarms.data(9)
     alarm = alarms.reaches(name, "ALARM")
@@ -67,7 +67,7 @@ def test_cloudwatch_alarm_tells_why_it_fires(alarms: Alarms) -> None:
     assert alarm["StateTransitionedTimestamp"] == alarm["StateUpdatedTimestamp"]
 
 
-def test_cloudwatch_alarm_looks_at_exact_dimensions_alone(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_evaluates_only_its_exact_dimensions(alarms: Alarms) -> None:
     dimensions = [{"Name": "Function", "Value": "mine"}]
     mine = alarms.put(Dimensions=dimensions, TreatMissingData="ignore")
     whole = alarms.put(TreatMissingData="ignore")
@@ -90,7 +90,7 @@ STATISTICS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_cloudwatch_alarm_looks_at_its_statistic(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_evaluates_its_statistic(alarms: Alarms) -> None:
     given: dict[str, Any] = {"Threshold": 60, "TreatMissingData": "ignore"}
     names = [alarms.put(**(given | settings)) for settings, _ in STATISTICS]
     alarms.api.put_metric_data(
@@ -102,7 +102,7 @@ def test_cloudwatch_alarm_looks_at_its_statistic(alarms: Alarms) -> None:
         assert alarms.states(name) == [state]
 
 
-def test_cloudwatch_alarm_looks_at_its_unit_alone(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_evaluates_only_its_unit(alarms: Alarms) -> None:
     values = {"Milliseconds": 900, "Seconds": 1}
     names = {unit: alarms.put(Unit=unit, TreatMissingData="ignore") for unit in values}
     alarms.api.put_metric_data(
@@ -135,10 +135,10 @@ def test_cloudwatch_alarm_on_a_percentile_may_ignore_few_samples(alarms: Alarms)
     assert alarms.describe(few)["StateValue"] == "INSUFFICIENT_DATA"
 
 
-def test_cloudwatch_alarm_of_high_resolution_looks_at_ten_seconds(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_of_high_resolution_evaluates_ten_seconds(alarms: Alarms) -> None:
     name = alarms.put(Period=10, TreatMissingData="ignore")
     soon, ten_seconds = datetime.datetime.now(datetime.UTC), datetime.timedelta(seconds=alarms.minute / 6)
-    # Too much for a minute, not for ten seconds. For two minutes, so that none is over before it is looked at.
+    # The sum of a minute breaches, the sum of ten seconds does not. The data lasts until the evaluation: two minutes.
     alarms.api.put_metric_data(
         Namespace=alarms.namespace,
         MetricData=[
@@ -160,7 +160,7 @@ def test_cloudwatch_alarm_on_an_expression_evaluates_it(alarms: Alarms) -> None:
     assert json.loads(alarm["StateReasonData"])["recentDatapoints"] == [15]
 
 
-def test_cloudwatch_alarm_on_an_expression_may_ask_for_a_minimum(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_on_an_expression_may_require_a_minimum(alarms: Alarms) -> None:
     guarded = alarms.put(None, Metrics=rate(alarms), TreatMissingData="ignore")
     bare = alarms.put(None, Metrics=rate(alarms, "100 * errors / calls"), TreatMissingData="ignore")
     alarms.data_of({"errors": [3], "calls": [4]})
@@ -170,12 +170,12 @@ def test_cloudwatch_alarm_on_an_expression_may_ask_for_a_minimum(alarms: Alarms)
 
 
 @pytest.mark.parametrize("expression", ["errors +", "errors / unknown", "SUM(errors)", "NOSUCH(errors)", "rate + 1"])
-def test_cloudwatch_alarm_on_an_expression_that_cannot_be_is_refused(alarms: Alarms, expression: str) -> None:
+def test_cloudwatch_alarm_on_an_invalid_expression_is_refused(alarms: Alarms, expression: str) -> None:
     with pytest.raises(alarms.api.exceptions.ClientError, match=r"ValidationError.*rate"):
         alarms.put(None, Metrics=rate(alarms, expression))
 
 
-def test_cloudwatch_alarm_watches_one_series_alone(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_evaluates_only_one_series(alarms: Alarms) -> None:
     both = [query | {"ReturnData": True} for query in rate(alarms)]
     with pytest.raises(alarms.api.exceptions.ClientError, match="Exactly one element"):
         alarms.put(None, Metrics=both)
@@ -189,28 +189,28 @@ def test_cloudwatch_alarm_keeps_its_state_when_it_is_updated(alarms: Alarms) -> 
     assert (alarm["StateValue"], alarm["Threshold"]) == ("ALARM", 7)
 
 
-def test_cloudwatch_alarm_state_that_is_set_lasts_until_the_next_evaluation(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_keeps_a_set_state_until_the_next_evaluation(alarms: Alarms) -> None:
     name = alarms.put()
     alarms.reaches(name, "OK")
     alarms.set(name, "ALARM")
     alarms.changes(name, "OK", "ALARM", "OK")
 
 
-def test_cloudwatch_alarm_state_that_is_set_is_kept_where_nothing_else_is_known(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_keeps_a_set_state_without_data(alarms: Alarms) -> None:
     kept = alarms.put(TreatMissingData="ignore")
     alarms.set(kept, "ALARM")
-    # Made later, so what evaluates it has evaluated the other one too.
+    # This alarm is newer, so its evaluation follows that of the other alarm.
     alarms.reaches(alarms.put(), "OK")
     alarm = alarms.describe(kept)
     assert (alarm["StateValue"], alarm["StateReason"]) == ("ALARM", "said so")
 
 
-def test_cloudwatch_alarm_state_of_no_alarm_cannot_be_set(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_state_cannot_be_set_without_an_alarm(alarms: Alarms) -> None:
     with pytest.raises(alarms.api.exceptions.ResourceNotFound):
         alarms.set("no-such-alarm", "OK")
 
 
-def test_cloudwatch_alarm_history_tells_what_happened(alarms: Alarms) -> None:
+def test_cloudwatch_alarm_history_has_every_change(alarms: Alarms) -> None:
     name = alarms.put(TreatMissingData="ignore")
     alarms.set(name, "ALARM")
     alarms.changes(name, "ALARM")

@@ -11,14 +11,14 @@ from tests.python.emulator.contract.alarms import Alarms
 
 @pytest.fixture
 def children(alarms: Alarms) -> tuple[str, str]:
-    """Give two alarms that are well, and stay as they are set."""
+    """Return two alarms in the state OK, which keep a state that a test sets."""
     names = alarms.put(TreatMissingData="ignore"), alarms.put(TreatMissingData="ignore")
     for name in names:
         alarms.set(name, "OK")
     return names
 
 
-def test_cloudwatch_composite_alarm_is_evaluated_when_it_is_made(alarms: Alarms, children: tuple[str, str]) -> None:
+def test_cloudwatch_composite_alarm_is_evaluated_when_it_is_created(alarms: Alarms, children: tuple[str, str]) -> None:
     name = alarms.put_composite(f"ALARM({children[0]}) OR ALARM({children[1]})")
     alarm = alarms.reaches(name, "OK")
     assert alarm["StateReason"] == f"{alarm['AlarmArn']} was created and its alarm rule evaluates to OK"
@@ -50,7 +50,7 @@ def test_cloudwatch_composite_alarm_names_the_child_that_caused_it(alarms: Alarm
     assert (triggering["arn"], triggering["state"]["value"]) == (cause, "ALARM")
 
 
-def test_cloudwatch_composite_alarm_may_stand_on_another(alarms: Alarms, children: tuple[str, str]) -> None:
+def test_cloudwatch_composite_alarm_may_refer_to_another(alarms: Alarms, children: tuple[str, str]) -> None:
     lower = alarms.put_composite(f"ALARM({children[0]})")
     alarms.reaches(lower, "OK")
     upper = alarms.put_composite(f'NOT OK("{lower}")')
@@ -60,9 +60,7 @@ def test_cloudwatch_composite_alarm_may_stand_on_another(alarms: Alarms, childre
     assert alarm["StateReason"].startswith(f"{alarms.arn(lower)} transitioned to ALARM at ")
 
 
-def test_cloudwatch_composite_alarm_is_not_described_unless_asked_for(
-    alarms: Alarms, children: tuple[str, str]
-) -> None:
+def test_cloudwatch_composite_alarm_is_described_only_on_request(alarms: Alarms, children: tuple[str, str]) -> None:
     name = alarms.put_composite(f"ALARM({children[0]})")
     prefix = name.rpartition("-")[0]
     found = alarms.api.describe_alarms(AlarmNamePrefix=prefix)

@@ -16,12 +16,12 @@ from tests.python.emulator.contract.support import Api, Client
 from tests.python.emulator.contract.test_cloudwatch_alarms import statistic
 from tests.waiting import eventually
 
-# Three hours at one second a minute: long enough for all tests of this module to find the same data.
+# Three hours, at one second for a minute, so that all tests of this module find the same data.
 SPAN = datetime.timedelta(seconds=180)
 
 
 def read(alarms: Alarms, *queries: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return what GetMetricData finds in the last three hours and this minute, by id."""
+    """Return the results of GetMetricData for the last three hours and this minute, by id."""
     now = datetime.datetime.now(datetime.UTC)
     settings: dict[str, Any] = {
         "ScanBy": "TimestampAscending",
@@ -41,7 +41,7 @@ def values(alarms: Alarms, expression: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def measured(client: Client, minute: float) -> Alarms:
-    """Give metrics of four minutes: errors 30, 20, 0, 0, and calls 20, none, 20, none."""
+    """Return metrics of four minutes: errors 30, 20, 0, 0, and calls 20, none, 20, none."""
     alarms = Alarms(client, minute)
     alarms.data_of({"errors": [30, 20, 0, 0], "calls": [20, None, 20, None]})
     eventually(lambda: len(values(alarms, "errors + 0")) == 4, seconds=PATIENCE)
@@ -74,7 +74,7 @@ def measured(client: Client, minute: float) -> Alarms:
         ("RUNNING_SUM(errors)", [30, 50, 50, 50]),
     ],
 )
-def test_cloudwatch_expression_gives(measured: Alarms, expression: str, found: list[float]) -> None:
+def test_cloudwatch_expression_has_values(measured: Alarms, expression: str, found: list[float]) -> None:
     assert values(measured, expression) == found
 
 
@@ -87,7 +87,7 @@ def test_cloudwatch_expression_fills_gaps(measured: Alarms) -> None:
     assert values(measured, "FILL(calls, LINEAR)") == [20, 20, 20]
 
 
-def test_cloudwatch_expression_may_give_many_series(measured: Alarms) -> None:
+def test_cloudwatch_expression_may_return_many_series(measured: Alarms) -> None:
     queries = [statistic(measured, "errors", "errors"), statistic(measured, "calls", "calls")]
     now = datetime.datetime.now(datetime.UTC)
     results = measured.api.get_metric_data(
@@ -98,12 +98,12 @@ def test_cloudwatch_expression_may_give_many_series(measured: Alarms) -> None:
     assert [(result["Id"], result["Values"]) for result in results] == [("all", [0, 0, 2, 3]), ("all", [2, 2])]
 
 
-def test_cloudwatch_expression_that_cannot_be_is_refused(measured: Alarms) -> None:
+def test_cloudwatch_expression_with_a_syntax_error_is_refused(measured: Alarms) -> None:
     with pytest.raises(measured.api.exceptions.ClientError, match=r"ValidationError.*result"):
         values(measured, "errors +")
 
 
-def test_cloudwatch_data_comes_newest_first(measured: Alarms) -> None:
+def test_cloudwatch_data_can_be_sorted_newest_first(measured: Alarms) -> None:
     query = statistic(measured, "errors", "errors") | {"ReturnData": True}
     newest_first = read(measured, query, ScanBy="TimestampDescending")["errors"]
     assert newest_first["Values"] == [0, 0, 20, 30]
@@ -113,11 +113,11 @@ def test_cloudwatch_data_comes_newest_first(measured: Alarms) -> None:
         StartTime=newest_first["Timestamps"][-1],
         EndTime=newest_first["Timestamps"][0],
     )["MetricDataResults"]
-    # The start is part of what was asked for, the end is not.
+    # The interval includes its start and excludes its end.
     assert answer["Values"] == [0, 20, 30]
 
 
-def test_cloudwatch_data_is_told_apart_by_period(alarms: Alarms) -> None:
+def test_cloudwatch_data_is_separated_by_period(alarms: Alarms) -> None:
     alarms.data(1, 2, 3)
     query = statistic(alarms, "m", "m") | {"ReturnData": True}
     eventually(lambda: read(alarms, query)["m"]["Values"] == [1, 2, 3], seconds=PATIENCE)
@@ -126,7 +126,7 @@ def test_cloudwatch_data_is_told_apart_by_period(alarms: Alarms) -> None:
 
 
 def test_cloudwatch_data_of_two_weeks_ago_is_kept(alarms: Alarms) -> None:
-    """PutMetricData takes data of the last two weeks, CloudWatch keeps it for 15 months.
+    """PutMetricData accepts data of the last two weeks. CloudWatch keeps it for 15 months.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#metrics-retention
@@ -163,7 +163,7 @@ def test_cloudwatch_data_has_every_statistic(alarms: Alarms, stat: str, value: f
     assert eventually(lambda: read(alarms, query)["m"]["Values"], seconds=PATIENCE) == [value]
 
 
-def test_cloudwatch_data_of_a_request_is_there_by_api_stage_and_alias(alarms: Alarms, echo: Api) -> None:
+def test_cloudwatch_data_of_a_request_has_the_dimensions_of_api_stage_and_alias(alarms: Alarms, echo: Api) -> None:
     assert [echo.call(path).status for path in ("/", "/other")] == [200, 200]
     function = echo.function.name
 

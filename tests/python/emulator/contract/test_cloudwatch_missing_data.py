@@ -12,8 +12,8 @@ from tests.python.emulator.contract.alarms import PATIENCE, Alarms
 from tests.python.emulator.contract.support import Client
 from tests.waiting import eventually
 
-# As in the page's tables: data points to alarm, the five newest data points, and what each treatment of missing ones
-# makes of them. The state before is insufficient data, and stays where it says so.
+# The page's tables: data points to alarm, the five newest data points, and the state for each treatment of missing
+# data. The previous state is insufficient data, which stays if a cell says KEPT.
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
 KEPT = None
 ROWS = [
@@ -40,7 +40,7 @@ Verdicts = dict[Case, str | None]
 
 @pytest.fixture(scope="module")
 def verdicts(client: Client, minute: float) -> Iterator[Verdicts]:
-    """Give the change of an alarm at its first evaluation for each case: all of them over the same minutes."""
+    """Yield the state change of an alarm at its first evaluation for each case, all over the same minutes."""
     alarms, names, begun = eventually(lambda: put_within_a_minute(client, minute), seconds=PATIENCE)
     second_evaluation = begun + 2 * datetime.timedelta(seconds=minute)
     time.sleep(max(0, second_evaluation.timestamp() - time.time()))
@@ -49,9 +49,9 @@ def verdicts(client: Client, minute: float) -> Iterator[Verdicts]:
 
 
 def put_within_a_minute(client: Client, minute: float) -> tuple[Alarms, dict[Case, str], datetime.datetime] | None:
-    """Return the alarm of each case and the beginning of the minute of the newest data; None if it ended before that.
+    """Return the alarm of each case and the start of the newest minute, or None if the minute ended too early.
 
-    Alarms that come later are evaluated over other minutes than those of the table.
+    Alarms that are created later are evaluated over other minutes than those of the table.
     """
     alarms = Alarms(client, minute)
     alarms.wait_for_minute()
@@ -73,7 +73,7 @@ def metric(points: str) -> str:
 
 
 @pytest.mark.parametrize(("needed", "points", "treatment", "state"), CASES)
-def test_cloudwatch_missing_data_is_treated_as_the_alarm_says(
+def test_cloudwatch_missing_data_is_treated_as_configured(
     verdicts: Verdicts, needed: int, points: str, treatment: str, state: str | None
 ) -> None:
     assert verdicts[needed, points, treatment] == state
@@ -86,7 +86,7 @@ def test_cloudwatch_missing_data_of_all_periods_is_insufficient(alarms: Alarms) 
     assert alarms.describe(name)["StateReason"] == "Insufficient Data: 1 datapoint was unknown."
 
 
-def test_cloudwatch_missing_data_is_named_in_the_reason(alarms: Alarms) -> None:
+def test_cloudwatch_missing_data_is_mentioned_in_the_reason(alarms: Alarms) -> None:
     name = alarms.put()
     assert alarms.reaches(name, "OK")["StateReason"] == (
         "Threshold Crossed: no datapoints were received for 1 period "

@@ -1,6 +1,6 @@
 """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html.
 
-CloudWatch speaks three protocols: clients of boto3 take one, Terraform's AWS provider another.
+CloudWatch supports three protocols. The clients of boto3 use one, Terraform's AWS provider another.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOPIC = f"arn:aws:sns:{REGION}:123456789012:topic"
 
 @pytest.fixture(scope="module")
 def speaking(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
-    """Give a function that returns a client that speaks a protocol."""
+    """Return a function that returns a client for a protocol."""
 
     def client(protocol: str) -> Any:
         session = botocore.session.get_session()
@@ -46,7 +46,7 @@ def speaking(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Callabl
 
 
 def settings(alarms: Alarms) -> list[dict[str, Any]]:
-    """Return what there is to say of alarms: of a metric, of a percentile, of an expression."""
+    """Return all settings of alarms: on a metric, on a percentile, and on an expression."""
     actions = {
         "ActionsEnabled": False,
         "AlarmActions": [f"{TOPIC}-alarm"],
@@ -74,7 +74,7 @@ def settings(alarms: Alarms) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("reading", PROTOCOLS)
 @pytest.mark.parametrize("writing", PROTOCOLS)
-def test_cloudwatch_describes_all_that_a_metric_alarm_was_given(
+def test_cloudwatch_describes_every_setting_of_a_metric_alarm(
     alarms: Alarms, speaking: Callable[[str], Any], writing: str, reading: str
 ) -> None:
     for number, given in enumerate(settings(alarms)):
@@ -89,7 +89,7 @@ def test_cloudwatch_describes_all_that_a_metric_alarm_was_given(
 
 @pytest.mark.parametrize("reading", PROTOCOLS)
 @pytest.mark.parametrize("writing", PROTOCOLS)
-def test_cloudwatch_describes_all_that_a_composite_alarm_was_given(
+def test_cloudwatch_describes_every_setting_of_a_composite_alarm(
     alarms: Alarms, speaking: Callable[[str], Any], writing: str, reading: str
 ) -> None:
     child, suppressor = alarms.put(TreatMissingData="ignore"), alarms.put(TreatMissingData="ignore")
@@ -115,7 +115,7 @@ def test_cloudwatch_describes_all_that_a_composite_alarm_was_given(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_cloudwatch_describes_page_by_page(alarms: Alarms, speaking: Callable[[str], Any], protocol: str) -> None:
+def test_cloudwatch_describes_alarms_by_page(alarms: Alarms, speaking: Callable[[str], Any], protocol: str) -> None:
     names = sorted(alarms.put(TreatMissingData="ignore") for _ in range(3))
     pages = (
         speaking(protocol)
@@ -163,7 +163,7 @@ def test_cloudwatch_reads_numbers_and_times(alarms: Alarms, speaking: Callable[[
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_cloudwatch_refuses(speaking: Callable[[str], Any], protocol: str) -> None:
+def test_cloudwatch_refuses_invalid_requests(speaking: Callable[[str], Any], protocol: str) -> None:
     api = speaking(protocol)
     with pytest.raises(api.exceptions.ClientError, match=r"ResourceNotFound.*no-such-alarm"):
         api.set_alarm_state(AlarmName="no-such-alarm", StateValue="OK", StateReason="said so")

@@ -20,7 +20,7 @@ Run = Callable[[str, dict[str, Any]], Any]
 
 @pytest.fixture
 def run(client: Client, alarms: Alarms) -> Iterator[Run]:
-    """Give a function that calls CloudWatch out of a state machine and returns what it got."""
+    """Yield a function that sends a request to CloudWatch from a state machine and returns the result."""
     iam, states = client("iam"), client("stepfunctions")
     name = alarms.namespace.replace("/", "-")
     allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "cloudwatch:*", "Resource": "*"}]}
@@ -50,7 +50,7 @@ def run(client: Client, alarms: Alarms) -> Iterator[Run]:
     iam.delete_role(RoleName=name)
 
 
-def test_cloudwatch_data_comes_to_a_state_machine_as_numbers(alarms: Alarms, run: Run) -> None:
+def test_cloudwatch_data_in_a_state_machine_has_numbers(alarms: Alarms, run: Run) -> None:
     begun = alarms.data(1.5)
     query = statistic(alarms, "m", "m") | {"ReturnData": True}
     end = begun + datetime.timedelta(seconds=alarms.minute)
@@ -63,7 +63,7 @@ def test_cloudwatch_data_comes_to_a_state_machine_as_numbers(alarms: Alarms, run
     assert [datetime.datetime.fromisoformat(moment) for moment in result["Timestamps"]] == [begun]
 
 
-def test_cloudwatch_alarms_come_to_a_state_machine_as_they_are(alarms: Alarms, run: Run) -> None:
+def test_cloudwatch_alarms_in_a_state_machine_have_numbers_and_states(alarms: Alarms, run: Run) -> None:
     name = alarms.put(TreatMissingData="ignore", Threshold=2.5)
     alarms.set(name, "ALARM")
     alarms.reaches(name, "ALARM")

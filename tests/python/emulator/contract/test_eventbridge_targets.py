@@ -1,6 +1,6 @@
 """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html.
 
-Which rights a target needs: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
+The permissions that a target needs: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WAIT = {
 
 @pytest.fixture
 def role(client: Client, machine: StateMachine) -> Iterator[Role]:
-    """Give a function that returns a role that a service may assume, which may do what statements say."""
+    """Yield a function that returns a role that a service may assume and that has the given statements."""
     iam, name = client("iam"), f"{machine.name}-events"
 
     def make(*statements: dict[str, Any], service: str = "events") -> str:
@@ -45,7 +45,7 @@ def role(client: Client, machine: StateMachine) -> Iterator[Role]:
 
 @pytest.fixture
 def rule(client: Client, machine: StateMachine) -> Iterator[str]:
-    """Give the name of a rule on what ends without its Catch: the machine's aborted and timed out executions."""
+    """Yield the name of a rule for aborted and timed out executions, which end without running their Catch."""
     machine.create(WAIT, TimeoutSeconds=86_400)
     pattern = {
         "source": ["aws.states"],
@@ -85,19 +85,19 @@ def test_aborted_execution_starts_the_state_machine_with_its_event(
     assert json.loads(detail["input"]) == {"stage": "live"}
     assert detail["inputDetails"] == {"included": True}
     assert detail["output"] is None
-    # Its own success matches no rule.
+    # The rule does not match the success of the new execution.
     assert len(others(machine, execution)) == 1
 
 
 @pytest.mark.parametrize("given", [("states:DescribeExecution", "events"), ("states:StartExecution", "lambda")])
-def test_nothing_starts_where_the_role_may_not(
+def test_nothing_starts_without_permission_of_the_role(
     client: Client, machine: StateMachine, rule: str, role: Role, given: tuple[str, str]
 ) -> None:
     action, service = given
     target = {"Id": "target", "Arn": machine.arn, "RoleArn": role(statement(action, machine.arn), service=service)}
     client("events").put_targets(Rule=rule, Targets=[target])
     execution = aborted(machine)
-    # Had it been started, it would be listed when StopExecution answers.
+    # A new execution would be listed before StopExecution answers.
     assert others(machine, execution) == []
 
 
@@ -108,7 +108,7 @@ def test_state_machine_as_target_needs_a_role(client: Client, machine: StateMach
     assert f"RoleArn is required for target {machine.arn}" in refused.value.response["Error"]["Message"]
 
 
-def test_timed_out_execution_is_told_of_to_a_topic(
+def test_timed_out_execution_notifies_a_topic(
     client: Client, machine: StateMachine, rule: str, topic: tuple[str, str]
 ) -> None:
     arn, queue = topic
@@ -125,7 +125,7 @@ def test_timed_out_execution_is_told_of_to_a_topic(
     assert detail["stopDate"] > detail["startDate"]
 
 
-def test_topic_gets_nothing_where_its_policy_does_not_let_events_publish(
+def test_topic_receives_nothing_without_permission_in_its_policy(
     client: Client, machine: StateMachine, rule: str, topic: tuple[str, str]
 ) -> None:
     arn, queue = topic
@@ -134,7 +134,7 @@ def test_topic_gets_nothing_where_its_policy_does_not_let_events_publish(
     assert not client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages")
 
 
-def test_topic_may_be_published_to_by_a_role(
+def test_topic_receives_messages_with_permission_of_a_role(
     client: Client, machine: StateMachine, rule: str, topic: tuple[str, str], role: Role
 ) -> None:
     arn, queue = topic

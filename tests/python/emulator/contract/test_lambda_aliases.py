@@ -31,36 +31,36 @@ def test_invoke_by_alias_runs_its_version(two_versions: Function) -> None:
 
 
 @pytest.mark.parametrize(("qualifier", "version", "suffix"), [("2", "2", ":2"), (None, "$LATEST", "")])
-def test_invoked_arn_is_the_one_that_was_called(
+def test_invoked_arn_has_the_qualifier(
     two_versions: Function, qualifier: str | None, version: str, suffix: str
 ) -> None:
     answer = two_versions.call(qualifier=qualifier)
     assert answer["Payload"] == {"version": version, "arn": f"{two_versions.arn}{suffix}", "label": "two"}
 
 
-def test_weights_share_calls_out(two_versions: Function) -> None:
+def test_weights_split_invocations(two_versions: Function) -> None:
     two_versions.alias("live", "1", {"2": 0.5})
     calls = [two_versions.call(qualifier="live") for _ in range(60)]
     shares = Counter(call["ExecutedVersion"] for call in calls)
-    # Fewer than 12 of either in 60 even draws: less than once in a million runs.
+    # The probability of fewer than 12 of either version in 60 even draws is less than one in a million.
     assert min(shares["1"], shares["2"]) >= 12
     assert all(call["Payload"]["version"] == call["ExecutedVersion"] for call in calls)
     assert {call["Payload"]["arn"] for call in calls} == {f"{two_versions.arn}:live"}
 
 
 @pytest.mark.parametrize(("weight", "version"), [(1.0, "2"), (0.0, "1")])
-def test_weights_at_their_ends_leave_nothing_to_chance(two_versions: Function, weight: float, version: str) -> None:
+def test_weights_of_zero_and_one_select_one_version(two_versions: Function, weight: float, version: str) -> None:
     two_versions.alias("live", "1", {"2": weight})
     assert {two_versions.call(qualifier="live")["ExecutedVersion"] for _ in range(10)} == {version}
 
 
-def test_weights_hold_for_asynchronous_calls(two_versions: Function) -> None:
+def test_weights_apply_to_asynchronous_invocations(two_versions: Function) -> None:
     two_versions.alias("live", "1", {"2": 1.0})
     two_versions.call(qualifier="live", InvocationType="Event")
     assert eventually(lambda: [message for _, message in two_versions.log() if message.endswith("Version: 2")])
 
 
-def test_weights_hold_through_an_api(api: Api) -> None:
+def test_weights_apply_to_requests_of_an_api(api: Api) -> None:
     api.function.create('def handler(event, context): return {"statusCode": 200, "body": context.function_version}')
     api.function.update('def handler(event, context): return {"statusCode": 200, "body": "new"}')
     api.function.alias("live", "1", {"2": 0.5})
@@ -72,7 +72,7 @@ def test_weights_hold_through_an_api(api: Api) -> None:
     assert min(shares.values()) >= 12
 
 
-def test_weights_hold_for_a_topics_messages(two_versions: Function) -> None:
+def test_weights_apply_to_messages_of_a_topic(two_versions: Function) -> None:
     two_versions.alias("live", "1", {"2": 1.0})
     topics = two_versions.client("sns")
     topic = topics.create_topic(Name=two_versions.name)["TopicArn"]
@@ -101,7 +101,9 @@ def test_weights_hold_for_a_topics_messages(two_versions: Function) -> None:
         ("1", {"1": 0.1}, "InvalidParameterValueException"),
     ],
 )
-def test_alias_is_refused(two_versions: Function, version: str, weights: dict[str, float], code: str) -> None:
+def test_alias_with_an_invalid_version_is_refused(
+    two_versions: Function, version: str, weights: dict[str, float], code: str
+) -> None:
     two_versions.alias("live", "1")
     with pytest.raises(botocore.exceptions.ClientError) as created:
         two_versions.alias("dev", version, weights)
@@ -116,7 +118,7 @@ def test_alias_is_refused(two_versions: Function, version: str, weights: dict[st
 
 
 @pytest.mark.parametrize("weight", [1.1, -0.1])
-def test_alias_is_refused_with_a_weight_out_of_range(two_versions: Function, weight: float) -> None:
+def test_alias_with_a_weight_out_of_range_is_refused(two_versions: Function, weight: float) -> None:
     with pytest.raises((botocore.exceptions.ClientError, botocore.exceptions.ParamValidationError)):
         two_versions.alias("live", "1", {"2": weight})
 
@@ -128,7 +130,7 @@ def test_alias_keeps_its_weights_when_only_the_description_changes(two_versions:
     assert alias["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.3}}
 
 
-def test_alias_is_not_updated_from_an_old_revision(two_versions: Function) -> None:
+def test_alias_is_not_updated_from_an_outdated_revision(two_versions: Function) -> None:
     revision = two_versions.alias("live", "1")["RevisionId"]
     two_versions.api.update_alias(FunctionName=two_versions.name, Name="live", FunctionVersion="2")
     with pytest.raises(botocore.exceptions.ClientError) as refused:

@@ -23,12 +23,12 @@ COUNTER = """
 """
 
 
-def test_environment_is_used_again(function: Function) -> None:
+def test_environment_is_reused(function: Function) -> None:
     function.create(COUNTER)
     assert [function.call({})["Payload"]["calls"] for _ in range(3)] == [1, 2, 3]
 
 
-def test_environment_serves_one_call_at_a_time(function: Function) -> None:
+def test_environment_serves_one_invocation_at_a_time(function: Function) -> None:
     function.create(COUNTER, Timeout=10)
     answers: list[Any] = []
     threads = [threading.Thread(target=lambda: answers.append(function.call({"sleep": 1}))) for _ in range(3)]
@@ -46,7 +46,7 @@ def test_environment_survives_an_error(function: Function) -> None:
     assert function.call({})["Payload"]["calls"] == 3
 
 
-def test_error_keeps_type_message_and_stack(function: Function) -> None:
+def test_error_has_type_message_and_stack(function: Function) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html."""
     function.create(COUNTER)
     error = function.call({"fail": True})["Payload"]
@@ -76,7 +76,7 @@ def test_log_has_a_stream_per_environment(function: Function) -> None:
     assert kinds == ["INIT_START", "START", "call", "END", "REPORT", "START", "call", "END", "REPORT"]
 
 
-def test_log_reports_the_initialisation_of_a_cold_start_alone(function: Function) -> None:
+def test_log_reports_initialization_only_for_a_cold_start(function: Function) -> None:
     function.create(COUNTER)
     for _ in range(2):
         function.call({})
@@ -89,7 +89,7 @@ def test_log_reports_the_initialisation_of_a_cold_start_alone(function: Function
     assert "Init Duration" not in warm
 
 
-def test_log_goes_to_the_group_that_is_configured(function: Function) -> None:
+def test_log_is_written_to_the_configured_group(function: Function) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html."""
     group = f"/contract/{function.name}"
     logs = function.client("logs")
@@ -120,14 +120,14 @@ def test_exit_of_the_runtime_is_an_error(function: Function) -> None:
     assert answer["Payload"]["errorType"] == "Runtime.ExitError"
 
 
-def test_error_at_import_is_the_answer(function: Function) -> None:
+def test_error_at_import_is_returned(function: Function) -> None:
     function.create("raise RuntimeError('not today')")
     answer = function.call({})
     assert answer["FunctionError"] == "Unhandled"
     assert (answer["Payload"]["errorType"], answer["Payload"]["errorMessage"]) == ("RuntimeError", "not today")
 
 
-def test_answer_that_is_no_json_is_an_error(function: Function) -> None:
+def test_answer_that_is_not_json_is_an_error(function: Function) -> None:
     function.create("def handler(event, context): return {1, 2}")
     assert function.call({})["Payload"]["errorType"] == "Runtime.MarshalError"
 
@@ -139,7 +139,7 @@ def test_output_of_any_size_does_not_block(function: Function) -> None:
     assert function.call({})["Payload"] == 1
 
 
-def test_context_tells_what_runs(function: Function) -> None:
+def test_context_describes_the_function_and_its_environment(function: Function) -> None:
     """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
     function.create(
         """
@@ -159,9 +159,9 @@ def test_context_tells_what_runs(function: Function) -> None:
     assert "[1]" in stream
 
 
-def test_tail_of_the_log_comes_with_the_answer(function: Function) -> None:
+def test_tail_of_the_log_is_in_the_answer(function: Function) -> None:
     """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html."""
-    import base64  # noqa: PLC0415 - for this one test
+    import base64  # noqa: PLC0415 - only this test needs it
 
     function.create(COUNTER)
     assert "call 1" in base64.b64decode(function.call({}, LogType="Tail")["LogResult"]).decode()

@@ -38,7 +38,7 @@ def sums(function: Function, **dimensions: str) -> tuple[float, float]:
 
 @pytest.fixture
 def called(function: Function) -> Function:
-    """Give a function that was called thrice by its alias, once of these in vain, and once without."""
+    """Return a function after three invocations of its alias, one of which failed, and one without the alias."""
     function.create(SOURCE)
     function.alias("live", "1")
     for event in ("good", "fail", "good"):
@@ -48,29 +48,29 @@ def called(function: Function) -> Function:
     return function
 
 
-def test_metrics_of_the_function_count_all_calls(called: Function) -> None:
+def test_metrics_of_the_function_count_all_invocations(called: Function) -> None:
     assert sums(called, FunctionName=called.name) == (4, 1)
 
 
-def test_metrics_of_the_alias_count_its_calls(called: Function) -> None:
+def test_metrics_of_the_alias_count_its_invocations(called: Function) -> None:
     assert sums(called, FunctionName=called.name, Resource=f"{called.name}:live") == (3, 1)
 
 
-def test_metrics_of_the_version_behind_the_alias_count_its_calls(called: Function) -> None:
+def test_metrics_of_the_version_behind_the_alias_count_its_invocations(called: Function) -> None:
     resource = f"{called.name}:live"
     assert sums(called, FunctionName=called.name, Resource=resource, ExecutedVersion="1") == (3, 1)
     assert sums(called, FunctionName=called.name, Resource=resource, ExecutedVersion="2") == (0, 0)
 
 
-def test_metrics_of_duration_are_milliseconds(called: Function) -> None:
+def test_metrics_of_duration_are_in_milliseconds(called: Function) -> None:
     assert 0 < total(called, "Duration", "Maximum", FunctionName=called.name) < 3000
 
 
-def test_metrics_match_their_exact_dimensions_alone(called: Function) -> None:
+def test_metrics_match_only_their_exact_dimensions(called: Function) -> None:
     assert sums(called, Resource=f"{called.name}:live") == (0, 0)
 
 
-def test_metrics_tell_the_versions_of_a_split_apart(function: Function) -> None:
+def test_metrics_separate_the_versions_of_an_alias_with_weights(function: Function) -> None:
     function.create(SOURCE)
     function.update(SOURCE + "\n")
     function.alias("live", "1", {"2": 0.5})
@@ -80,7 +80,7 @@ def test_metrics_tell_the_versions_of_a_split_apart(function: Function) -> None:
     eventually(lambda: [sums(function, **dimensions, ExecutedVersion=version) for version in ("1", "2")] == expected)
 
 
-def test_metrics_count_throttled_calls_as_throttles_alone(api: Api) -> None:
+def test_metrics_count_throttled_invocations_only_as_throttles(api: Api) -> None:
     function = api.function
     function.create(SOURCE)
     api.permit()
@@ -88,14 +88,14 @@ def test_metrics_count_throttled_calls_as_throttles_alone(api: Api) -> None:
     api.stage(AutoDeploy=True)
     assert api.call().status == 200
     function.api.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=0)
-    # SDKs try throttled calls again, API Gateway does not.
+    # SDKs retry throttled invocations, API Gateway does not.
     assert api.call().status >= 500
     eventually(lambda: total(function, "Throttles", FunctionName=function.name))
     found = [total(function, metric, FunctionName=function.name) for metric in ("Throttles", "Invocations", "Errors")]
     assert found == [1, 1, 0]
 
 
-def test_metrics_count_calls_through_an_api(api: Api) -> None:
+def test_metrics_count_invocations_by_an_api(api: Api) -> None:
     function = api.function
     function.create(SOURCE)
     function.alias("live", "1")

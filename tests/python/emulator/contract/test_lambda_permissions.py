@@ -50,7 +50,7 @@ def test_statement_id_is_refused_twice_on_one_qualifier(function: Function) -> N
     assert refused.value.response["Error"]["Code"] == "ResourceConflictException"
 
 
-def test_statement_is_removed_from_its_own_qualifier_alone(function: Function) -> None:
+def test_statement_is_removed_only_from_its_qualifier(function: Function) -> None:
     function.create(SOURCE)
     for alias in ("dev", "live"):
         function.alias(alias, "1")
@@ -62,7 +62,7 @@ def test_statement_is_removed_from_its_own_qualifier_alone(function: Function) -
     assert missing.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
-def test_policy_of_the_function_is_not_that_of_its_aliases(function: Function) -> None:
+def test_policy_of_the_function_is_separate_from_those_of_its_aliases(function: Function) -> None:
     function.create(SOURCE)
     function.alias("dev", "1")
     permit(function, "dev")

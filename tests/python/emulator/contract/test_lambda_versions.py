@@ -36,11 +36,11 @@ def test_version_has_the_hash_of_its_code(function: Function) -> None:
     function.create(ONE)
     expected = base64.b64encode(hashlib.sha256(zipped(ONE)).digest()).decode()
     found = function.api.get_function_configuration(FunctionName=function.name, Qualifier="1")["CodeSha256"]
-    # Two zips of one source differ in their dates alone, which is what this test does not want.
+    # Two zip files of one source differ in their dates, so only the lengths are compared.
     assert len(found) == len(expected) == 44
 
 
-def test_version_numbers_are_not_used_again_after_the_function_was_deleted(function: Function) -> None:
+def test_version_numbers_are_not_reused_after_the_function_was_deleted(function: Function) -> None:
     function.create(ONE)
     function.update(TWO)
     function.api.delete_function(FunctionName=function.name)

@@ -19,7 +19,7 @@ def topic(client: Client) -> Iterator[str]:
     client("sns").delete_topic(TopicArn=arn)
 
 
-def test_mail_address_is_pending_until_it_confirms(client: Client, topic: str) -> None:
+def test_email_address_is_pending_until_it_confirms(client: Client, topic: str) -> None:
     sns = client("sns")
     assert sns.subscribe(TopicArn=topic, **MAIL)["SubscriptionArn"] == "pending confirmation"
     (listed,) = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
@@ -30,7 +30,7 @@ def test_mail_address_is_pending_until_it_confirms(client: Client, topic: str) -
     assert (attributes["SubscriptionsPending"], attributes["SubscriptionsConfirmed"]) == ("1", "0")
 
 
-def test_arn_of_a_pending_subscription_is_returned_when_asked_for(client: Client, topic: str) -> None:
+def test_arn_of_a_pending_subscription_is_returned_on_request(client: Client, topic: str) -> None:
     sns = client("sns")
     arn = sns.subscribe(TopicArn=topic, ReturnSubscriptionArn=True, **MAIL)["SubscriptionArn"]
     assert arn.startswith(f"{topic}:")

@@ -15,7 +15,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 def able(machine: StateMachine, function: Function) -> StateMachine:
-    """Give a state machine that may look at and update a function's aliases; there are two versions."""
+    """Return a state machine that may read and update the aliases of a function with two versions."""
     function.create("def handler(event, context): pass", Environment={"Variables": {"KMSKeyId": "x"}})
     function.update("def handler(event, context): return 2")
     machine.allow(
@@ -29,7 +29,7 @@ def alias(function: Function, **more: Any) -> dict[str, Any]:
     return {"FunctionName": function.name, "Name": "live"} | more
 
 
-def test_alias_is_got(able: StateMachine, function: Function) -> None:
+def test_alias_is_read(able: StateMachine, function: Function) -> None:
     revision = function.alias("live", "1", {"2": 0.25})["RevisionId"]
     able.create({"Call": task("aws-sdk:lambda:getAlias", alias(function))})
     found = able.output()
@@ -49,7 +49,7 @@ def test_alias_without_weights_has_no_routing(able: StateMachine, function: Func
     assert "RoutingConfig" not in able.output()
 
 
-def test_alias_is_updated_with_weights_of_an_expression(able: StateMachine, function: Function) -> None:
+def test_alias_is_updated_with_weights_from_an_expression(able: StateMachine, function: Function) -> None:
     function.alias("live", "1")
     weights = "{% { $states.input.version: $states.input.percent / 100 } %}"
     arguments = alias(function, RoutingConfig={"AdditionalVersionWeights": weights})
@@ -67,7 +67,7 @@ def test_alias_loses_its_weights_with_an_empty_map(able: StateMachine, function:
     assert not result.get("RoutingConfig", {}).get("AdditionalVersionWeights")
 
 
-def test_configuration_has_numbers_and_a_map_of_its_own_names(able: StateMachine, function: Function) -> None:
+def test_configuration_has_numbers_and_unchanged_names_of_variables(able: StateMachine, function: Function) -> None:
     arguments = {"FunctionName": function.name, "Qualifier": "1"}
     function.api.get_waiter("published_version_active").wait(**arguments)
     able.create({"Call": task("aws-sdk:lambda:getFunctionConfiguration", arguments)})
@@ -112,7 +112,7 @@ def query(function: Function, metric: str) -> dict[str, Any]:
     }
 
 
-def test_metric_data_has_numbers_and_moments(able: StateMachine, function: Function, client: Client) -> None:
+def test_metric_data_has_numbers_and_timestamps(able: StateMachine, function: Function, client: Client) -> None:
     dimensions = [{"Name": "FunctionName", "Value": function.name}]
     for value in (1.5, 2.0):
         client("cloudwatch").put_metric_data(
@@ -130,21 +130,21 @@ def test_metric_data_has_numbers_and_moments(able: StateMachine, function: Funct
     assert all(moment.endswith("Z") and moment[10] == "T" for moment in result["Timestamps"])
 
 
-def test_metric_data_has_empty_lists_where_there_are_none(able: StateMachine, function: Function) -> None:
+def test_metric_data_has_empty_lists_without_values(able: StateMachine, function: Function) -> None:
     able.create({"Call": task("aws-sdk:cloudwatch:getMetricData", query(function, "Nothing"))})
     found = able.output({"minutes": 1})
     (result,) = found["MetricDataResults"]
     assert (result["Values"], result["Timestamps"], found["Messages"]) == ([], [], [])
 
 
-def test_alarms_are_lists_even_where_there_are_none(able: StateMachine) -> None:
+def test_alarms_are_empty_lists_if_none_exist(able: StateMachine) -> None:
     arguments = {"AlarmNames": ["contract-no-such-alarm"], "AlarmTypes": ["CompositeAlarm", "MetricAlarm"]}
     able.create({"Call": task("aws-sdk:cloudwatch:describeAlarms", arguments)})
     assert able.output() == {"CompositeAlarms": [], "MetricAlarms": []}
 
 
 def test_alarm_has_numbers_and_state(able: StateMachine, alarms: Alarms) -> None:
-    # Without data, such an alarm keeps the state that it is set to.
+    # Without data, an alarm with this setting keeps the state that the test sets.
     name = alarms.put(TreatMissingData="ignore", EvaluationPeriods=2, Threshold=1.5)
     alarms.set(name, "ALARM")
     alarms.reaches(name, "ALARM")

@@ -47,7 +47,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_wrong_definition_is_refused(machine: StateMachine, wrong: str) -> None:
+def test_invalid_definition_is_refused(machine: StateMachine, wrong: str) -> None:
     definition, code = WRONG[wrong]
     text = json.dumps({"QueryLanguage": "JSONata"} | definition)
     with pytest.raises(botocore.exceptions.ClientError) as created:
@@ -70,7 +70,7 @@ def test_definition_must_be_json(machine: StateMachine) -> None:
     assert refused.value.response["Error"]["Code"] == "InvalidDefinition"
 
 
-def test_right_definition_is_found_right(machine: StateMachine) -> None:
+def test_valid_definition_is_accepted(machine: StateMachine) -> None:
     retry = {"ErrorEquals": ["States.ALL"], "MaxDelaySeconds": 9, "JitterStrategy": "FULL", "BackoffRate": 1}
     catch = {"ErrorEquals": ["States.ALL"], "Next": "Fail", "Assign": {"a": 1}, "Output": "{% $states.errorOutput %}"}
     handled = {"Retry": [retry], "Catch": [catch], "TimeoutSeconds": "{% 3 %}", "Next": "Choose"}

@@ -15,13 +15,13 @@ NOT_FOUND = "Lambda.ResourceNotFoundException"
 
 @pytest.fixture
 def failing(machine: StateMachine) -> StateMachine:
-    """Give a state machine whose every call of getAlias finds nothing."""
+    """Return a state machine whose requests for an alias all fail."""
     machine.allow(statement("lambda:GetAlias", "*"))
     return machine
 
 
 def attempts(machine: StateMachine, *retriers: dict[str, Any]) -> list[float]:
-    """Run the call with these retriers, and return after how many seconds of AWS's each attempt came."""
+    """Run the request with these retriers, and return the intervals between the attempts, in seconds of AWS."""
     states = caught("aws-sdk:lambda:getAlias", MISSING)
     states["Call"]["Retry"] = list(retriers)
     machine.create(states)
@@ -30,16 +30,16 @@ def attempts(machine: StateMachine, *retriers: dict[str, Any]) -> list[float]:
     return machine.seconds(execution, "TaskScheduled")
 
 
-def test_retrier_tries_three_more_times_unless_told_otherwise(failing: StateMachine) -> None:
+def test_retrier_retries_three_times_by_default(failing: StateMachine) -> None:
     assert len(attempts(failing, {"ErrorEquals": ["States.ALL"], "BackoffRate": 1.0})) == 3
 
 
-def test_retrier_with_no_attempts_never_tries_again(failing: StateMachine) -> None:
+def test_retrier_with_zero_attempts_never_retries(failing: StateMachine) -> None:
     never = {"ErrorEquals": [NOT_FOUND], "MaxAttempts": 0}
     assert attempts(failing, never, {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2}) == []
 
 
-def test_first_retrier_that_matches_decides(failing: StateMachine) -> None:
+def test_first_retrier_that_matches_applies(failing: StateMachine) -> None:
     other = {"ErrorEquals": ["Lambda.ServiceException"], "MaxAttempts": 5}
     once = {"ErrorEquals": ["States.TaskFailed"], "MaxAttempts": 1}
     assert len(attempts(failing, other, once, {"ErrorEquals": ["States.ALL"], "MaxAttempts": 4})) == 1
@@ -55,13 +55,13 @@ def test_delay_grows_up_to_its_maximum(failing: StateMachine) -> None:
     }
     delays = attempts(failing, retrier)
     assert len(delays) == 3
-    # A call takes a few milliseconds, which are seconds at this speed.
+    # A request takes a few milliseconds, which are seconds at this speed.
     for delay, wanted in zip(delays, (15, 45, 45), strict=True):
         assert wanted <= delay + 1
         assert delay < wanted + 0.4 * failing.speed
 
 
-def test_delay_is_not_cut_without_a_maximum(failing: StateMachine) -> None:
+def test_delay_is_not_limited_without_a_maximum(failing: StateMachine) -> None:
     retrier = {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 90, "MaxAttempts": 1}
     assert attempts(failing, retrier)[0] > 89
 
@@ -74,7 +74,7 @@ def test_full_jitter_waits_any_time_up_to_the_delay(failing: StateMachine) -> No
         "JitterStrategy": "FULL",
         "MaxAttempts": 4,
     }
-    # Each is drawn from 0 to 60: all above 55 once in fifty thousand runs.
+    # Each delay is random from 0 to 60. All are above 55 once in fifty thousand runs.
     assert min(attempts(failing, retrier)) < 55
 
 
@@ -97,7 +97,7 @@ def test_task_times_out(machine: StateMachine, function: Function) -> None:
     assert "TaskTimedOut" in [event["type"] for event in machine.history(execution)]
 
 
-def test_task_times_out_when_its_seconds_have_passed(machine: StateMachine, client: Client) -> None:
+def test_task_times_out_after_its_timeout(machine: StateMachine, client: Client) -> None:
     topic = client("sns").create_topic(Name=machine.name)["TopicArn"]
     machine.allow(statement("sns:Publish", topic))
     arguments = {"TopicArn": topic, "Message": "{% $states.context.Task.Token %}"}
@@ -121,7 +121,7 @@ def test_wildcards_do_not_catch_runtime_errors(machine: StateMachine, wildcard: 
     assert machine.run()["error"] == "States.Runtime"
 
 
-def test_task_failed_does_not_catch_a_time_out(machine: StateMachine, function: Function) -> None:
+def test_task_failed_does_not_catch_a_timeout(machine: StateMachine, function: Function) -> None:
     function.create("import time\ndef handler(event, context): time.sleep(3)", Timeout=10)
     machine.allow(statement("lambda:InvokeFunction", function.arn))
     states = caught("lambda:invoke", {"FunctionName": function.name})

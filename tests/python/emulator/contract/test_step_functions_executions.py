@@ -13,7 +13,7 @@ from tests.python.emulator.contract.state_machines import StateMachine, statemen
 from tests.python.emulator.contract.support import Function
 from tests.waiting import eventually
 
-# A day: 24 minutes even where time passes 60 times as fast.
+# A day, which takes 24 minutes even at 60 times the speed.
 LONG = 86_400
 WAIT = {"Wait": {"Type": "Wait", "Seconds": LONG, "Next": "After"}, "After": {"Type": "Pass", "End": True}}
 
@@ -44,7 +44,7 @@ def test_stopped_execution_is_aborted_in_the_middle_of_a_wait(machine: StateMach
     assert details == {"error": "Enough", "cause": "of it"}
 
 
-def test_execution_stopped_during_a_task_does_nothing_more(machine: StateMachine, function: Function) -> None:
+def test_execution_stopped_during_a_task_runs_no_more_states(machine: StateMachine, function: Function) -> None:
     function.create("import time\ndef handler(event, context): time.sleep(1)", Timeout=10)
     machine.allow(statement("lambda:InvokeFunction", function.arn))
     call = task("lambda:invoke", {"FunctionName": function.name}, Next="After")
@@ -66,7 +66,7 @@ def test_execution_times_out_in_the_middle_of_a_wait(machine: StateMachine) -> N
     assert types(machine, execution) == ["ExecutionStarted", "WaitStateEntered", "ExecutionTimedOut"]
 
 
-def test_time_out_of_the_execution_runs_no_catch(machine: StateMachine, function: Function) -> None:
+def test_timeout_of_the_execution_runs_no_catch(machine: StateMachine, function: Function) -> None:
     function.create("import time\ndef handler(event, context): time.sleep(2)", Timeout=10)
     machine.allow(statement("lambda:InvokeFunction", function.arn))
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]
@@ -83,7 +83,7 @@ def test_execution_that_ends_in_time_does_not_time_out(machine: StateMachine) ->
     assert machine.run()["status"] == "SUCCEEDED"
 
 
-def test_name_is_not_used_again(machine: StateMachine) -> None:
+def test_name_cannot_be_reused(machine: StateMachine) -> None:
     machine.create({"End": {"Type": "Succeed"}})
     machine.end(machine.start(name="once"))
     with pytest.raises(botocore.exceptions.ClientError) as refused:
@@ -107,7 +107,7 @@ def test_input_must_be_json(machine: StateMachine) -> None:
     assert refused.value.response["Error"]["Code"] == "InvalidExecutionInput"
 
 
-def test_history_tells_of_states_and_calls(machine: StateMachine, function: Function) -> None:
+def test_history_has_states_and_requests(machine: StateMachine, function: Function) -> None:
     function.create("def handler(event, context): return event")
     machine.allow(statement("lambda:InvokeFunction", function.arn))
     call = task("lambda:invoke", {"FunctionName": function.name, "Payload": 1}, Output="{% $states.result.Payload %}")
@@ -150,7 +150,7 @@ def test_executions_are_listed_newest_first_by_status_and_page(machine: StateMac
     for fail in (False, True, False):
         executions.append(machine.start({"fail": fail}))
         machine.end(executions[-1])
-        # Dates are in milliseconds.
+        # Start dates have a resolution of milliseconds.
         time.sleep(0.01)
     first = machine.api.list_executions(stateMachineArn=machine.arn, maxResults=2)
     second = machine.api.list_executions(stateMachineArn=machine.arn, maxResults=2, nextToken=first["nextToken"])

@@ -19,7 +19,7 @@ VERSION = """
 
 @pytest.fixture
 def called(machine: StateMachine, function: Function) -> StateMachine:
-    """Give a state machine that may invoke every version and alias of a function of two versions."""
+    """Return a state machine that may invoke every version and alias of a function with two versions."""
     function.create(VERSION)
     function.update(VERSION + "\n    # two")
     machine.allow(statement("lambda:InvokeFunction", [function.arn, f"{function.arn}:*"]))
@@ -31,7 +31,7 @@ def invoke(function: Function, payload: Any = None, **more: Any) -> dict[str, An
 
 
 @pytest.mark.parametrize(("qualifier", "version"), [({}, "$LATEST"), ({"Qualifier": "1"}, "1")])
-def test_qualifier_names_what_is_invoked(
+def test_qualifier_selects_the_version(
     called: StateMachine, function: Function, qualifier: dict[str, str], version: str
 ) -> None:
     called.create({"Call": task("lambda:invoke", invoke(function, {"a": 1}, **qualifier))})
@@ -48,7 +48,7 @@ def test_qualifier_may_be_an_alias_with_weights(called: StateMachine, function: 
     assert (result["ExecutedVersion"], result["Payload"]["arn"]) == ("2", f"{function.arn}:live")
 
 
-def test_result_has_the_keys_of_the_older_sdk(called: StateMachine, function: Function) -> None:
+def test_result_has_the_keys_of_the_previous_sdk(called: StateMachine, function: Function) -> None:
     called.create({"Call": task("lambda:invoke", invoke(function))})
     result = called.output()
     assert set(result) == {"ExecutedVersion", "Payload", "SdkHttpMetadata", "SdkResponseMetadata", "StatusCode"}
@@ -70,18 +70,18 @@ def test_error_of_the_function_fails_the_task_by_its_type(called: StateMachine, 
     assert '"errorMessage":"no"' in error["Cause"]
 
 
-def test_throttled_call_fails_the_task(called: StateMachine, function: Function) -> None:
+def test_throttled_invocation_fails_the_task(called: StateMachine, function: Function) -> None:
     function.api.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=0)
     called.create(caught("lambda:invoke", invoke(function)))
     assert called.output()["Error"] == "Lambda.TooManyRequestsException"
 
 
-def test_function_arn_as_resource_gives_the_payload_alone(called: StateMachine, function: Function) -> None:
+def test_function_arn_as_resource_returns_only_the_payload(called: StateMachine, function: Function) -> None:
     called.create({"Call": {"Type": "Task", "Resource": f"{function.arn}:1", "Arguments": {"a": 1}, "End": True}})
     assert called.output() == {"event": {"a": 1}, "version": "1", "arn": f"{function.arn}:1"}
 
 
-def test_time_out_of_the_function_fails_the_task(called: StateMachine, function: Function) -> None:
+def test_timeout_of_the_function_fails_the_task(called: StateMachine, function: Function) -> None:
     function.update("import time\ndef handler(event, context): time.sleep(5)")
     function.api.update_function_configuration(FunctionName=function.name, Timeout=1)
     function.api.get_waiter("function_updated").wait(FunctionName=function.name)

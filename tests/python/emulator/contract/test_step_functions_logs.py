@@ -38,7 +38,7 @@ def group(client: Client) -> Iterator[str]:
 
 @pytest.fixture
 def logging(machine: StateMachine, group: str) -> Logging:
-    """Give a function that returns a logging configuration, of a state machine that may deliver logs."""
+    """Return a function that returns a logging configuration for a state machine that may deliver logs."""
     machine.allow(statement(RIGHTS, "*"))
 
     def configure(level: str = "ALL", *, data: bool = True, to: str = group, end: str = ":*") -> dict[str, Any]:
@@ -50,7 +50,7 @@ def logging(machine: StateMachine, group: str) -> Logging:
 
 
 def logged(client: Client, group: str, last: str = "ExecutionFailed") -> list[Any]:
-    """Return the events of the log, with the last one in it."""
+    """Return the events of the log when it contains the last one."""
 
     def look() -> list[Any]:
         events = client("logs").filter_log_events(logGroupName=group)["events"]
@@ -81,7 +81,7 @@ def test_every_event_is_logged(machine: StateMachine, client: Client, group: str
 @pytest.mark.parametrize(
     ("level", "types"), [("ERROR", ["FailStateEntered", "ExecutionFailed"]), ("FATAL", ["ExecutionFailed"])]
 )
-def test_level_chooses_the_events(
+def test_level_selects_the_events(
     machine: StateMachine, client: Client, group: str, logging: Logging, *, level: str, types: list[str]
 ) -> None:
     machine.create(FAIL, loggingConfiguration=logging(level))
@@ -97,16 +97,14 @@ def test_stop_is_logged(machine: StateMachine, client: Client, group: str, loggi
     assert event["details"] == {"error": "Enough", "cause": "of it"}
 
 
-def test_data_is_left_out_where_it_is_not_asked_for(
-    machine: StateMachine, client: Client, group: str, logging: Logging
-) -> None:
+def test_data_is_omitted_by_default(machine: StateMachine, client: Client, group: str, logging: Logging) -> None:
     machine.create({"Pass": {"Type": "Pass", "End": True}}, loggingConfiguration=logging(data=False))
     machine.run({"secret": 1})
     assert "secret" not in json.dumps(logged(client, group, "ExecutionSucceeded"))
 
 
 @pytest.mark.parametrize("wrong", [{"to": "/contract/no-such-group"}, {"end": ""}])
-def test_destination_that_cannot_be_is_refused(machine: StateMachine, logging: Logging, wrong: dict[str, str]) -> None:
+def test_invalid_destination_is_refused(machine: StateMachine, logging: Logging, wrong: dict[str, str]) -> None:
     with pytest.raises(botocore.exceptions.ClientError) as created:
         machine.create(FAIL, loggingConfiguration=logging(**wrong))
     machine.create(FAIL)

@@ -1,7 +1,7 @@
 """https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html.
 
-What each action needs: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html and the
-pages beside it.
+Permissions: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html and the
+pages next to it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("resource", "arguments", "action", "error"), CALLS)
-def test_call_without_the_right_is_refused(
+def test_request_without_permission_is_refused(
     machine: StateMachine, resource: str, arguments: dict[str, Any], action: str, error: str
 ) -> None:
     machine.create(caught(resource, arguments))
@@ -60,7 +60,7 @@ def test_call_without_the_right_is_refused(
 
 
 @pytest.mark.parametrize(("resource", "arguments", "action", "error"), CALLS)
-def test_call_with_the_right_reaches_the_service(
+def test_request_with_permission_reaches_the_service(
     machine: StateMachine, resource: str, arguments: dict[str, Any], action: str, error: str
 ) -> None:
     machine.allow(statement(action, "*"))
@@ -68,14 +68,14 @@ def test_call_with_the_right_reaches_the_service(
     assert "not authorized" not in json.dumps(machine.output())
 
 
-def test_right_to_a_function_does_not_cover_its_versions(machine: StateMachine, function: Function) -> None:
+def test_permission_for_a_function_does_not_include_its_versions(machine: StateMachine, function: Function) -> None:
     function.create("def handler(event, context): pass")
     machine.allow(statement("lambda:InvokeFunction", function.arn))
     machine.create(caught("lambda:invoke", {"FunctionName": function.arn, "Qualifier": "1"}))
     assert f"on resource: {function.arn}:1 because" in machine.output()["Cause"]
 
 
-def test_right_to_an_alias_call_is_on_the_function(machine: StateMachine, function: Function) -> None:
+def test_permission_for_an_alias_request_is_on_the_function(machine: StateMachine, function: Function) -> None:
     function.create("def handler(event, context): pass")
     function.alias("live", "1")
     machine.allow(statement("lambda:GetAlias", function.arn))
@@ -83,21 +83,21 @@ def test_right_to_an_alias_call_is_on_the_function(machine: StateMachine, functi
     assert machine.output()["Name"] == "live"
 
 
-def test_deny_comes_before_allow(machine: StateMachine) -> None:
+def test_deny_overrides_allow(machine: StateMachine) -> None:
     deny = {"Effect": "Deny", "Action": "cloudwatch:*", "Resource": "*"}
     machine.allow(statement("*", "*"), deny)
     machine.create(caught("aws-sdk:cloudwatch:describeAlarms", {}))
     assert "with an explicit deny in an identity-based policy" in machine.output()["Cause"]
 
 
-def test_conditions_are_held(machine: StateMachine) -> None:
+def test_conditions_are_evaluated(machine: StateMachine) -> None:
     elsewhere = {"StringEquals": {"aws:RequestedRegion": "us-west-1"}}
     machine.allow(statement("cloudwatch:DescribeAlarms", "*", Condition=elsewhere))
     machine.create(caught("aws-sdk:cloudwatch:describeAlarms", {}))
     assert machine.output()["Error"] == "CloudWatch.CloudWatchException"
 
 
-def test_attached_policy_counts(machine: StateMachine, client: Client) -> None:
+def test_attached_policy_applies(machine: StateMachine, client: Client) -> None:
     iam = client("iam")
     document = {"Version": "2012-10-17", "Statement": [statement("cloudwatch:DescribeAlarms", "*")]}
     policy = iam.create_policy(PolicyName=machine.name, PolicyDocument=json.dumps(document))["Policy"]["Arn"]
@@ -109,7 +109,7 @@ def test_attached_policy_counts(machine: StateMachine, client: Client) -> None:
     assert "MetricAlarms" in output
 
 
-def test_right_revoked_during_an_execution_is_gone(machine: StateMachine) -> None:
+def test_permission_revoked_during_an_execution_no_longer_applies(machine: StateMachine) -> None:
     machine.allow(statement("cloudwatch:DescribeAlarms", "*"))
     states = caught("aws-sdk:cloudwatch:describeAlarms", {})
     first = task("aws-sdk:cloudwatch:describeAlarms", {}, Next="Wait")
@@ -160,7 +160,7 @@ def test_publisher_to_an_encrypted_topic_needs_its_key(machine: StateMachine, cl
     assert output.get("Error") == (None if allowed else "SNS.KMSAccessDeniedException")
 
 
-def test_start_of_another_execution_needs_its_right(machine: StateMachine) -> None:
+def test_start_of_another_execution_needs_a_permission(machine: StateMachine) -> None:
     choice = [{"Condition": "{% $states.input.last %}", "Next": "End"}]
     arguments = {"StateMachineArn": "{% $states.context.StateMachine.Id %}", "Input": {"last": True}}
     calls = caught("states:startExecution", arguments)
@@ -192,7 +192,7 @@ def test_permissions_boundary_limits_the_role(machine: StateMachine, client: Cli
     assert "because no permissions boundary allows the cloudwatch:DescribeAlarms action" in output["Cause"]
 
 
-def test_unknown_call_is_not_allowed(machine: StateMachine) -> None:
+def test_unknown_action_is_not_allowed(machine: StateMachine) -> None:
     machine.allow(statement("sns:Publish", "*"))
     machine.create(caught("aws-sdk:iam:listRoles", {}))
     assert "Error" in machine.output()

@@ -13,7 +13,7 @@ MISSING = {"FunctionName": "contract-no-such-function", "Name": "live"}
 
 
 def assigned(*assignments: dict[str, Any], output: Any) -> dict[str, Any]:
-    """Return Pass states that assign one after the other, and a last one that gives something out."""
+    """Return Pass states that assign variables in order, and a last state with an output."""
     names = [*(f"Assign{number}" for number in range(len(assignments))), "End"]
     states: dict[str, Any] = {
         name: {"Type": "Pass", "Assign": assignment, "Next": following}
@@ -32,13 +32,13 @@ def test_succeed_without_output_passes_its_input(machine: StateMachine) -> None:
     assert machine.output({"a": 4}) == {"a": 4}
 
 
-def test_assign_sees_the_values_from_before_the_state(machine: StateMachine) -> None:
+def test_assign_uses_the_values_from_before_the_state(machine: StateMachine) -> None:
     swap = {"a": "{% $b %}", "b": "{% $a %}"}
     machine.create(assigned({"a": 1, "b": 2}, swap, output="{% [$a, $b] %}"))
     assert machine.output() == [2, 1]
 
 
-def test_output_sees_the_values_from_before_the_state(machine: StateMachine) -> None:
+def test_output_uses_the_values_from_before_the_state(machine: StateMachine) -> None:
     state = {"Type": "Pass", "Assign": {"a": "{% $a + 1 %}"}, "Output": "{% $a %}", "Next": "End"}
     states = assigned({"a": 1}, output="{% [$states.input, $a] %}")
     states["Assign0"]["Next"] = "Both"
@@ -57,7 +57,7 @@ def test_choice_follows_the_first_true_rule_with_its_assign_and_output(machine: 
     assert machine.output({"a": 5}) == ["second", "of the rule"]
 
 
-def test_choice_without_a_true_rule_goes_to_the_default_with_its_own_assign_and_output(machine: StateMachine) -> None:
+def test_choice_without_a_true_rule_uses_the_default_with_its_assign_and_output(machine: StateMachine) -> None:
     choice = {
         "Type": "Choice",
         "Choices": [{"Condition": "{% false %}", "Next": "End"}],
@@ -70,7 +70,7 @@ def test_choice_without_a_true_rule_goes_to_the_default_with_its_own_assign_and_
     assert machine.output() == ["default", "of the state"]
 
 
-def test_condition_that_is_no_boolean_fails(machine: StateMachine) -> None:
+def test_condition_that_is_not_a_boolean_fails(machine: StateMachine) -> None:
     rules = [{"Condition": "{% 'yes' %}", "Next": "End"}]
     machine.create({"Choose": {"Type": "Choice", "Choices": rules, "Default": "End"}, "End": {"Type": "Succeed"}})
     execution = machine.start()
@@ -85,7 +85,7 @@ def test_choice_without_a_true_rule_or_default_fails(machine: StateMachine) -> N
     assert machine.run()["error"] == "States.NoChoiceMatched"
 
 
-def test_context_tells_of_execution_state_and_machine(machine: StateMachine) -> None:
+def test_context_has_execution_state_and_machine(machine: StateMachine) -> None:
     machine.create({"End": {"Type": "Succeed", "Output": "{% $states.context %}"}})
     execution = machine.start({"a": 1}, name="named")
     context = machine.end(execution)["output"]
@@ -104,7 +104,7 @@ def test_context_tells_of_execution_state_and_machine(machine: StateMachine) -> 
     assert re.fullmatch(moment, context["Execution"]["StartTime"])
 
 
-def test_catch_assigns_and_gives_out_the_error(machine: StateMachine) -> None:
+def test_catch_assigns_and_outputs_the_error(machine: StateMachine) -> None:
     machine.allow(statement("lambda:GetAlias", "*"))
     states = caught("aws-sdk:lambda:getAlias", MISSING)
     states["Call"]["Catch"][0] |= {
@@ -118,7 +118,7 @@ def test_catch_assigns_and_gives_out_the_error(machine: StateMachine) -> None:
     assert "contract-no-such-function" in output["cause"]
 
 
-def test_caught_error_is_the_next_input_where_the_catcher_has_no_output(machine: StateMachine) -> None:
+def test_caught_error_is_the_next_input_if_the_catcher_has_no_output(machine: StateMachine) -> None:
     states = caught("aws-sdk:lambda:getAlias", MISSING)
     del states["Call"]["Catch"][0]["Output"]
     machine.create(states)
@@ -137,7 +137,7 @@ def test_expression_without_a_result_can_be_caught(machine: StateMachine, field:
     assert failed["evaluationFailedEventDetails"]["state"] == "Call"
 
 
-def test_task_output_and_assign_see_its_result(machine: StateMachine) -> None:
+def test_task_output_and_assign_use_its_result(machine: StateMachine) -> None:
     machine.allow(statement("cloudwatch:DescribeAlarms", "*"))
     call = task(
         "aws-sdk:cloudwatch:describeAlarms",
