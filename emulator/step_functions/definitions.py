@@ -1,12 +1,15 @@
 """Find what is wrong with a definition before it runs.
 
-https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinition.html
+statelint finds most of it, in sentences: ``_CODES`` has those that AWS agrees with, and ``_missed`` finds the rest.
+
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinitionDiagnostic.html
 https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,53 +21,21 @@ from emulator import hooks
 
 _SCHEMA = "SCHEMA_VALIDATION_FAILED"
 _TARGET = "MISSING_TRANSITION_TARGET"
-_MACHINE = {"Comment", "QueryLanguage", "StartAt", "States", "TimeoutSeconds", "Version"}
-_COMMON = {"Comment", "QueryLanguage", "Type"}
-_FLOW = {"End", "Next"}
-_HANDLING = {"Catch", "Retry"}
-_PATHS = {"InputPath", "OutputPath"}
-_RESULT = {"Parameters", "ResultPath", "ResultSelector"}
-_VALUES = {"Assign", "Output"}
 
-# Of each type: the fields it needs (one of each set), those that it may have, and those of one language alone.
-_NEEDED: dict[str, list[set[str]]] = {
-    "Choice": [{"Choices"}],
-    "Fail": [],
-    "Map": [{"ItemProcessor", "Iterator"}, _FLOW],
-    "Parallel": [{"Branches"}, _FLOW],
-    "Pass": [_FLOW],
-    "Succeed": [],
-    "Task": [{"Resource"}, _FLOW],
-    "Wait": [{"Seconds", "SecondsPath", "Timestamp", "TimestampPath"}, _FLOW],
+# Other sentences are about single values: statelint refuses expressions for numbers and times, and many of AWS's paths.
+_CODES = {
+    "DUPLICATE_STATE_NAME": re.compile(r"^State .* is also defined at "),
+    "MISSING_END_STATE": re.compile(r"^No terminal state found "),
+    _TARGET: re.compile(r"^No state found |^StartAt value "),
+    _SCHEMA: re.compile(
+        r" does not have required field | has forbidden field | may have only one of |^Field .* not allowed in "
+        r"| not one of the allowed values | non-empty required$| should be non-null$| allowed (ceiling|floor) is "
+        r"| should be an (Array|Object)$|\.(Default|Next|StartAt) is .* should be a String$"
+    ),
 }
-_ALLOWED: dict[str, set[str]] = {
-    "Choice": {"Choices", "Default"},
-    "Fail": {"Cause", "Error"},
-    "Parallel": _FLOW | _HANDLING | {"Branches"},
-    "Pass": _FLOW,
-    "Succeed": set(),
-    "Task": _FLOW | _HANDLING | {"Credentials", "HeartbeatSeconds", "Resource", "TimeoutSeconds"},
-    "Wait": _FLOW | {"Seconds", "Timestamp"},
-}
-_ALLOWED_IN: dict[str, dict[str, set[str]]] = {
-    "JSONata": {
-        "Choice": _VALUES,
-        "Parallel": _VALUES | {"Arguments"},
-        "Pass": _VALUES,
-        "Succeed": {"Output"},
-        "Task": _VALUES | {"Arguments"},
-        "Wait": _VALUES,
-    },
-    "JSONPath": {
-        "Choice": _PATHS | {"Assign"},
-        "Fail": {"CausePath", "ErrorPath"},
-        "Parallel": _PATHS | _RESULT | {"Assign"},
-        "Pass": _PATHS | {"Assign", "Parameters", "Result", "ResultPath"},
-        "Succeed": _PATHS,
-        "Task": _PATHS | _RESULT | {"Assign", "HeartbeatSecondsPath", "TimeoutSecondsPath"},
-        "Wait": _PATHS | {"Assign", "SecondsPath", "TimestampPath"},
-    },
-}
+# statelint lacks fields that AWS has: of a distributed Map, and Assign in JSONPath.
+_DISTRIBUTED = re.compile(r'^Field "Label" |\.(ItemReader\.ReaderConfig|ResultWriter)\b')
+_JSONPATH = re.compile(r'^Field "Assign" ')
 
 
 @dataclass(frozen=True)
@@ -93,11 +64,7 @@ def diagnose(definition: str) -> list[Diagnostic]:
         return [Diagnostic("INVALID_JSON_DESCRIPTION", str(error), "/")]
     if not isinstance(machine, dict):
         return [Diagnostic(_SCHEMA, "Value is not an object", "/")]
-    unknown = [Diagnostic(_SCHEMA, "Field is not supported", f"/{name}") for name in sorted(machine.keys() - _MACHINE)]
-    seconds = machine.get("TimeoutSeconds", 1)
-    if not isinstance(seconds, int) or seconds <= 0:
-        unknown.append(Diagnostic(_SCHEMA, "Value is not a positive integer", "/TimeoutSeconds"))
-    return unknown + list(_of_machine(machine, "", machine.get("QueryLanguage", "JSONPath")))
+    return list(_by_statelint(machine)) or list(_missed(machine, ""))
 
 
 def _refusal(original: Callable[..., Any], definition_str: str) -> str | None:
@@ -125,77 +92,66 @@ def _validate(_original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
     )
 
 
-def _of_machine(machine: Mapping[str, Any], at: str, language: str) -> Iterator[Diagnostic]:
-    missing = sorted({"StartAt", "States"} - machine.keys())
-    if missing or not isinstance(machine["States"], dict) or not machine["States"]:
-        yield Diagnostic(_SCHEMA, f"These fields are required: [{', '.join(missing) or 'States'}]", at or "/")
+def _by_statelint(machine: dict[str, Any]) -> Iterator[Diagnostic]:
+    from statelint.linter import Linter  # noqa: PLC0415 - it takes a tenth of a second, which a start need not wait
+
+    try:
+        problems = Linter.validate(machine)
+    except TypeError as error:
+        # A list or an object in the place of a state's name.
+        yield Diagnostic(_SCHEMA, f"Value is not a string: {error}", "/")
         return
+    if machine.get("QueryLanguage") != "JSONata":
+        problems = [problem for problem in problems if not _JSONPATH.search(problem)]
+    locations = dict(_locations(machine, "State Machine", ""))
+    for problem in problems:
+        code = next((code for code, pattern in _CODES.items() if pattern.search(problem)), None)
+        if code and not _DISTRIBUTED.search(problem):
+            named = max((path for path in locations if path in problem), key=len)
+            yield Diagnostic(code, problem, locations[named])
+
+
+def _locations(value: Any, path: str, location: str) -> Iterator[tuple[str, str]]:
+    """Return the location of everything in a definition, by the path that statelint gives it."""
+    yield path, location or "/"
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _locations(item, f"{path}.{name}", f"{location}/{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _locations(item, f"{path}[{index}]", f"{location}[{index}]")
+
+
+def _missed(machine: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
+    """Return what statelint does not find: it takes a loop for reachable where a choice or a catcher is part of it."""
     states = machine["States"]
-    if machine["StartAt"] not in states:
-        yield Diagnostic(_TARGET, f"Missing 'StartAt' target: {machine['StartAt']}", f"{at}/StartAt")
-    targets: dict[str, list[str]] = {}
-    for name, state in states.items():
-        where = f"{at}/States/{name}"
-        if not isinstance(state, dict):
-            yield Diagnostic(_SCHEMA, "Value is not an object", where)
-            continue
-        yield from _of_state(state, where, state.get("QueryLanguage", language))
-        found = dict(_targets(state))
-        targets[name] = list(found.values())
-        for path, target in found.items():
-            if target not in states:
-                field = path.rpartition("/")[2]
-                yield Diagnostic(_TARGET, f"Missing '{field}' target: {target}", f"{where}/{path}")
     reached: set[str] = set()
     ahead = [machine["StartAt"]]
     while ahead:
         name = ahead.pop()
         if name not in reached:
             reached.add(name)
-            ahead += targets.get(name, [])
-    for name in states:
+            ahead += _targets(states.get(name))
+    for name, state in states.items():
+        where = f"{at}/States/{name}"
+        if not isinstance(state, dict):
+            yield Diagnostic(_SCHEMA, "Value is not an object", where)
+            continue
         if name not in reached:
-            yield Diagnostic(_TARGET, f'State "{name}" is not reachable.', f"{at}/States/{name}")
+            yield Diagnostic(_TARGET, f'State "{name}" is not reachable.', where)
+        if state["Type"] == "Task" and "Resource" not in state:
+            yield Diagnostic(_SCHEMA, "These fields are required: [Resource]", where)
+        if state["Type"] in {"Map", "Parallel"} and "TimeoutSeconds" in state:
+            yield Diagnostic(_SCHEMA, "Field 'TimeoutSeconds' is not supported", where)
+        for index, branch in enumerate(state.get("Branches", [])):
+            yield from _missed(branch, f"{where}/Branches[{index}]")
+        for field in {"ItemProcessor", "Iterator"} & state.keys():
+            yield from _missed(state[field], f"{where}/{field}")
 
 
-def _targets(state: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Return the states that can follow a state, by the field that names them."""
-    for field in ("Next", "Default"):
-        if field in state:
-            yield field, str(state[field])
-    for field in ("Choices", "Catch"):
-        for index, item in enumerate(state.get(field) or []):
-            if isinstance(item, dict) and "Next" in item:
-                yield f"{field}/{index}/Next", str(item["Next"])
-
-
-def _of_state(state: Mapping[str, Any], at: str, language: str) -> Iterator[Diagnostic]:
-    kind = state.get("Type")
-    if kind not in _NEEDED:
-        yield Diagnostic(_SCHEMA, f"Value is not valid, not one of: {sorted(_NEEDED)}", f"{at}/Type")
-        return
-    for group in _NEEDED[kind]:
-        if len(group & state.keys()) != 1:
-            wanted = " or ".join(sorted(group))
-            yield Diagnostic(_SCHEMA, f"These fields are required: [{wanted}]", at)
-    if kind in _ALLOWED:
-        known = _COMMON | _ALLOWED[kind] | _ALLOWED_IN.get(language, {}).get(kind, set())
-        for name in sorted(state.keys() - known):
-            yield Diagnostic(_SCHEMA, "Field is not supported", f"{at}/{name}")
-    needed_of_items = {
-        "Choices": {"Next"} | ({"Condition"} if language == "JSONata" else set()),
-        "Catch": {"ErrorEquals", "Next"},
-        "Retry": {"ErrorEquals"},
-    }
-    for field, needed in needed_of_items.items():
-        for index, item in enumerate(state.get(field) or []):
-            missing = sorted(needed - item.keys())
-            if missing:
-                yield Diagnostic(_SCHEMA, f"These fields are required: [{', '.join(missing)}]", f"{at}/{field}/{index}")
-    if "Choices" in state and not state["Choices"]:
-        yield Diagnostic(_SCHEMA, "Value is empty", f"{at}/Choices")
-    for index, branch in enumerate(state.get("Branches") or []):
-        yield from _of_machine(branch, f"{at}/Branches/{index}", language)
-    for field in ("ItemProcessor", "Iterator"):
-        if field in state:
-            yield from _of_machine(state[field], f"{at}/{field}", language)
+def _targets(state: Any) -> list[str]:
+    """Return the states that can follow a state."""
+    if not isinstance(state, dict):
+        return []
+    rules = [*state.get("Choices", []), *state.get("Catch", [])]
+    return [item[field] for item in (state, *rules) for field in ("Default", "Next") if field in item]

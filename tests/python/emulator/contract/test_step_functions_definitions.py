@@ -11,6 +11,19 @@ import pytest
 from tests.python.emulator.contract.state_machines import StateMachine, task
 
 END = {"End": {"Type": "Succeed"}}
+
+
+def choice(*names: str) -> dict[str, Any]:
+    """Return a Choice state that these states can follow."""
+    return {"Type": "Choice", "Choices": [{"Condition": "{% true %}", "Next": name} for name in names]}
+
+
+def parallel(states: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a Parallel state of one branch, the last one unless told otherwise."""
+    following = {} if "Next" in more else {"End": True}
+    return {"Type": "Parallel", "Branches": [{"StartAt": next(iter(states)), "States": states}]} | following | more
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no start": ({"States": END}, "SCHEMA_VALIDATION_FAILED"),
     "no states": ({"StartAt": "End"}, "SCHEMA_VALIDATION_FAILED"),
@@ -26,6 +39,35 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "state that is not reached": (
         {"StartAt": "End", "States": END | {"A": {"Type": "Pass", "End": True}}},
         "MISSING_TRANSITION_TARGET",
+    ),
+    "loop that is not reached": (
+        {"StartAt": "End", "States": END | {"A": {"Type": "Pass", "Next": "B"}, "B": choice("A")}},
+        "MISSING_TRANSITION_TARGET",
+    ),
+    "target that is not a name": (
+        {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": ["End"]}} | END},
+        "SCHEMA_VALIDATION_FAILED",
+    ),
+    "target outside of its branch": (
+        {"StartAt": "A", "States": {"A": parallel({"B": {"Type": "Pass", "Next": "End"}}, Next="End")} | END},
+        "MISSING_TRANSITION_TARGET",
+    ),
+    "loop without an end": ({"StartAt": "A", "States": {"A": choice("A")}}, "MISSING_END_STATE"),
+    "name that is used twice": (
+        {"StartAt": "A", "States": {"A": parallel(END, Next="End")} | END},
+        "DUPLICATE_STATE_NAME",
+    ),
+    "state that is not an object": (
+        {"StartAt": "A", "States": {"A": choice("B", "End"), "B": 1} | END},
+        "SCHEMA_VALIDATION_FAILED",
+    ),
+    "timeout of what has none": (
+        {"StartAt": "A", "States": {"A": parallel(END, TimeoutSeconds=9)}},
+        "SCHEMA_VALIDATION_FAILED",
+    ),
+    "task in a branch without a resource": (
+        {"StartAt": "A", "States": {"A": parallel({"B": {"Type": "Task", "End": True}})}},
+        "SCHEMA_VALIDATION_FAILED",
     ),
     "no way out": ({"StartAt": "A", "States": {"A": {"Type": "Pass"}}}, "SCHEMA_VALIDATION_FAILED"),
     "no type": ({"StartAt": "A", "States": {"A": {"End": True}}}, "SCHEMA_VALIDATION_FAILED"),
@@ -89,4 +131,32 @@ def test_valid_definition_is_accepted(machine: StateMachine) -> None:
         },
     }
     checked = machine.api.validate_state_machine_definition(definition=json.dumps(definition))
+    assert (checked["result"], checked["diagnostics"]) == ("OK", [])
+
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/workflow-variables.html
+# https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+READER = {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSON"}, "Arguments": {}}
+PROCESSOR = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "End", "States": END}
+RIGHT: dict[str, dict[str, Any]] = {
+    "variable in JSONPath": {"QueryLanguage": "JSONPath", "Type": "Pass", "Assign": {"a.$": "$.b"}},
+    "path of a variable": {"QueryLanguage": "JSONPath", "Type": "Wait", "SecondsPath": "$seconds"},
+    "time that is an expression": {"QueryLanguage": "JSONata", "Type": "Wait", "Timestamp": "{% $now() %}"},
+    "arguments on more lines": task("lambda:invoke", "{%\n$states.input\n%}") | {"QueryLanguage": "JSONata"},
+    "distributed map": {
+        "QueryLanguage": "JSONata",
+        "Type": "Map",
+        "Label": "Rows",
+        "MaxConcurrency": "{% 2 %}",
+        "ItemReader": READER,
+        "ItemProcessor": PROCESSOR,
+        "ResultWriter": {"WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSON"}},
+    },
+}
+
+
+@pytest.mark.parametrize("right", RIGHT)
+def test_right_state_is_found_right(machine: StateMachine, right: str) -> None:
+    definition = json.dumps({"StartAt": "A", "States": {"A": RIGHT[right] | {"End": True}}})
+    checked = machine.api.validate_state_machine_definition(definition=definition)
     assert (checked["result"], checked["diagnostics"]) == ("OK", [])
