@@ -89,6 +89,8 @@ class TestDay:
         assert checkout.versions() == {"dev": "1", "test": "1", "live": "1"}
 
     def test_change_is_deployed_only_to_dev(self, checkout: Checkout, local: str) -> None:
+        # The demonstration walks the same path with a provider of its own for each command.
+        checkout.keep_provider()
         checkout.edit(SOURCE, '"Hello, World!"', '"Hello again, World!"')
         commit = checkout.commit("Change a line")
         checkout.make("build deploy")
@@ -147,8 +149,6 @@ class TestDay:
             assert {json.loads(line)["stage"] for line in lines} == {stage}
 
     def test_promotion_is_refused_while_an_alias_has_weights(self, checkout: Checkout) -> None:
-        # The usual workflow ends here. Most of the following commands are refused.
-        checkout.keep_provider()
         alias = {"FunctionName": "path-to-live", "Name": "test"}
         functions = checkout.client("lambda")
         functions.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}})
