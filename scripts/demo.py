@@ -46,7 +46,7 @@ def command() -> int:
     with alone():
         demo = Demonstration(options.speed, console, port=ports.free())
         try:
-            with console.status("The demonstration takes about three minutes"):
+            with console.status("The demonstration takes about five minutes"):
                 results = play(demo, options.picture.resolve())
         finally:
             demo.stop()
