@@ -49,7 +49,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 
 @pytest.fixture(scope="module")
 def results(checkout: Checkout) -> dict[str, Any]:
-    results: dict[str, Any] = json.loads(checkout.make("--silent demo JSON=1 PICTURE=docs/drawn.svg"))
+    results: dict[str, Any] = json.loads(checkout.make("--silent demo JSON=1 PICTURE=docs/drawn.svg SPEED="))
     return results
 
 
