@@ -320,7 +320,5 @@ def fresh(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_log_level_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(
-        ValueError, match="LOG_LEVEL is 'LOUD'; it must be one of DEBUG, INFO"
-    ):
+    with pytest.raises(ValueError, match="LOG_LEVEL is 'LOUD'; it must be one of DEBUG, INFO"):
         telemetry._threshold("LOUD")
