@@ -33,7 +33,7 @@ def command() -> int:
     )
     options = parser.parse_args()
     if os.environ.get("STATE_BUCKET"):
-        raise CommandError("STATE_BUCKET names a bucket of your own, which bootstrap does not create. Unset it")
+        raise CommandError("STATE_BUCKET names a bucket of your own, which bootstrap does not create. Unset it.")
     given = Given(options.github_repository, options.github_repository_owner_id, options.github_repository_id)
     bootstrap(target.from_environment(), given)
     return 0

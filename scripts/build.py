@@ -18,8 +18,10 @@ from pathtolive.build import ROOT, BuildError, build
 def main(arguments: list[str] | None = None) -> int:
     """Return 0 if the artifact is built, 1 if it cannot be built."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--source", type=Path, default=ROOT / "lambda", help="directory of the sources (%(default)s)")
-    parser.add_argument("--output", type=Path, default=ROOT / "dist" / "lambda.zip", help="the zip (%(default)s)")
+    parser.add_argument("--source", type=Path, default=ROOT / "lambda", help="source directory (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "dist" / "lambda.zip", help="zip file (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print path, bytes, CodeSha256, revision, modified as JSON")
     options = parser.parse_args(arguments)
     # SIGTERM cleans up as Ctrl-C does.

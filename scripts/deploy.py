@@ -1,6 +1,6 @@
 """Publish the artifact, move the stages that follow the newest version, and verify that every stage answers.
 
-A stage that is pinned stays on the version that it runs, whatever config.tf says, unless --stage names it.
+A pinned stage keeps its active version, even if config.tf has another pin, unless --stage names the stage.
 """
 
 from __future__ import annotations

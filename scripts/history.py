@@ -1,4 +1,4 @@
-"""Show the releases, promotions, and rollbacks of a stage in the last 90 days, newest first."""
+"""Print the releases, promotions, and rollbacks of a stage in the last 90 days, newest first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathtolive.release import view
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import IN_PROGRESS, SUCCEEDED, Past, brief
 
-COLOURS = {SUCCEEDED: "green", IN_PROGRESS: "yellow"}
+COLORS = {SUCCEEDED: "green", IN_PROGRESS: "yellow"}
 
 
 def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
@@ -52,7 +52,7 @@ def show(past: list[Past]) -> None:
         for one in past
     ]
     failed = dict.fromkeys((one.outcome for one in past), "red")
-    tables.show(rows, folded="reason", colours=failed | COLOURS)
+    tables.show(rows, folded="reason", colors=failed | COLORS)
 
 
 def _count(text: str) -> int:

@@ -44,14 +44,14 @@ def command() -> int:
     """Return 0 if every stage answers, or local AWS is stopped."""
     parser = Parser(__doc__)
     parser.add_argument("action", choices=["start", "stop"])
-    parser.variable("--port", "PORT", type=int, help=f"port of local AWS ({local_aws.DEFAULT_PORT})")
+    parser.variable("--port", "PORT", type=int, help=f"port of local AWS (default: {local_aws.DEFAULT_PORT})")
     parser.variable(
         "--speed",
         "SPEED",
         type=speed_argument,
         metavar="TIMES",
-        help="how many times as fast as on AWS waits, metric periods, and alarms are on local AWS "
-        f"({local_aws.DEFAULT_SPEED:g}); an endpoint in AWS_ENDPOINT_URL has its own pace",
+        help="speed of waits, metric periods, and alarms, relative to AWS "
+        f"(default: {local_aws.DEFAULT_SPEED:g}); no effect on an endpoint in AWS_ENDPOINT_URL",
     )
     parser.variable("--keep-state", "PERSIST", action="store_true", help="keep everything over a restart")
     options = parser.parse_args()

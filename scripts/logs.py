@@ -14,12 +14,16 @@ POLL_SECONDS = 2
 def command() -> int:
     """Return 0 if the log can be read."""
     parser = Parser(__doc__)
-    parser.variable("--stage", "STAGE", example="live", help="the stage")
+    parser.variable("--stage", "STAGE", example="live", help="stage whose log is printed")
     parser.variable(
-        "--since", "SINCE", type=valid(logs.since), default="15m", help="how far back: 15m, 2h (%(default)s)"
+        "--since",
+        "SINCE",
+        type=valid(logs.since),
+        default="15m",
+        help="oldest age, such as 2h (default: %(default)s)",
     )
     parser.variable("--follow", "FOLLOW", action="store_true", help="print new lines until Ctrl-C")
-    parser.variable("--json", "JSON", action="store_true", help="print the lines as they are in the log")
+    parser.variable("--json", "JSON", action="store_true", help="print the lines without changes, as JSON")
     options = parser.parse_args()
     here = stack.inspect(target.from_environment())
     here.config.stage(options.stage)

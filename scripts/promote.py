@@ -9,8 +9,8 @@ from pathtolive.cli import Parser, main
 def command() -> int:
     """Return 0 if the stage runs the version of the other stage."""
     parser = Parser(__doc__)
-    parser.variable("--from", "FROM", example="dev", dest="source", metavar="STAGE", help="the stage to promote from")
-    parser.variable("--to", "TO", example="test", dest="destination", metavar="STAGE", help="the stage to promote to")
+    parser.variable("--from", "FROM", example="dev", dest="source", metavar="STAGE", help="stage to promote from")
+    parser.variable("--to", "TO", example="test", dest="destination", metavar="STAGE", help="stage to promote to")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     deployment.pin(here)

@@ -1,4 +1,4 @@
-"""Record the active version and the routes of a stage in config.tf, for example if config.tf is an older one."""
+"""Record the active version and the routes of a stage in config.tf, for example if config.tf is outdated."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathtolive.release.engine import Engine
 def command() -> int:
     """Return 0 if config.tf records the stage."""
     parser = Parser(__doc__)
-    parser.variable("--stage", "STAGE", example="live", help="the stage to record")
+    parser.variable("--stage", "STAGE", example="live", help="stage to record")
     options = parser.parse_args()
     here = stack.prepare(target.from_environment())
     configured = here.config.stage(options.stage)
     if here.target.workspace != "default":
-        raise CommandError(f"In workspace {here.target.workspace}, every stage follows the newest: nothing to record")
+        raise CommandError(f"In workspace {here.target.workspace}, every stage follows newest. Nothing to record.")
     if options.stage not in here.outputs["stages"]:
         raise CommandError(f"{options.stage} is not deployed. Run: make build deploy{here.target.make_variables}")
     running = stages.active(here).get(options.stage)

@@ -1,4 +1,4 @@
-"""Print what each stage runs, and its pin in config.tf."""
+"""Print the active version, the pin, the routes, and the alarms of each stage."""
 
 from __future__ import annotations
 

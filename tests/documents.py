@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from pathtolive.cli import COLOUR
+from pathtolive.cli import COLOR
 from pathtolive.toolchain import terraform
 from tests.checkout import Checkout
 from tests.conftest import ROOT
@@ -90,4 +90,4 @@ class Shell:
         """Run a command that must succeed, and return its output without Terraform's colors."""
         done = self.run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return COLOUR.sub("", done.stdout)
+        return COLOR.sub("", done.stdout)

@@ -185,5 +185,5 @@ def _outputs(to: target.Target, directory: Path) -> dict[str, Any]:
 def _terraform(to: target.Target, directory: Path, *arguments: str, show: bool) -> str:
     # A workspace is for copies of the service; there is one bucket.
     environment = {name: value for name, value in to.environment.items() if name != "TF_WORKSPACE"}
-    colour = ["-no-color"] if arguments[0] in {"apply", "init"} and not sys.stdout.isatty() else []
-    return run(["terraform", arguments[0], *colour, *arguments[1:]], cwd=directory, env=environment, quiet=not show)
+    color = ["-no-color"] if arguments[0] in {"apply", "init"} and not sys.stdout.isatty() else []
+    return run(["terraform", arguments[0], *color, *arguments[1:]], cwd=directory, env=environment, quiet=not show)

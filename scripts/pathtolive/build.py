@@ -39,7 +39,7 @@ class BuildError(Exception):
 
 
 class SourceError(BuildError):
-    """The sources are missing, do not compile, or contain files that do not belong into the artifact."""
+    """The sources are missing, do not compile, or contain files that do not belong in the artifact."""
 
 
 class HistoryError(BuildError):
@@ -101,7 +101,7 @@ def read_sources(source: Path) -> dict[str, bytes]:
     """Return the content of each file of the artifact, by its name there.
 
     Raises:
-        SourceError: the handler is missing, a file does not compile, or a file does not belong into the artifact.
+        SourceError: the handler is missing, a file does not compile, or a file does not belong in the artifact.
     """
     if not (source / ENTRY_POINT).is_file():
         raise SourceError(f"{source / ENTRY_POINT} is missing. Name the directory of the sources with --source")
@@ -121,19 +121,19 @@ def _files(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.iterdir()):
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            raise SourceError(f"{path} is a symbolic link. Replace it with a copy of its target")
+            raise SourceError(f"{path} is a symbolic link. Replace it with a copy of its target.")
         if path.name in BY_PRODUCTS:
             continue
         if not PORTABLE_NAME.fullmatch(path.name):
             raise SourceError(
-                f"{path} has a name with other characters than letters, digits, '_', '-', and '.'. Rename it"
+                f"{path} has a name with other characters than letters, digits, '_', '-', and '.'. Rename it."
             )
         if stat.S_ISDIR(mode):
             yield from _files(path)
         elif stat.S_ISREG(mode) and path.suffix in SUFFIXES:
             yield path
         else:
-            raise SourceError(f"{path} does not belong into the artifact ({', '.join(SUFFIXES)}). Move it elsewhere")
+            raise SourceError(f"{path} does not belong in the artifact ({', '.join(SUFFIXES)}). Move it elsewhere.")
 
 
 def _compile(content: bytes, path: Path) -> None:
@@ -193,7 +193,7 @@ def _git(directory: Path, *arguments: str, may_fail: bool = False) -> str:
             ["git", "-C", str(directory), *arguments], env=environment, capture_output=True, text=True, check=False
         )
     except FileNotFoundError as error:
-        raise HistoryError("git is not installed. Install it: the artifact names its commit") from error
+        raise HistoryError("git is not installed. Install it: the artifact contains its commit.") from error
     if done.returncode != 0 and not may_fail:
         raise HistoryError(f"'git {' '.join(arguments)}' failed: {done.stderr.strip()}")
     return done.stdout.strip()

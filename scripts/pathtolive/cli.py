@@ -19,7 +19,7 @@ import botocore.exceptions
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
 LOGS = LOCAL / "logs"
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class CommandError(Exception):
@@ -70,7 +70,8 @@ class Parser(argparse.ArgumentParser):
         options = super().parse_args(*arguments, **more)
         if not all(getattr(options, name) for name in self._required):
             needed = " ".join(f"{name}={example}" for name, example in self._required.values())
-            self.error(f"name the stage{'s'[: len(self._required) - 1]}, as in: make {Path(self.prog).stem} {needed}")
+            stages = "stage" if len(self._required) == 1 else "stages"
+            self.error(f"name the {stages}, as in: make {Path(self.prog).stem} {needed}")
         return options
 
 
@@ -113,10 +114,10 @@ def run(
         )
     except FileNotFoundError as error:
         raise CommandError(
-            f"{command[0]} is not installed, or not on the PATH. Install it, then run the command again"
+            f"{command[0]} is not installed, or not on the PATH. Install it, then run the command again."
         ) from error
     if done.returncode != 0:
-        reason = COLOUR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
+        reason = COLOR.sub("", f"{done.stdout or ''}{done.stderr or ''}").strip()
         raise CommandError(f"'{line}' failed with status {done.returncode}\n{reason}".strip())
     return done.stdout or ""
 
@@ -149,7 +150,7 @@ def main(command: Callable[[], int]) -> None:
         print(f"\n{error}", file=sys.stderr)
         sys.exit(error.status)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        print(f"\nAWS request failed: {error}\nFix the cause, then run the command again", file=sys.stderr)
+        print(f"\nAWS request failed: {error}\nFix the cause, then run the command again.", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         print(f"\n{error.filename or 'System call'}: {error.strerror or error}", file=sys.stderr)

@@ -40,7 +40,7 @@ def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collect
 
 
 def pin(here: stack.Stack, found: Mapping[str, stages.Active] | None = None) -> None:
-    """Pin each stage that config.tf does not pin to what it runs and serves; workspaces have no pins.
+    """Pin each unpinned stage to its active version and routes; workspaces have no pins.
 
     ``found`` is what was deployed before, if this command has deployed since.
     """

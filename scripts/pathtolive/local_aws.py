@@ -73,7 +73,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> str:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CommandError("Another command is starting local AWS. Run the command again") from error
+            raise CommandError("Another command is starting local AWS. Run the command again.") from error
         process = subprocess.Popen(
             [*command, "--state", STATE] if keep_state else command,
             cwd=ROOT,

@@ -35,7 +35,7 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
     continues the promotion.
 
     Raises:
-        CommandError: the promotion failed, or the stage does not run the promoted version.
+        CommandError: the promotion failed, or the stage then runs another version.
     """
     engine = Engine(here)
     promotion, moved = _promotion(here, engine, source, destination)
@@ -113,7 +113,7 @@ def _check(here: stack.Stack, engine: Engine, promotion: Promotion) -> None:
     # Each attempt reads both stages: a version that fails for some requests can still be promoted and examined.
     while difference := _difference(here, engine, promotion, url, smoke.build_info(source)):
         if time.monotonic() > deadline:
-            raise CommandError(f"{promotion.destination} does not run the version of {promotion.source}: {difference}")
+            raise CommandError(f"{promotion.destination} does not match {promotion.source}: {difference}")
         time.sleep(0.5)
     smoke.check(url)
 

@@ -23,7 +23,6 @@ def record(here: stack.Stack, stage: str, pin: config_file.Pin) -> None:
     Raises:
         CommandError: Terraform failed, or there is more to deploy than the routes; config.tf is unchanged.
     """
-    here.read_config_again()
     before = here.config
     after = with_pin(before, stage, pin)
     found = stages.active(here)

@@ -113,10 +113,10 @@ class Stack:
                 try:
                     self.run("apply", "-compact-warnings", str(plan.path))
                 except CommandError as error:
-                    raise CommandError(f"{error}\nFix the cause, then run the same command again") from error
+                    raise CommandError(f"{error}\nFix the cause, then run the command again.") from error
 
     def shown(self, plan: Plan) -> str:
-        """Return a plan as Terraform shows it, in colour on a terminal."""
+        """Return a plan as Terraform shows it, in color on a terminal."""
         return self._terraform("show", *([] if sys.stdout.isatty() else ["-no-color"]), str(plan.path)).strip()
 
     def refresh(self, kept: Mapping[str, config_file.Pin]) -> None:

@@ -24,9 +24,9 @@ class Active:
 
 
 def active(here: stack.Stack) -> dict[str, Active]:
-    """Return what each deployed stage of config.tf runs and serves, read from Lambda and API Gateway.
+    """Return the active version and the routes of each deployed stage of config.tf, from Lambda and API Gateway.
 
-    A stage without an alias is left out. Terraform's state is not asked: it may be older than a release.
+    A stage without an alias is left out. Terraform's state can be older than a release, so it is not used.
     """
     deployed = here.deployed.get("stages", {})
     if here.target.workspace != "default" or not deployed:
@@ -92,19 +92,19 @@ def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
 
 
 def report(here: stack.Stack, found: Mapping[str, Active]) -> None:
-    """Print each stage that does not run or serve what config.tf pins, since when, and both ways to change that."""
+    """Print each stage that differs from its pin in config.tf, since when, and both ways to change that."""
     for stage, running in found.items():
         configured = here.config.stage(stage)
         if configured.function_version is None or recordable(configured, running) == configured:
             continue
         variables = f"STAGE={stage}{here.target.make_variables}"
         print(
-            f"\n{stage} does not run what config.tf pins, and stays as it is:\n"
-            f"  it runs   version {running.version}, gateway deployment {running.gateway_deployment}\n"
-            f"  its pin   version {configured.function_version}, gateway deployment {configured.gateway_deployment}\n"
+            f"\n{stage} differs from its pin in config.tf, and stays as it is:\n"
+            f"  active   version {running.version}, gateway deployment {running.gateway_deployment}\n"
+            f"  pin      version {configured.function_version}, gateway deployment {configured.gateway_deployment}\n"
             f"{since(here, stage, running.version)}\n"
-            f"To record what {stage} runs in config.tf:  make record {variables}\n"
-            f"To move {stage} to its pin in config.tf:   make deploy {variables}"
+            f"To record the active version in config.tf:  make record {variables}\n"
+            f"To move {stage} to its pin in config.tf:    make deploy {variables}"
         )
 
 

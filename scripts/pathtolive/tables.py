@@ -12,16 +12,16 @@ import rich.text
 NARROWEST_FOLD = 20
 
 
-def show(rows: Sequence[Mapping[str, str]], *, folded: str = "", colours: Mapping[str, str] | None = None) -> None:
+def show(rows: Sequence[Mapping[str, str]], *, folded: str = "", colors: Mapping[str, str] | None = None) -> None:
     """Print rows as a table, or as a list of fields for each row if the terminal is too narrow for it.
 
     All rows have the same columns; a column without any value is left out. ``folded`` names the column whose text may
-    break over lines, ``colours`` the color of each value that has one.
+    break over lines, ``colors`` the color of each value that has one.
     """
     console = rich.console.Console(highlight=False)
     shown = [name for name in rows[0] if any(row[name] for row in rows)]
     texts = [
-        {name: rich.text.Text(row[name] or "-", (colours or {}).get(row[name], "")) for name in shown} for row in rows
+        {name: rich.text.Text(row[name] or "-", (colors or {}).get(row[name], "")) for name in shown} for row in rows
     ]
     narrowest = console.measure(_table(texts, folded, NARROWEST_FOLD), options=console.options.update(max_width=1000))
     if narrowest.maximum <= console.width:

@@ -12,8 +12,8 @@ from pathtolive import traffic
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito's colours, which people with colour blindness can distinguish: https://jfly.uni-koeln.de/color/
-COLOURS = ("#b9c3cc", "#56b4e9", "#d55e00", "#009e73")
+# Okabe and Ito's colors, which people with color blindness can distinguish: https://jfly.uni-koeln.de/color/
+COLORS = ("#b9c3cc", "#56b4e9", "#d55e00", "#009e73")
 INK, MUTED, GRID = "#22303c", "#5f6f7c", "#d9dfe4"
 BAD, SPAN = "#b3261e", "#eef2f5"
 SETTINGS: dict[Any, Any] = {
@@ -82,7 +82,7 @@ def _draw_shares(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
     edges = [edge for each in bins for edge in (each.start, each.start + 1)]
     layers = [[100 * each.share(version) for each in bins for _ in range(2)] for version in reversed(versions)]
     labels = [f"version {version}" for version in reversed(versions)]
-    axes.stackplot(edges, layers, labels=labels, colors=COLOURS[: len(versions)][::-1], linewidth=0)
+    axes.stackplot(edges, layers, labels=labels, colors=COLORS[: len(versions)][::-1], linewidth=0)
     axes.legend(
         loc="upper left", bbox_to_anchor=(1.0, 1.0), reverse=True, frameon=False, handlelength=1, handleheight=1
     )
@@ -110,12 +110,12 @@ def _draw_errors(axes: Axes, bins: Sequence[traffic.Bin]) -> None:
 
 def _draw_story(shares: Axes, errors: Axes, story: Story) -> None:
     for span in story.spans:
-        colour = BAD if span.failed else INK
+        color = BAD if span.failed else INK
         errors.axvspan(span.started, span.ended, color=SPAN, zorder=0, linewidth=0)
         shares.plot(
-            [span.started, span.ended], [104, 104], color=colour, linewidth=3, clip_on=False, solid_capstyle="butt"
+            [span.started, span.ended], [104, 104], color=color, linewidth=3, clip_on=False, solid_capstyle="butt"
         )
-        shares.text((span.started + span.ended) / 2, 107, span.label, ha="center", va="bottom", color=colour)
+        shares.text((span.started + span.ended) / 2, 107, span.label, ha="center", va="bottom", color=color)
         for edge in (span.started, span.ended):
             shares.axvline(edge, color="white", linewidth=0.8)
     for axes in (shares, errors):

@@ -167,6 +167,7 @@ def _described(given: Settings, speed: float) -> dict[str, str]:
 def _record(engine: Engine, stage: str, ended: Past, again: str, *, named: bool) -> None:
     """Record a release that succeeded, with the routes of the previous stage if Terraform can deploy them."""
     here = engine.here
+    here.read_config_again()
     try:
         served = stages.active(here)[stage].gateway_deployment
         routes = _routes(engine, stage, ended.to_version, named=named or ended.kind == ROLLBACK)

@@ -80,5 +80,6 @@ def _start(engine: Engine, stage: str, version: str | None) -> Execution:
 def _record(here: stack.Stack, stage: str, version: str) -> str:
     """Print that the rollback is complete before recording it, which takes longer. The routes stay."""
     print(f"All traffic of {stage} goes to version {version}", flush=True)
+    here.read_config_again()
     recording.record(here, stage, config_file.Pin(version, stages.active(here)[stage].gateway_deployment))
     return version

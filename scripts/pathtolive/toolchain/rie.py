@@ -53,7 +53,7 @@ def fetch() -> None:
         with zipfile.ZipFile(wheel) as archive:
             content = archive.read(f"samcli/local/rapid/aws-lambda-rie-{machine}")
     if hashlib.sha256(content).hexdigest() != SHA256[machine]:
-        raise CommandError(f"aws-sam-cli {SAM_CLI} contains another emulator than the published one. Do not use it")
+        raise CommandError(f"aws-sam-cli {SAM_CLI} contains another emulator than the published one. Do not use it.")
     path().parent.mkdir(parents=True, exist_ok=True)
     partial = path().with_suffix(f".{os.getpid()}")
     partial.write_bytes(content)

@@ -134,7 +134,7 @@ def found_mirror() -> Path | None:
         if not _holds_provider(Path(given)):
             raise CommandError(
                 f"TF_PLUGIN_MIRROR={given} does not contain {PROVIDER} {locked_version()} for {provider_platform()}. "
-                "Name another mirror, or unset the variable"
+                "Name another mirror, or unset the variable."
             )
         return Path(given)
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")

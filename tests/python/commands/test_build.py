@@ -373,7 +373,7 @@ class TestRefused:
     @pytest.mark.parametrize("name", ["library.so", "handler.pyc", "Makefile", "notes.md", "script.sh"])
     def test_file_that_the_artifact_cannot_contain(self, project: Project, name: str) -> None:
         project.write(f"lambda/{name}", "")
-        self.refuse(project, f"{name} does not belong into the artifact (.py, .json, .txt). Move it elsewhere")
+        self.refuse(project, f"{name} does not belong in the artifact (.py, .json, .txt). Move it elsewhere")
 
     @pytest.mark.parametrize("name", [".env", ".DS_Store", "ä.txt", "a b.txt", "a~.py"])
     def test_file_name_that_is_not_portable(self, project: Project, name: str) -> None:
@@ -387,7 +387,7 @@ class TestRefused:
 
     def test_pipe(self, project: Project) -> None:
         os.mkfifo(project.source / "pipe.txt")
-        self.refuse(project, "pipe.txt does not belong into the artifact")
+        self.refuse(project, "pipe.txt does not belong in the artifact")
 
     def test_build_info_in_the_sources(self, project: Project) -> None:
         project.write(f"lambda/{build.BUILD_INFO}", "{}")

@@ -134,7 +134,7 @@ class TestStagesStay:
         assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "2", "2"]
         assert answers(checkout, "ping") == {"dev": "Hello 3", "test": "Hello 2", "live": "Hello 2"}
         for said in (planned, deployed):
-            assert "live does not run what config.tf pins, and stays as it is" in said
+            assert "live differs from its pin in config.tf, and stays as it is" in said
             assert re.search(r"live runs version 2 since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(live-promote-2-", said)
             assert "make record STAGE=live TARGET=local" in said
             assert "make deploy STAGE=live TARGET=local" in said
@@ -157,7 +157,7 @@ class TestStagesStay:
     def test_named_stage_moves_to_its_pin(self, checkout: Checkout) -> None:
         put_older_config(checkout)
         said = checkout.make("deploy STAGE=live TARGET=local")
-        assert "does not run what config.tf pins" not in said
+        assert "differs from its pin in config.tf" not in said
         assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "1"]
         assert json.loads(answers(checkout, "ping")["live"]) == {"message": "Not Found"}
 

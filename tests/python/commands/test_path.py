@@ -194,7 +194,7 @@ class TestDay:
         assert "Stage live is pinned to version 99" in planned.stderr.replace("\n", " ")
         assert deployed.returncode != 0 != planned.returncode
         assert "No changes." in stayed
-        assert "live does not run what config.tf pins, and stays as it is" in stayed
+        assert "live differs from its pin in config.tf, and stays as it is" in stayed
 
     def test_private_copy_does_not_affect_the_service(self, checkout: Checkout) -> None:
         checkout.make("build deploy WORKSPACE=alice")

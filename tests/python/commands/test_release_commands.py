@@ -340,7 +340,7 @@ class TestReleases:
         assert pinned(checkout) == "1"
         for command in ("deploy", "plan"):
             said = checkout.make(f"{command} TARGET=local")
-            assert "live does not run what config.tf pins, and stays as it is" in said
+            assert "live differs from its pin in config.tf, and stays as it is" in said
             assert re.search(r"live runs version 2 since .* \(live-release-2-", said)
         assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
 
