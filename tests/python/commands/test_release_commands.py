@@ -37,6 +37,7 @@ BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60"], ["--step-seconds", "3000"]
 UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
 
+EDIT = "# Written during a release.\n"
 pytestmark = pytest.mark.endpoint
 
 
@@ -114,6 +115,23 @@ def load(checkout: Checkout) -> Iterator[None]:
         ended.set()
         for thread in threads:
             thread.join()
+
+
+@contextlib.contextmanager
+def edited_during_a_release(checkout: Checkout) -> Iterator[None]:
+    """Edit config.tf as soon as the alias has weights, as a person does in an editor."""
+
+    def edit() -> None:
+        eventually(lambda: alias(checkout)[1] != {})
+        with (checkout.path / CONFIG).open("a") as config:
+            config.write(EDIT)
+
+    editor = threading.Thread(target=edit)
+    editor.start()
+    try:
+        yield
+    finally:
+        editor.join()
 
 
 class Terminal:
@@ -223,9 +241,10 @@ class TestReleases:
         assert "--routing-config AdditionalVersionWeights={}" in done.stderr
 
     def test_good_version_is_released_and_recorded(self, checkout: Checkout) -> None:
-        with load(checkout):
+        with load(checkout), edited_during_a_release(checkout):
             done = release(checkout, "--step-seconds", "120", "--max-p99-ms", "30000")
         assert done.returncode == 0, done.stdout + done.stderr
+        assert EDIT in (checkout.path / CONFIG).read_text()
         assert "Release of live: from version 1 to version 2" in done.stdout
         assert "10 %, 50 %, then 100 %; 2 min per step" in done.stdout
         assert "routes   gateway deployment 2 instead of 1, after the release" in done.stdout
