@@ -15,7 +15,7 @@ import rich.console
 import rich.markup
 
 from pathtolive import ports, target
-from pathtolive.cli import Parser, main, require, speed_argument
+from pathtolive.cli import Parser, main, require, speed, valid
 from pathtolive.demo.story import DEFAULT_SPEED, PICTURE, Demonstration, alone, play, summary
 
 
@@ -31,7 +31,7 @@ def command() -> int:
     )
     parser.variable(
         *("--speed", "SPEED"),
-        type=speed_argument,
+        type=valid(speed),
         default=0.0,
         metavar="TIMES",
         help="speed of waits, metrics, and alarms, relative to AWS "

@@ -6,7 +6,7 @@ import os
 import time
 
 from pathtolive import deployment, local_aws, progress, stack, status, target
-from pathtolive.cli import CommandError, Parser, main, speed_argument
+from pathtolive.cli import CommandError, Parser, main, speed, valid
 
 
 def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
@@ -48,7 +48,7 @@ def command() -> int:
     parser.variable(
         "--speed",
         "SPEED",
-        type=speed_argument,
+        type=valid(speed),
         metavar="TIMES",
         help="speed of waits, metric periods, and alarms, relative to AWS "
         f"(default: {local_aws.DEFAULT_SPEED:g}); no effect on an endpoint in AWS_ENDPOINT_URL",

@@ -122,12 +122,19 @@ def run(
     return done.stdout or ""
 
 
-def speed_argument(text: str) -> float:
-    """Return a speed given on the command line."""
-    speed = float(text)
-    if not 1 <= speed <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 1 to 1000")
-    return speed
+def speed(text: str) -> float:
+    """Return a speed of local AWS, relative to AWS.
+
+    Raises:
+        ValueError: it is not a number from 1 to 1000.
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 1 <= found <= 1000:
+        raise ValueError(f"{text!r} is not a number from 1 to 1000")
+    return found
 
 
 def require(module: str, *, target: str) -> None:

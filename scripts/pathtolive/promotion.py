@@ -8,6 +8,7 @@ from typing import Any
 
 from pathtolive import config_file, progress, recording, smoke, stack, stages
 from pathtolive.cli import CommandError, RefusedError
+from pathtolive.release import begin
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import PROMOTE, SUCCEEDED, brief
 from pathtolive.release.settings import Settings
@@ -74,16 +75,10 @@ def _move(engine: Engine, promotion: Promotion) -> None:
 
 def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str) -> tuple[Promotion, bool]:
     """Return what to promote, and whether the alias already points to the version."""
-    if here.target.workspace != "default":
-        raise CommandError(
-            f"Every stage of the workspace {here.target.workspace} follows newest. Only make deploy moves it."
-        )
     here.config.stage(source)
-    pin = here.config.stage(destination)
+    begin.check_stage(here, destination)
     if source == destination:
-        raise CommandError(f"FROM and TO are both {source}. Set them to two stages.")
-    if config_file.NEWEST in {pin.function_version, pin.gateway_deployment}:
-        raise CommandError(f"{destination} follows newest. Only make deploy moves it.")
+        raise RefusedError(f"FROM and TO are both {source}. Set them to two stages.")
     version, active = engine.active_version(source), engine.active_version(destination)
     running = engine.running(destination)
     if running and (running.kind, running.settings.version) != (PROMOTE, version):

@@ -84,7 +84,7 @@ def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
 
 
 def check_stage(here: stack.Stack, stage: str) -> None:
-    """Verify that a stage can be released or rolled back.
+    """Verify that a stage can be promoted, released, or rolled back.
 
     Raises:
         RefusedError: the stage does not exist, is not deployed, or follows newest.

@@ -160,7 +160,8 @@ def test_local_refuses_a_port_that_is_in_use(checkout: Checkout, endpoint: str) 
 
 
 def test_local_refuses_an_invalid_speed(checkout: Checkout) -> None:
-    assert "0.5 is not from 1 to 1000" in refused(checkout, "make local SPEED=0.5")
+    for speed in ("0.5", "1001", "nan", "fast"):
+        assert f"'{speed}' is not a number from 1 to 1000" in refused(checkout, f"make local SPEED={speed}")
 
 
 @pytest.mark.parametrize("command", ["make local", "make plan"])
