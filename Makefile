@@ -83,6 +83,10 @@ rollback: $(READY) ## Return all traffic of a stage to its previous version: STA
 record: $(READY) ## Record the active version of a stage in config.tf: STAGE=live
 	@$(RUN) scripts/record.py
 
+.PHONY: unlock
+unlock: $(READY) ## Release the lock of Terraform's state, after a command was killed: CONFIRM=id
+	@$(RUN) scripts/unlock.py
+
 ##@ What runs, and how it runs
 
 .PHONY: status

@@ -87,7 +87,9 @@ async def _serve(app: App, port: int) -> None:
     config = Config()
     config.bind = [f"{HOST}:{port}"]
     config.loglevel = "WARNING"
-    config.keep_alive_timeout = 75
+    # Longer than clients keep idle connections: 90 s in the AWS SDK for Go. If the server closes one, a request can be
+    # on its way, and its response is lost. The client repeats it, and fails because the resource already exists.
+    config.keep_alive_timeout = 3600
     print(f"Local AWS answers on http://{HOST}:{port}", flush=True)
     await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
 

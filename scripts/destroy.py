@@ -17,7 +17,7 @@ def destroy(here: stack.Stack) -> None:
         CommandError: Terraform fails.
     """
     with progress.step("Delete everything that Terraform created"):
-        here.run("destroy", "-auto-approve", "-compact-warnings")
+        here.change("destroy", "-auto-approve", "-compact-warnings")
     if here.target.workspace == "default":
         here.write(here.config.without_versions())
     else:

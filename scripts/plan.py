@@ -11,7 +11,8 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", help="also move this stage to its pin in config.tf")
     options = parser.parse_args()
-    here = stack.prepare_plan(target.from_environment())
+    here = stack.inspect(target.from_environment())
+    here.initialize()
     if options.stage:
         here.config.stage(options.stage)
     found = stages.active(here)

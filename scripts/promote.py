@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathtolive import deployment, promotion, stack, status, target
+from pathtolive import promotion, recording, stack, status, target
 from pathtolive.cli import Parser, main
 
 
@@ -12,8 +12,8 @@ def command() -> int:
     parser.variable("--from", "FROM", example="dev", dest="source", metavar="STAGE", help="stage to promote from")
     parser.variable("--to", "TO", example="test", dest="destination", metavar="STAGE", help="stage to promote to")
     options = parser.parse_args()
-    here = stack.prepare(target.from_environment())
-    deployment.pin(here)
+    here = stack.use(target.from_environment())
+    recording.record_ended(here)
     promotion.promote(here, options.source, options.destination)
     status.show(here, urls=False)
     return 0

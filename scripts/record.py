@@ -12,22 +12,20 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", example="live", help="stage to record")
     options = parser.parse_args()
-    here = stack.prepare(target.from_environment())
-    configured = here.config.stage(options.stage)
+    here = stack.use(target.from_environment())
+    stage = options.stage
+    configured = here.config.stage(stage)
     if here.target.workspace != "default":
         raise CommandError(f"In workspace {here.target.workspace}, every stage follows newest. Nothing to record.")
-    if options.stage not in here.outputs["stages"]:
-        raise CommandError(f"{options.stage} is not deployed. Run: make build deploy{here.target.make_variables}")
-    running = stages.active(here).get(options.stage)
-    if running is None:
-        raise CommandError(f"{options.stage} has no alias. Create it with: make deploy{here.target.make_variables}")
-    Engine(here).refuse_weights(options.stage, running.weights)
-    pin = stages.recordable(configured, running)
-    if pin == configured:
-        print(f"config.tf already records version {running.version} for {options.stage}")
+    if stage not in here.outputs["stages"]:
+        raise CommandError(f"{stage} is not deployed. Run: make build deploy{here.target.make_variables}")
+    version = Engine(here).active_version(stage)
+    known = here.outputs["stages"][stage]["function_version"]
+    if stages.recordable(configured, stages.active(here)[stage]) == configured and known == version:
+        print(f"config.tf already records version {version} for {stage}")
         return 0
-    recording.record(here, options.stage, pin)
-    print(f"Recorded version {running.version} for {options.stage} in config.tf")
+    recording.record(here, stage, version)
+    print(f"Recorded version {version} for {stage} in config.tf")
     return 0
 
 

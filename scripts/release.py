@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import argparse
 
-from pathtolive import deployment, stack, status, target
-from pathtolive.cli import CommandError, Parser, RefusedError, main, valid
-from pathtolive.release.begin import AWS_ERRORS, release
+from pathtolive import stack, status, target
+from pathtolive.cli import AWS_ERRORS, CommandError, Parser, RefusedError, main, valid
+from pathtolive.release.begin import release
 from pathtolive.release.executions import REFUSED, SUCCEEDED, brief
 from pathtolive.release.settings import read_settings, share, shares
 
@@ -68,8 +68,7 @@ def command() -> int:
     options = vars(_options())
     yes = options.pop("yes")
     try:
-        here = stack.prepare(target.from_environment())
-        deployment.pin(here)
+        here = stack.use(target.from_environment())
     except (CommandError, *AWS_ERRORS) as error:
         raise RefusedError(str(error)) from error
     ended = release(here, read_settings(options), yes=yes)

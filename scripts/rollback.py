@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathtolive import deployment, stack, status, target
+from pathtolive import stack, status, target
 from pathtolive.cli import Parser, main
 from pathtolive.release.rollback import rollback
 
@@ -15,8 +15,7 @@ def command() -> int:
         "--version", "VERSION", metavar="NUMBER", help="version to roll back to (default: the previous one)"
     )
     options = parser.parse_args()
-    here = stack.prepare(target.from_environment())
-    deployment.pin(here)
+    here = stack.use(target.from_environment())
     rollback(here, options.stage, options.version)
     status.show(here, urls=False)
     return 0

@@ -19,6 +19,7 @@ import botocore.exceptions
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
 LOGS = LOCAL / "logs"
+AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -156,7 +157,7 @@ def main(command: Callable[[], int]) -> None:
     except CommandError as error:
         print(f"\n{error}", file=sys.stderr)
         sys.exit(error.status)
-    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+    except AWS_ERRORS as error:
         print(f"\nAWS request failed: {error}\nFix the cause, then run the command again.", file=sys.stderr)
         sys.exit(1)
     except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 import botocore.exceptions
 
-from pathtolive import config_file, progress, recording, smoke, stack, stages, versions
+from pathtolive import config_file, progress, recording, routes, smoke, stack, stages, versions
 from pathtolive.cli import CommandError
 
 
@@ -19,6 +19,9 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
     """
     if not here.target.artifact.exists():
         raise CommandError("There is no artifact. Build it with: make build")
+    if here.deployed:
+        recording.record_ended(here)
+        recording.write(here, routes.named(here))
     found = stages.active(here)
     _refuse_missing_versions(here, [stage for stage in here.stages if stage in moved or stage not in found])
     _apply(here, found, moved)
@@ -26,8 +29,11 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
         print(f"An earlier deploy was interrupted: {missing}.", flush=True)
         with progress.step("Publish the artifact") as step:
             step.result = f"Published version {versions.publish(here)}"
+    with_routes = routes.named(here)
+    if missing or with_routes != here.config:
+        recording.write(here, with_routes)
         _apply(here, found, moved)
-    pin(here, found)
+    recording.record_ended(here)
     with progress.step(f"Verify that {', '.join(here.stages)} answer"):
         for stage in here.stages:
             smoke.check(here.stage_url(stage))
@@ -37,28 +43,6 @@ def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collect
     plan = here.plan(stages.kept(here, found, moved=moved))
     recording.refuse_weights(here, plan, found)
     here.apply(plan)
-
-
-def pin(here: stack.Stack, found: Mapping[str, stages.Active] | None = None) -> None:
-    """Pin each unpinned stage to its active version and routes; workspaces have no pins.
-
-    ``found`` is what was deployed before, if this command has deployed since.
-    """
-    if here.target.workspace != "default":
-        return
-    before = after = here.config
-    now = stages.active(here)
-    for stage, configured in before.stages.items():
-        if configured.function_version is None and stage in now:
-            after = recording.with_pin(after, stage, stages.recordable(configured, now[stage]))
-            print(f"Pinned {stage} to version {now[stage].version} in {here.target.config_file}")
-            if found is None or stage in found:
-                print(
-                    f"{stages.since(here, stage, now[stage].version)} To change that, edit its pin, then run: "
-                    f"make deploy STAGE={stage}{here.target.make_variables}"
-                )
-    if after != before:
-        here.write(after)
 
 
 def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None:

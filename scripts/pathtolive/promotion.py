@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pathtolive import config_file, progress, recording, smoke, stack, stages
+from pathtolive import config_file, progress, recording, routes, smoke, stack, stages
 from pathtolive.cli import CommandError, RefusedError
-from pathtolive.release import begin
+from pathtolive.release import begin, view
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import PROMOTE, SUCCEEDED, brief
+from pathtolive.release.executions import PROMOTE, REFUSED, SUCCEEDED, brief
 from pathtolive.release.settings import Settings
 
 # Changes of aliases and API stages are eventually consistent on AWS.
@@ -29,31 +29,26 @@ class Promotion:
 
 
 def promote(here: stack.Stack, source: str, destination: str) -> None:
-    """Promote a stage to another, and verify the result.
+    """Promote a stage to another, record it, and verify the result.
 
-    config.tf is written before Terraform plans, and restored if the plan fails or changes more than the promotion, or
-    if the version is refused. After the alias has moved, config.tf stays. After an interruption, the same call
-    continues the promotion.
+    After an interruption, the same call continues the promotion.
 
     Raises:
+        LostSightError: the promotion continues without this command.
         CommandError: the promotion failed, or the stage then runs another version.
     """
     engine = Engine(here)
-    promotion, moved = _promotion(here, engine, source, destination)
-    before = here.config
+    promotion = _promotion(here, engine, source, destination)
+    active = stages.active(here)[destination]
     pin = config_file.Pin(promotion.version, promotion.gateway_deployment)
-    after = recording.with_pin(before, destination, pin)
-    only = (destination, promotion.gateway_deployment)
-    plan = recording.planned(here, after, only=only, alias=True)
-    recording.show_difference(before, after)
-    if not moved:
-        try:
+    if stages.recordable(pin, active) == pin == here.config.stage(destination):
+        print(f"{destination} already runs version {promotion.version} with the routes of {source}. No changes.")
+    else:
+        if active.version != promotion.version:
             _move(engine, promotion)
-        except BaseException:
-            here.write(before)
-            raise
-        plan = recording.planned(here, after, only=only)
-    here.apply(plan)
+            here.read_config_again()
+        again = f"make promote FROM={source} TO={destination}{here.target.make_variables}"
+        recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
     with progress.step(f"Verify that {destination} runs version {promotion.version}"):
         _check(here, engine, promotion)
 
@@ -61,36 +56,33 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
 def _move(engine: Engine, promotion: Promotion) -> None:
     """Run the release engine, which smoke-tests the version and moves the alias."""
     stage = promotion.destination
-    running = engine.running(stage)
-    if running is None:
-        running = engine.start(PROMOTE, Settings(stage, promotion.version, steps=()))
+    running = engine.running(stage) or engine.start(PROMOTE, Settings(stage, promotion.version, steps=()))
+    again = f"make promote FROM={promotion.source} TO={stage}{engine.here.target.make_variables}"
     with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it") as step:
         step.result = running.name
-        ended = engine.wait(running)
+        ended = view.follow(engine, running, again)
+    if ended.outcome == REFUSED:
+        raise RefusedError(f"The promotion to {stage} was refused: {brief(ended.reason)}\nNothing was changed.")
     if ended.outcome != SUCCEEDED:
         raise CommandError(
-            f"The promotion to {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\nNothing was changed."
+            f"The promotion to {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
+            f"{stage} runs version {engine.alias(stage).version}."
         )
 
 
-def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str) -> tuple[Promotion, bool]:
-    """Return what to promote, and whether the alias already points to the version."""
+def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str) -> Promotion:
+    """Return what to promote."""
     here.config.stage(source)
     begin.check_stage(here, destination)
     if source == destination:
         raise RefusedError(f"FROM and TO are both {source}. Set them to two stages.")
-    version, active = engine.active_version(source), engine.active_version(destination)
+    version = engine.active_version(source)
+    engine.refuse_weights(destination, engine.alias(destination).weights)
     running = engine.running(destination)
     if running and (running.kind, running.settings.version) != (PROMOTE, version):
         raise RefusedError(engine.in_progress_error(running))
-    promotion = Promotion(
-        source,
-        destination,
-        version,
-        _code_sha256(here, version),
-        recording.gateway_deployment(here, stages.active(here)[source].gateway_deployment),
-    )
-    return promotion, active == version
+    served = stages.active(here)[source].gateway_deployment
+    return Promotion(source, destination, version, _code_sha256(here, version), routes.deployment(here, served))
 
 
 def _code_sha256(here: stack.Stack, qualifier: str) -> str:

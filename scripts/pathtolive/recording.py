@@ -1,108 +1,94 @@
-"""Record the version and routes of a stage in config.tf and Terraform's state, and refuse other changes with it."""
+"""Record the version and the routes of a stage in config.tf and in Terraform's state."""
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import rich.console
 import rich.syntax
 
-from pathtolive import config_file, stack, stages
-from pathtolive.cli import CommandError
+from pathtolive import config_file, routes, stack, stages
+from pathtolive.cli import AWS_ERRORS, CommandError, UnrecordedError
 from pathtolive.release.engine import Engine
 
 
-def record(here: stack.Stack, stage: str, pin: config_file.Pin) -> None:
-    """Record the pin of a stage, and deploy its routes if they change.
+def record(
+    here: stack.Stack, stage: str, version: str, *, gateway_deployment: str | None = None, again: str | None = None
+) -> None:
+    """Record the version that a stage runs in config.tf, and refresh Terraform's state.
 
-    If the routes do not change, Terraform only refreshes its state: a release can be recorded while other changes wait
-    to be deployed.
-
-    Raises:
-        CommandError: Terraform failed, or there is more to deploy than the routes; config.tf is unchanged.
-    """
-    before = here.config
-    after = with_pin(before, stage, pin)
-    found = stages.active(here)
-    if stage in found and pin.gateway_deployment == found[stage].gateway_deployment:
-        with written(here, after):
-            here.refresh(stages.kept(here, found))
-    else:
-        here.apply(planned(here, after, only=(stage, pin.gateway_deployment)))
-    show_difference(before, after)
-
-
-def planned(here: stack.Stack, after: config_file.Pins, *, only: tuple[str, str], alias: bool = False) -> stack.Plan:
-    """Write config.tf and return the plan for it; ``only`` names the stage and the routes that the plan may change.
+    The stage serves the routes of ``gateway_deployment`` from now on, if it is not None. Nothing else changes, so a
+    release can be recorded while other changes wait to be deployed. ``again`` is the command that repeats this,
+    ``make record`` by default.
 
     Raises:
-        CommandError: Terraform cannot plan it, or the plan changes more, such as the stage's alias unless ``alias``
-            allows that; config.tf is unchanged.
+        UnrecordedError: config.tf or Terraform's state does not record the version.
     """
-    stage, _ = only
-    with written(here, after):
-        plan = here.plan(stages.kept(here, stages.active(here), moved={stage}))
-        _refuse_more(plan, *only, alias=alias)
-    return plan
-
-
-@contextlib.contextmanager
-def written(here: stack.Stack, after: config_file.Pins) -> Iterator[None]:
-    """Write config.tf, and restore it if what follows fails or is interrupted."""
-    before = here.config
-    here.write(after)
+    missing = "config.tf"
     try:
-        yield
-    except BaseException:
-        here.write(before)
-        raise
+        if gateway_deployment:
+            routes.serve(here, stage, gateway_deployment)
+        found = stages.active(here)
+        write(here, with_pin(here.config, stage, stages.recordable(here.config.stage(stage), found[stage])))
+        missing = "Terraform's state"
+        here.initialize()
+        here.refresh(stages.kept(here, found))
+    except (CommandError, *AWS_ERRORS) as error:
+        raise UnrecordedError(
+            f"{stage} runs version {version}, but {missing} does not record it: {error}\n"
+            f"Fix the cause, then run: {again or f'make record STAGE={stage}{here.target.make_variables}'}"
+        ) from error
+
+
+def record_ended(here: stack.Stack) -> None:
+    """Write to config.tf the pins of unpinned stages, and those of releases that ended without their command.
+
+    A release that Terraform's state does not know was never recorded. If the state knows it, config.tf is outdated, or
+    was edited on purpose.
+    """
+    if here.target.workspace != "default":
+        return
+    after = here.config
+    for stage, running in stages.active(here).items():
+        configured = after.stage(stage)
+        if configured.function_version is None:
+            reason = stages.since(here, stage, running.version)
+        elif (ended := _ended(here, stage, running)) and not running.weights:
+            reason = f"{ended} succeeded, and was not recorded."
+        else:
+            continue
+        after = with_pin(after, stage, stages.recordable(configured, running))
+        print(
+            f"Pinned {stage} to version {running.version} in {here.target.config_file}\n{reason} To change that, edit "
+            f"its pin, then run: make deploy STAGE={stage}{here.target.make_variables}"
+        )
+    write(here, after)
+
+
+def _ended(here: stack.Stack, stage: str, running: stages.Active) -> str | None:
+    """Return the name of the release that moved a stage, if neither config.tf nor Terraform's state records it."""
+    if here.outputs["stages"][stage]["function_version"] == running.version:
+        return None
+    ended = Engine(here).unrecorded(stage)
+    return ended.name if ended else None
 
 
 def with_pin(config: config_file.Pins, stage: str, pin: config_file.Pin) -> config_file.Pins:
     """Return a config.tf with a new pin for a stage, and with the name of its gateway deployment."""
     names = config.gateway_deployments
-    if pin.gateway_deployment not in names:
+    if pin.gateway_deployment not in {*names, config_file.NEWEST}:
         config = config.with_gateway_deployments([*names, pin.gateway_deployment])
     return config.with_pin(stage, pin)
 
 
-def gateway_deployment(here: stack.Stack, served: str) -> str:
-    """Return the name of the gateway deployment with the routes that a stage serves; a new name if there is none."""
-    if served != config_file.NEWEST:
-        return served
-    deployed: dict[str, dict[str, str]] = here.outputs["gateway_deployments"]
-    same = [name for name, deployment in deployed.items() if deployment["routes"] == here.outputs["routes"]]
-    if same:
-        return same[-1]
-    # An older config.tf does not name every gateway deployment, and each name stands for one set of routes.
-    return here.config.with_gateway_deployments([*here.config.gateway_deployments, *deployed]).next_gateway_deployment()
-
-
-def _refuse_more(plan: stack.Plan, stage: str, gateway_deployment: str, *, alias: bool) -> None:
-    """Refuse a plan that would also deploy something else, such as an artifact that was built since."""
-    own = [
-        f'module.stage["{stage}"].',
-        f'module.api.aws_apigatewayv2_deployment.this["{gateway_deployment}"]',
-        "output.",
-    ]
-    if alias:
-        own.append(f'module.alias["{stage}"].')
-    others = [address for address in plan.changes if not address.startswith(tuple(own))]
-    if others:
-        raise CommandError(
-            f"There are other changes to deploy: {', '.join(others)}. Deploy them first with 'make deploy', or check "
-            "out the commit that is deployed. Nothing was changed."
-        )
-
-
-def show_difference(before: config_file.Pins, after: config_file.Pins) -> None:
-    """Print the difference between two states of config.tf."""
+def write(here: stack.Stack, after: config_file.Pins) -> None:
+    """Write config.tf if it changes, and print the difference."""
+    before = here.config
     lines = difflib.unified_diff(before.text.splitlines(), after.text.splitlines(), n=0, lineterm="")
-    changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
-    difference = "\n".join(["config.tf:", *changed]) if changed else ""
-    if difference:
+    if changed := [line for line in lines if not line.startswith(("---", "+++", "@@"))]:
+        here.write(after)
+        difference = "\n".join(["config.tf:", *changed])
         rich.console.Console(soft_wrap=True).print(rich.syntax.Syntax(difference, "diff", background_color="default"))
 
 

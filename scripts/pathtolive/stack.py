@@ -16,12 +16,12 @@ from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import config_file, progress, terraform_cli
+from pathtolive import config_file, locking, progress, terraform_cli
 from pathtolive.cli import ROOT, CommandError, run
 from pathtolive.target import SOURCE, Target
 
 # Terraform's own working files, and files that belong to one account.
-NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars"}
+NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "errored.tfstate", "terraform.tfvars"}
 NAME = "path-to-live"
 # As in terraform/terraform.tf.
 STATE_KEY = "path-to-live.tfstate"
@@ -29,17 +29,18 @@ STATE_KEY = "path-to-live.tfstate"
 
 @dataclass(frozen=True)
 class Stack:
-    """The root module for a target: ``prepare`` initializes it, ``inspect`` only reads it."""
+    """The root module for a target."""
 
     target: Target
 
     @functools.cached_property
     def config(self) -> config_file.Pins:
         """The target's config.tf, read once: a command acts on one state of the file."""
-        return config_file.read(self.target.config_file) if self.target.config_file.exists() else _config(self.target)
+        return _config(self.target)
 
     def write(self, config: config_file.Pins) -> None:
         """Write the target's config.tf."""
+        self.target.directory.mkdir(parents=True, exist_ok=True)
         config.write(self.target.config_file)
         self.__dict__["config"] = config
 
@@ -60,14 +61,17 @@ class Stack:
 
         https://developer.hashicorp.com/terraform/language/backend/s3
         """
-        workspace = self.target.workspace
-        key = STATE_KEY if workspace == "default" else f"env:/{workspace}/{STATE_KEY}"
         s3 = self.target.client("s3")
         try:
-            state = s3.get_object(Bucket=bucket_name(self.target), Key=key)["Body"].read()
+            state = s3.get_object(Bucket=bucket_name(self.target), Key=self._state_key)["Body"].read()
         except s3.exceptions.NoSuchKey:
             return {}
         return {name: output["value"] for name, output in json.loads(state)["outputs"].items()}
+
+    @property
+    def _state_key(self) -> str:
+        workspace = self.target.workspace
+        return STATE_KEY if workspace == "default" else f"env:/{workspace}/{STATE_KEY}"
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -94,7 +98,7 @@ class Stack:
         arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
         with progress.step("Plan") as step:
             try:
-                self.run("plan", *arguments, statuses=(0, 2))
+                self.change("plan", *arguments, statuses=(0, 2))
             except CommandError as error:
                 raise CommandError(f"{error}\nNothing was changed.") from error
             plan = Plan(path, json.loads(self._terraform("show", "-json", str(path))))
@@ -111,7 +115,7 @@ class Stack:
         if plan.changes:
             with progress.step("Apply the plan"):
                 try:
-                    self.run("apply", "-compact-warnings", str(plan.path))
+                    self.change("apply", "-compact-warnings", str(plan.path))
                 except CommandError as error:
                     raise CommandError(f"{error}\nFix the cause, then run the command again.") from error
 
@@ -131,10 +135,50 @@ class Stack:
         """
         self.__dict__.pop("deployed", None)
         with progress.step("Refresh Terraform's state"):
-            self.run("apply", "-refresh-only", "-auto-approve", *_variables(kept))
+            self.change("apply", "-refresh-only", "-auto-approve", *_variables(kept))
 
-    def run(self, *arguments: str, statuses: tuple[int, ...] = (0,)) -> int:
-        """Run Terraform and keep its output in a log: see ``terraform_cli.run``."""
+    def initialize(self) -> None:
+        """Initialize Terraform, and update an emulator's copy of the root module and of the artifact.
+
+        Raises:
+            CommandError: providers are missing.
+        """
+        with progress.step("Prepare Terraform"):
+            if self.target.endpoint:
+                _copy(self)
+            _init(self.target, bucket_name(self.target))
+            _push_errored_state(self.target)
+
+    def change(self, command: str, *arguments: str, statuses: tuple[int, ...] = (0,)) -> None:
+        """Run a command of Terraform that locks the state, and keep its output in a log: see ``terraform_cli.run``.
+
+        Raises:
+            CommandError: Terraform failed, or another command holds the lock.
+        """
+        try:
+            self._run(command, *locking.arguments(), *arguments, statuses=statuses)
+        except terraform_cli.TerraformError as error:
+            if locking.REFUSED not in str(error) or (lock := self.lock) is None:
+                raise
+            raise CommandError(
+                f"{lock} Wait for it to end, then run the command again. If it was killed, release the lock with: "
+                f"make unlock{self.target.make_variables}"
+            ) from error
+
+    @property
+    def lock(self) -> locking.Lock | None:
+        """The lock of Terraform's state, or None if it is not locked."""
+        return locking.held(self.target, bucket_name(self.target), self._state_key)
+
+    def unlock(self, lock: locking.Lock) -> None:
+        """Release the lock of Terraform's state.
+
+        https://developer.hashicorp.com/terraform/cli/commands/force-unlock
+        """
+        self.initialize()
+        self._terraform("force-unlock", "-force", lock.id)
+
+    def _run(self, *arguments: str, statuses: tuple[int, ...] = (0,)) -> int:
         return terraform_cli.run(*arguments, cwd=self.target.directory, env=self.target.environment, statuses=statuses)
 
     def _terraform(self, *arguments: str) -> str:
@@ -177,7 +221,7 @@ class Plan:
 
 
 def prepare(target: Target) -> Stack:
-    """Return the target's stack, ready to be changed; an emulator's state bucket is created if it is missing.
+    """Return the target's stack, ready for Terraform; an emulator's state bucket is created if it is missing.
 
     Raises:
         CommandError: credentials, the state bucket, or Terraform's providers are missing. Nothing was changed.
@@ -185,17 +229,20 @@ def prepare(target: Target) -> Stack:
     print(f"Using {target.description}", flush=True)
     if not _has_state_bucket(target):
         _begin(target)
-    return _initialised(target)
+    here = Stack(target)
+    here.initialize()
+    return here
 
 
-def prepare_plan(target: Target) -> Stack:
-    """Return the target's stack, ready for a plan: only Terraform's own working files are written.
+def use(target: Target) -> Stack:
+    """Return the target's stack, to change it without Terraform, and print what the command acts on.
 
     Raises:
-        CommandError: as ``prepare``, or nothing is deployed on an emulator.
+        CommandError: credentials or the state bucket are missing.
     """
-    inspect(target)
-    return _initialised(target)
+    here = inspect(target)
+    print(f"Using {target.description}", flush=True)
+    return here
 
 
 def inspect(target: Target) -> Stack:
@@ -228,15 +275,6 @@ def _has_state_bucket(target: Target) -> bool:
     return True
 
 
-def _initialised(target: Target) -> Stack:
-    here = Stack(target)
-    with progress.step("Prepare Terraform"):
-        if target.endpoint:
-            _copy(here)
-        _init(target, bucket_name(target))
-    return here
-
-
 def bucket_name(target: Target) -> str:
     """Return the name of the state bucket: STATE_BUCKET, or a name for each account and region."""
     return os.environ.get("STATE_BUCKET") or f"{NAME}-state-{target.account}-{target.region}"
@@ -259,12 +297,22 @@ def _config(target: Target) -> config_file.Pins:
     if not target.endpoint:
         return source
     source = source.without_versions()
-    if target.config_file.exists():
-        own = config_file.read(target.config_file)
-        source = source.with_gateway_deployments(own.gateway_deployments)
-        for stage in source.stages.keys() & own.stages.keys():
+    if not target.config_file.exists():
+        return source
+    own = config_file.read(target.config_file)
+    if list(map(_followed, source.stages.items())) == list(map(_followed, own.stages.items())):
+        return own
+    source = source.with_gateway_deployments(own.gateway_deployments)
+    for stage in source.stages.keys() & own.stages.keys():
+        if _followed((stage, source.stages[stage])) == _followed((stage, own.stages[stage])):
             source = source.with_pin(stage, own.stages[stage])
     return source
+
+
+def _followed(stage: tuple[str, config_file.Pin]) -> tuple[str, bool, bool]:
+    """Return the name of a stage, and whether it follows the newest version and the newest routes."""
+    name, pin = stage
+    return name, pin.function_version == config_file.NEWEST, pin.gateway_deployment == config_file.NEWEST
 
 
 def _copy(here: Stack) -> None:
@@ -308,6 +356,24 @@ def _init(target: Target, bucket: str) -> None:
     if target.workspace != "default":
         _terraform(target, "workspace", "select", "-or-create", target.workspace, workspace=False)
     stamp.write_text(digest.hexdigest())
+
+
+def _push_errored_state(target: Target) -> None:
+    """Push the state that an earlier apply could not save, so that what it changed is not forgotten.
+
+    https://developer.hashicorp.com/terraform/cli/state/recover#recover-from-state-write-errors
+    """
+    path = target.directory / "errored.tfstate"
+    if not path.exists():
+        return
+    try:
+        _terraform(target, "state", "push", str(path))
+    except CommandError as error:
+        raise CommandError(
+            f"{error}\n{path} has changes of an earlier apply that Terraform's state lacks. Compare it with 'terraform "
+            "state pull', then push it with -force, or delete it."
+        ) from error
+    path.unlink()
 
 
 def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import botocore.exceptions
-
 from pathtolive import config_file, stack
-from pathtolive.release.engine import Engine
+from pathtolive.release.engine import Engine, MissingAliasError, MissingMachineError
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,7 @@ def active(here: stack.Stack) -> dict[str, Active]:
             continue
         try:
             alias = engine.alias(stage)
-        except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
-                raise
+        except MissingAliasError:
             continue
         found[stage] = Active(
             alias.version,
@@ -80,7 +76,16 @@ def kept(here: stack.Stack, found: Mapping[str, Active], *, moved: Collection[st
         elif deployment != config_file.NEWEST:
             deployment = running.gateway_deployment
         result[stage] = config_file.Pin(version, deployment)
-    return result
+    return result | _missing(here, found, moved)
+
+
+def _missing(here: stack.Stack, found: Mapping[str, Active], moved: Collection[str]) -> dict[str, config_file.Pin]:
+    """Return the pins of unpinned stages whose aliases were deleted: the versions that Terraform's state has."""
+    return {
+        stage: config_file.Pin(deployed["function_version"], here.stages[stage].gateway_deployment)
+        for stage, deployed in here.deployed.get("stages", {}).items()
+        if stage in here.stages and stage not in {*found, *moved} and here.stages[stage].function_version is None
+    }
 
 
 def recordable(configured: config_file.Pin, running: Active) -> config_file.Pin:
@@ -110,7 +115,10 @@ def report(here: stack.Stack, found: Mapping[str, Active]) -> None:
 
 def since(here: stack.Stack, stage: str, version: str) -> str:
     """Return a sentence that names the release which moved a stage to the version that it runs, and when."""
-    last = Engine(here).last(stage)
+    try:
+        last = Engine(here).last(stage)
+    except MissingMachineError:
+        last = None
     if last is None or last.to_version != version or last.ended is None:
         return f"No release, promotion, or rollback in the history of {stage} moved it to version {version}."
     return f"{stage} runs version {version} since {last.ended.astimezone():%Y-%m-%d %H:%M:%S} ({last.name})."

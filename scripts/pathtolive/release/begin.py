@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import sys
 
-import botocore.exceptions
-
-from pathtolive import config_file, local_aws, recording, stack, stages
-from pathtolive.cli import CommandError, RefusedError, UnrecordedError
+from pathtolive import config_file, local_aws, recording, routes, stack, stages
+from pathtolive.cli import AWS_ERRORS, CommandError, RefusedError
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past
 from pathtolive.release.settings import Settings, percents, read_settings
 from pathtolive.release.view import confirmed, duration, watch
-
-AWS_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 
 
 def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
@@ -40,7 +36,9 @@ def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
     ended = watch(engine, started, again) if isinstance(started, Execution) else started
     if ended.outcome == SUCCEEDED:
         print(f"Succeeded: {ended.reason}", flush=True)
-        _record(engine, given.stage, ended, again, named=bool(given.version))
+        here.read_config_again()
+        served = _routes(engine, given.stage, ended.to_version, named=bool(given.version) or ended.kind == ROLLBACK)
+        recording.record(here, given.stage, ended.to_version, gateway_deployment=served, again=again)
     return ended
 
 
@@ -75,8 +73,6 @@ def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
         )
     given = read_settings(given.input | {"version": version})
     _announce(engine, active, engine.complete(given), gateway_deployment)
-    if gateway_deployment != stages.active(here)[stage].gateway_deployment:
-        _verify_routes(here, stage, config_file.Pin(version, gateway_deployment))
     asks = not yes and here.target.endpoint is None and sys.stdin.isatty()
     if asks and not confirmed("Start the release? (y/N) ", "y"):
         raise RefusedError("Nothing was changed.")
@@ -122,16 +118,9 @@ def _routes(engine: Engine, stage: str, version: str, *, named: bool) -> str:
     """Return the gateway deployment for a version: that of the previous stage, if that stage runs the version."""
     here = engine.here
     previous, found = _previous_stage(here, stage), stages.active(here)
-    if named or previous is None or found[previous].version != version:
+    if named or previous not in found or found[previous].version != version:
         return found[stage].gateway_deployment
-    return recording.gateway_deployment(here, found[previous].gateway_deployment)
-
-
-def _verify_routes(here: stack.Stack, stage: str, pin: config_file.Pin) -> None:
-    """Verify before the release, and not after it, that Terraform can change the routes and nothing else."""
-    before = here.config
-    recording.planned(here, recording.with_pin(before, stage, pin), only=(stage, pin.gateway_deployment), alias=True)
-    here.write(before)
+    return routes.deployment(here, found[previous].gateway_deployment)
 
 
 def _announce(engine: Engine, active: str, given: Settings, gateway_deployment: str) -> None:
@@ -162,30 +151,3 @@ def _described(given: Settings, speed: float) -> dict[str, str]:
         if given.ignore_alarms_reason
         else f"rolls back if the alarm of {given.stage} fires",
     }
-
-
-def _record(engine: Engine, stage: str, ended: Past, again: str, *, named: bool) -> None:
-    """Record a release that succeeded, with the routes of the previous stage if Terraform can deploy them."""
-    here = engine.here
-    here.read_config_again()
-    try:
-        served = stages.active(here)[stage].gateway_deployment
-        routes = _routes(engine, stage, ended.to_version, named=named or ended.kind == ROLLBACK)
-        try:
-            recording.record(here, stage, config_file.Pin(ended.to_version, routes))
-        except CommandError as error:
-            if routes == served:
-                raise
-            recording.record(here, stage, config_file.Pin(ended.to_version, served))
-            raise UnrecordedError(
-                f"{stage} runs version {ended.to_version}, and config.tf records it, but the routes were not deployed: "
-                f"{error}\nFix the cause, then deploy the routes with: "
-                f"make promote FROM={_previous_stage(here, stage)} TO={stage}{here.target.make_variables}"
-            ) from error
-    except UnrecordedError:
-        raise
-    except (CommandError, *AWS_ERRORS) as error:
-        raise UnrecordedError(
-            f"{stage} runs version {ended.to_version}, but config.tf does not record it: {error}\n"
-            f"Fix the cause, then record it with: {again}"
-        ) from error

@@ -41,6 +41,14 @@ ROLLBACK_SECONDS = 180.0
 MIN_ROLLBACK_SECONDS = 30.0
 
 
+class MissingAliasError(CommandError):
+    """A stage has no alias."""
+
+
+class MissingMachineError(CommandError):
+    """The state machine was deleted."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """The release engine of a stack.
@@ -178,10 +186,19 @@ class Engine:
         """Yield executions as AWS lists them, newest first.
 
         https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+
+        Raises:
+            MissingMachineError: there is no state machine.
         """
         given = {"statusFilter": status} if status else {}
-        for page in self._executions.get_paginator("list_executions").paginate(stateMachineArn=self.arn, **given):
-            yield from page["executions"]
+        try:
+            for page in self._executions.get_paginator("list_executions").paginate(stateMachineArn=self.arn, **given):
+                yield from page["executions"]
+        except self._executions.exceptions.StateMachineDoesNotExist as error:
+            raise MissingMachineError(
+                "The state machine that runs releases was deleted, and the history with it. Create it with: "
+                f"make deploy{self.here.target.make_variables}"
+            ) from error
 
     def abort(self, execution: Execution) -> None:
         """Abort a release. An event then starts its rollback."""
@@ -278,10 +295,28 @@ class Engine:
         )
 
     def alias(self, stage: str) -> Alias:
-        """Return the version and the weights of a stage's alias."""
-        response = self._aliases.get_alias(FunctionName=self.function_name, Name=stage)
+        """Return the version and the weights of a stage's alias.
+
+        Raises:
+            MissingAliasError: it has none.
+        """
+        try:
+            response = self._aliases.get_alias(FunctionName=self.function_name, Name=stage)
+        except self._aliases.exceptions.ResourceNotFoundException as error:
+            raise MissingAliasError(
+                f"{stage} has no alias. Create it with: make deploy{self.here.target.make_variables}"
+            ) from error
         return Alias(
             response["FunctionVersion"], response.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {}
+        )
+
+    def move(self, stage: str, version: str) -> None:
+        """Point the alias of a stage to a version, without the state machine."""
+        self._aliases.update_alias(
+            FunctionName=self.function_name,
+            Name=stage,
+            FunctionVersion=version,
+            RoutingConfig={"AdditionalVersionWeights": {}},
         )
 
     def has_version(self, version: str) -> bool:

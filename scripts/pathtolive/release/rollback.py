@@ -2,46 +2,83 @@
 
 from __future__ import annotations
 
-from pathtolive import config_file, recording, stack, stages
+from pathtolive import recording, stack
 from pathtolive.cli import CommandError, RefusedError
-from pathtolive.release import begin
-from pathtolive.release.engine import Engine
-from pathtolive.release.executions import ROLLBACK, SUCCEEDED, Execution, active_versions, brief, previous_version
+from pathtolive.release import begin, view
+from pathtolive.release.engine import Engine, MissingMachineError
+from pathtolive.release.executions import ROLLBACK, SUCCEEDED, Execution, Past, active_versions, brief, previous_version
 from pathtolive.release.settings import Settings
 
 
-def rollback(here: stack.Stack, stage: str, version: str | None) -> str:
-    """Roll back, record it, and return the version that then has all the traffic of the stage.
+def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
+    """Roll back, then record it: whatever config.tf contains, the traffic shifts first.
 
     After an interruption, the same call continues the rollback.
 
     Raises:
         RefusedError: nothing was changed.
-        CommandError: the rollback did not succeed, or could not be recorded.
+        LostSightError: the rollback continues without this command.
+        UnrecordedError: the rollback succeeded, but could not be recorded.
+        CommandError: the rollback did not succeed.
     """
     engine = Engine(here)
-    begin.check_stage(here, stage)
-    running = engine.running(stage)
+    _check_stage(here, stage)
+    try:
+        running = engine.running(stage)
+    except MissingMachineError as error:
+        _record(here, stage, _without_machine(engine, stage, version, error))
+        return
     if running and running.kind != ROLLBACK:
         previous = _abort(engine, running)
         if version in {None, previous}:
             print(f"All traffic of {stage} goes to version {previous}", flush=True)
-            return previous
+            return
         running = None
-    unrecorded = engine.unrecorded(stage)
+    unrecorded = _unrecorded(engine, stage)
     if running is None and unrecorded and unrecorded.kind == ROLLBACK:
         print(
             f"{unrecorded.name} succeeded, but config.tf does not record it. Recording it now. To roll back further, "
             "run the command again."
         )
-        return _record(here, stage, unrecorded.to_version)
-    ended = engine.wait(running or _start(engine, stage, version))
+        _record(here, stage, unrecorded.to_version)
+        return
+    again = f"make rollback STAGE={stage}{f' VERSION={version}' if version else ''}{here.target.make_variables}"
+    ended = view.follow(engine, running or _start(engine, stage, version), again)
     if ended.outcome != SUCCEEDED:
         raise CommandError(
             f"The rollback of {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
             f"Show the version of each stage with: make status{here.target.make_variables}"
         )
-    return _record(here, stage, ended.to_version)
+    _record(here, stage, ended.to_version)
+
+
+def _check_stage(here: stack.Stack, stage: str) -> None:
+    """Verify that a stage can be rolled back, without config.tf if it cannot be read."""
+    if here.target.workspace == "default" and stage in here.outputs["stages"]:
+        try:
+            _ = here.config.stages
+        except CommandError:
+            return
+    begin.check_stage(here, stage)
+
+
+def _unrecorded(engine: Engine, stage: str) -> Past | None:
+    """Return the release that config.tf does not record, or None if config.tf cannot be read."""
+    try:
+        return engine.unrecorded(stage)
+    except CommandError:
+        return None
+
+
+def _without_machine(engine: Engine, stage: str, version: str | None, error: CommandError) -> str:
+    """Move the alias without the state machine, and return its version."""
+    alias = engine.alias(stage)
+    version = version or (alias.version if alias.weights else None)
+    if version is None:
+        raise RefusedError(f"{error}\nTo roll back without it, set the version, such as VERSION=3.")
+    _check_version(engine, version)
+    engine.move(stage, version)
+    return version
 
 
 def _abort(engine: Engine, running: Execution) -> str:
@@ -68,18 +105,21 @@ def _start(engine: Engine, stage: str, version: str | None) -> Execution:
             )
     if version == active:
         raise RefusedError(f"{stage} already runs version {version}. Set VERSION to another version.")
-    if not engine.has_version(version):
-        raise RefusedError(
-            f"Version {version} of {engine.function_name} does not exist. Set VERSION to another version."
-        )
+    _check_version(engine, version)
     print(f"Rolling back {stage} from version {active} to version {version}", flush=True)
     given = Settings(stage, version, steps=(), smoke_test=False)
     return engine.start(ROLLBACK, given)
 
 
-def _record(here: stack.Stack, stage: str, version: str) -> str:
+def _check_version(engine: Engine, version: str) -> None:
+    if not engine.has_version(version):
+        raise RefusedError(
+            f"Version {version} of {engine.function_name} does not exist. Set VERSION to another version."
+        )
+
+
+def _record(here: stack.Stack, stage: str, version: str) -> None:
     """Print that the rollback is complete before recording it, which takes longer. The routes stay."""
     print(f"All traffic of {stage} goes to version {version}", flush=True)
     here.read_config_again()
-    recording.record(here, stage, config_file.Pin(version, stages.active(here)[stage].gateway_deployment))
-    return version
+    recording.record(here, stage, version)

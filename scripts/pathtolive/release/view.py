@@ -89,7 +89,7 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
         CommandError: it ended, but its rollback did not complete.
     """
     print(f"{execution.name} is in progress", flush=True)
-    continues = f"{execution.name} continues without this command. To follow it again, run: {again}"
+    continues = _continues(execution, again)
     view = View(engine, execution.settings, rich.console.Console(soft_wrap=True))
     abort = aborted = pause = False
     while True:
@@ -112,6 +112,25 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
             if time.monotonic() - view.read > PATIENCE_SECONDS:
                 raise LostSightError(f"AWS request failed: {error}\n{continues}") from error
             pause = True
+
+
+def follow(engine: Engine, execution: Execution, again: str) -> Past:
+    """Return the outcome of a promotion or rollback, which takes seconds and shows no progress.
+
+    Raises:
+        LostSightError: it continues without this command. The command line ``again`` follows it again.
+        CommandError: it ended without a report.
+    """
+    try:
+        return engine.wait(execution)
+    except KeyboardInterrupt as error:
+        raise LostSightError(f"Interrupted. {_continues(execution, again)}") from error
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        raise LostSightError(f"AWS request failed: {error}\n{_continues(execution, again)}") from error
+
+
+def _continues(execution: Execution, again: str) -> str:
+    return f"{execution.name} continues without this command. To follow it again, run: {again}"
 
 
 def confirmed(question: str, wanted: str) -> bool:

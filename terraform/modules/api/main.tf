@@ -1,7 +1,11 @@
 locals {
   payload_format_version = "2.0"
-  # Identifies the configuration that a deployment freezes, and fits in the deployment's description.
-  routes_fingerprint = substr(sha256(jsonencode([local.payload_format_version, sort(var.routes)])), 0, 12)
+  # Identifies the configuration that a deployment freezes, and fits in the deployment's description. It comes from the
+  # resources, so that a refresh does not announce routes that are not deployed.
+  routes_fingerprint = substr(sha256(jsonencode([
+    aws_apigatewayv2_integration.this.payload_format_version,
+    sort([for route in aws_apigatewayv2_route.this : route.route_key]),
+  ])), 0, 12)
 }
 
 resource "aws_apigatewayv2_api" "this" {
@@ -27,6 +31,7 @@ resource "aws_apigatewayv2_route" "this" {
   target    = "integrations/${aws_apigatewayv2_integration.this.id}"
 }
 
+# A deployment holds the routes that exist when it is created: its description depends on them.
 resource "aws_apigatewayv2_deployment" "this" {
   for_each = toset(var.deployments)
 
@@ -39,7 +44,4 @@ resource "aws_apigatewayv2_deployment" "this" {
     # The description identifies the routes at creation: a deployment never changes.
     ignore_changes = [description]
   }
-
-  # A deployment holds the routes that exist when it is created.
-  depends_on = [aws_apigatewayv2_route.this]
 }

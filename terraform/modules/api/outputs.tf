@@ -21,7 +21,4 @@ output "id" {
 output "routes_fingerprint" {
   description = "Fingerprint of the API's current routes."
   value       = local.routes_fingerprint
-
-  # The routes must exist before anything uses their fingerprint.
-  depends_on = [aws_apigatewayv2_route.this]
 }
