@@ -19,25 +19,26 @@ def record(
     """Record the version that a stage runs in config.tf, and refresh Terraform's state.
 
     The stage serves the routes of ``gateway_deployment`` from now on, if it is not None. Nothing else changes, so a
-    release can be recorded while other changes wait to be deployed. ``again`` is the command that repeats this,
-    ``make record`` by default.
+    release can be recorded while other changes wait to be deployed. ``again`` is the command that repeats this, if it
+    is not ``make record``.
 
     Raises:
         UnrecordedError: config.tf or Terraform's state does not record the version.
     """
-    missing = "config.tf"
+    record_again = f"make record STAGE={stage}{here.target.make_variables}"
+    missing, remedy = "config.tf", again or record_again
     try:
         if gateway_deployment:
             routes.serve(here, stage, gateway_deployment)
         found = stages.active(here)
         write(here, with_pin(here.config, stage, stages.recordable(here.config.stage(stage), found[stage])))
-        missing = "Terraform's state"
+        missing, remedy = "Terraform's state", record_again
         here.initialize()
         here.refresh(stages.kept(here, found))
     except (CommandError, *AWS_ERRORS) as error:
         raise UnrecordedError(
             f"{stage} runs version {version}, but {missing} does not record it: {error}\n"
-            f"Fix the cause, then run: {again or f'make record STAGE={stage}{here.target.make_variables}'}"
+            f"Fix the cause, then run: {remedy}"
         ) from error
 
 

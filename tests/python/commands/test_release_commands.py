@@ -24,7 +24,7 @@ import pytest
 
 from tests import processes
 from tests.checkout import Checkout
-from tests.conftest import get
+from tests.conftest import REGION, get
 from tests.waiting import eventually
 
 SOURCE = Path("lambda/service/routes.py")
@@ -37,6 +37,17 @@ BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60"], ["--step-seconds", "3000"]
 UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
 
+LOCK = {"Bucket": f"path-to-live-state-000000000000-{REGION}", "Key": "path-to-live.tfstate.tflock"}
+# https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
+HELD = {
+    "ID": "6a1e4fc5-0a5e-8f3c-54a0-36a6bdb8b0b5",
+    "Operation": "OperationTypeApply",
+    "Info": "",
+    "Who": "somebody@else",
+    "Version": "1.11.4",
+    "Created": "2026-11-28T09:12:01.123456789Z",
+    "Path": f"path-to-live-state-000000000000-{REGION}/path-to-live.tfstate",
+}
 EDIT = "# Written during a release.\n"
 pytestmark = pytest.mark.endpoint
 
@@ -284,9 +295,10 @@ class TestReleases:
 
     def test_interrupted_promotion_continues(self, checkout: Checkout) -> None:
         interrupted(checkout, "test", "promote", BAD)
-        said = checkout.make("deploy TARGET=local")
-        assert "make record STAGE=test TARGET=local" in said
-        assert re.search(rf"test runs version {BAD} since .* \(test-promote-{BAD}-", said)
+        assert re.search(
+            rf"Pinned test to version {BAD} in .*\ntest-promote-{BAD}-\S+ succeeded, and was not recorded\.",
+            checkout.make("deploy TARGET=local"),
+        )
         assert alias(checkout, "test") == (BAD, {})
         checkout.make("promote FROM=dev TO=test TARGET=local")
         assert checkout.status()["test"]["pinned_version"] == BAD
@@ -356,30 +368,38 @@ class TestReleases:
     def test_unrecorded_release_is_not_undone(self, checkout: Checkout) -> None:
         with load(checkout):
             eventually(lambda: alias(checkout) == ("2", {}), 60)
-        assert pinned(checkout) == "1"
-        for command in ("deploy", "plan"):
-            said = checkout.make(f"{command} TARGET=local")
-            assert "live differs from its pin in config.tf, and stays as it is" in said
-            assert re.search(r"live runs version 2 since .* \(live-release-2-", said)
+        said = checkout.make("plan TARGET=local")
+        assert "live differs from its pin in config.tf, and stays as it is" in said
+        assert re.search(r"live runs version 2 since .* \(live-release-2-", said)
         assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
 
     def test_release_that_cannot_be_recorded_has_a_separate_exit_status(self, checkout: Checkout) -> None:
-        s3 = checkout.client("s3")
-        (bucket,) = s3.list_buckets()["Buckets"]
-        # https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
-        lock = {"Bucket": bucket["Name"], "Key": "path-to-live.tfstate.tflock"}
-        s3.put_object(**lock, Body=json.dumps({"ID": "another", "Who": "somebody@else"}))
+        checkout.client("s3").put_object(**LOCK, Body=json.dumps(HELD))
+        checkout.settings["LOCK_TIMEOUT"] = "1s"
         done = release(checkout)
-        s3.delete_object(**lock)
+        del checkout.settings["LOCK_TIMEOUT"]
         assert done.returncode == 4
-        assert "live runs version 2, but config.tf does not record it: terraform apply failed" in done.stderr
-        assert "Fix the cause, then record it with: make release STAGE=live TARGET=local" in done.stderr
-        assert (pinned(checkout), alias(checkout)) == ("1", ("2", {}))
-
-    def test_repeated_command_records_the_release(self, checkout: Checkout) -> None:
-        done = release(checkout)
-        assert done.returncode == 0, done.stderr
+        assert (
+            "live runs version 2, but Terraform's state does not record it: Terraform's state is locked: "
+            "somebody@else runs 'terraform apply' since 2026-11-28 09:12:01. Wait for it to end" in done.stderr
+        )
+        assert "release the lock with: make unlock TARGET=local" in done.stderr
+        assert "Fix the cause, then run: make record STAGE=live TARGET=local" in done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
+
+    def test_lock_is_released_only_if_that_is_confirmed(self, checkout: Checkout) -> None:
+        for confirmation in ("", " CONFIRM=another"):
+            refused = checkout.run(f"make unlock TARGET=local{confirmation}")
+            assert refused.returncode != 0
+            assert "somebody@else runs 'terraform apply' since 2026-11-28 09:12:01." in refused.stdout
+            assert f"make unlock CONFIRM={HELD['ID']} TARGET=local" in refused.stderr
+        assert checkout.client("s3").get_object(**LOCK)
+        assert "The lock is released." in checkout.make(f"unlock TARGET=local CONFIRM={HELD['ID']}")
+        assert "Terraform's state is not locked." in checkout.make("unlock TARGET=local")
+
+    def test_release_is_recorded_later(self, checkout: Checkout) -> None:
+        assert "Recorded version 2 for live" in checkout.make("record STAGE=live TARGET=local")
+        assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_release_can_be_aborted_in_the_terminal(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
