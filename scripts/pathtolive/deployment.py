@@ -33,7 +33,7 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
     if missing or with_routes != here.config:
         recording.write(here, with_routes)
         _apply(here, found, moved)
-    recording.record_ended(here)
+    recording.record_ended(here, created=here.stages.keys() - found.keys())
     with progress.step(f"Verify that {', '.join(here.stages)} answer"):
         for stage in here.stages:
             smoke.check(here.stage_url(stage))

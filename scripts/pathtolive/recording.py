@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import rich.console
 import rich.syntax
@@ -42,34 +42,34 @@ def record(
         ) from error
 
 
-def record_ended(here: stack.Stack) -> None:
+def record_ended(here: stack.Stack, created: Collection[str] = ()) -> None:
     """Write to config.tf the pins of unpinned stages, and those of releases that ended without their command.
 
     A release that Terraform's state does not know was never recorded. If the state knows it, config.tf is outdated, or
-    was edited on purpose.
+    was edited on purpose. ``created`` are stages that did not exist before.
     """
     if here.target.workspace != "default":
         return
     after = here.config
     for stage, running in stages.active(here).items():
         configured = after.stage(stage)
-        if configured.function_version is None:
-            reason = stages.since(here, stage, running.version)
-        elif (ended := _ended(here, stage, running)) and not running.weights:
-            reason = f"{ended} succeeded, and was not recorded."
-        else:
+        ended = _ended(here, stage, running)
+        if configured.function_version is not None and ended is None:
             continue
         after = with_pin(after, stage, stages.recordable(configured, running))
-        print(
-            f"Pinned {stage} to version {running.version} in {here.target.config_file}\n{reason} To change that, edit "
-            f"its pin, then run: make deploy STAGE={stage}{here.target.make_variables}"
-        )
-    write(here, after)
+        print(f"Pinned {stage} to version {running.version} in {here.target.config_file}")
+        if stage not in created:
+            reason = (
+                f"{ended} succeeded, and was not recorded." if ended else stages.since(here, stage, running.version)
+            )
+            edit = f"edit its pin, then run: make deploy STAGE={stage}{here.target.make_variables}"
+            print(f"{reason} To change that, {edit}")
+    here.write(after)
 
 
 def _ended(here: stack.Stack, stage: str, running: stages.Active) -> str | None:
     """Return the name of the release that moved a stage, if neither config.tf nor Terraform's state records it."""
-    if here.outputs["stages"][stage]["function_version"] == running.version:
+    if running.weights or here.outputs["stages"][stage]["function_version"] == running.version:
         return None
     ended = Engine(here).unrecorded(stage)
     return ended.name if ended else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -9,14 +10,14 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import config_file, locking, progress, terraform_cli
+from pathtolive import config_file, discovery, locking, progress, terraform_cli
 from pathtolive.cli import ROOT, CommandError, run
 from pathtolive.target import SOURCE, Target
 
@@ -25,6 +26,8 @@ NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "errored.tfstate", "terr
 NAME = "path-to-live"
 # As in terraform/terraform.tf.
 STATE_KEY = "path-to-live.tfstate"
+# Exists only while Terraform plans.
+IMPORTS = "imports.tf"
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,23 @@ class Stack:
     def deployed(self) -> Mapping[str, Any]:
         """The outputs of the root module in Terraform's state; empty if nothing is deployed.
 
+        If the state is lost, they are what AWS has.
+
         https://developer.hashicorp.com/terraform/language/backend/s3
         """
         s3 = self.target.client("s3")
         try:
-            state = s3.get_object(Bucket=bucket_name(self.target), Key=self._state_key)["Body"].read()
-        except s3.exceptions.NoSuchKey:
-            return {}
-        return {name: output["value"] for name, output in json.loads(state)["outputs"].items()}
+            state = json.loads(s3.get_object(Bucket=bucket_name(self.target), Key=self._state_key)["Body"].read())
+        except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
+            state = {"outputs": {}}
+        if "stages" in state["outputs"]:
+            return {name: output["value"] for name, output in state["outputs"].items()}
+        return discovery.outputs(self.target, self.name)
+
+    @property
+    def name(self) -> str:
+        """The name of the function, and the start of every other name."""
+        return NAME if self.target.workspace == "default" else f"{NAME}-{self.target.workspace}"
 
     @property
     def _state_key(self) -> str:
@@ -94,16 +106,38 @@ class Stack:
         Raises:
             CommandError: Terraform cannot create it; the message has Terraform's errors.
         """
-        path = self.target.directory / ".terraform" / "next.tfplan"
-        arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
         with progress.step("Plan") as step:
-            try:
-                self.change("plan", *arguments, statuses=(0, 2))
-            except CommandError as error:
-                raise CommandError(f"{error}\nNothing was changed.") from error
-            plan = Plan(path, json.loads(self._terraform("show", "-json", str(path))))
+            plan = self._plan(kept)
+            if imports := discovery.imports(self.target, self.name, plan.content):
+                with self._importing(imports):
+                    plan = self._plan(kept)
             step.result = plan.summary
         return plan
+
+    def _plan(self, kept: Mapping[str, config_file.Pin]) -> Plan:
+        path = self.target.directory / ".terraform" / "next.tfplan"
+        arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
+        try:
+            self.change("plan", *arguments, statuses=(0, 2))
+        except CommandError as error:
+            raise CommandError(f"{error}\nNothing was changed.") from error
+        return Plan(path, json.loads(self._terraform("show", "-json", str(path))))
+
+    @contextlib.contextmanager
+    def _importing(self, imports: Mapping[str, str]) -> Iterator[None]:
+        """Let Terraform import resources that its state lacks, by their addresses and IDs.
+
+        https://developer.hashicorp.com/terraform/language/import
+        """
+        path = self.target.directory / IMPORTS
+        blocks = [
+            f"import {{\n  to = {address}\n  id = {json.dumps(identity)}\n}}\n" for address, identity in imports.items()
+        ]
+        path.write_text("\n".join(blocks))
+        try:
+            yield
+        finally:
+            path.unlink()
 
     def apply(self, plan: Plan) -> None:
         """Apply a plan, unless it is empty.
@@ -200,8 +234,10 @@ class Plan:
         """The numbers of resources to add, change, and destroy."""
         actions = [change["change"]["actions"] for change in self.content.get("resource_changes", [])]
         counts = [sum(action in each for each in actions) for action in ("create", "update", "delete")]
-        if any(counts):
-            return "{} to add, {} to change, {} to destroy".format(*counts)
+        imported = sum("importing" in change["change"] for change in self.content.get("resource_changes", []))
+        if any(counts) or imported:
+            summary = "{} to add, {} to change, {} to destroy".format(*counts)
+            return f"{imported} to import, {summary}" if imported else summary
         return "only outputs change" if self.changes else "No changes."
 
     @property
@@ -210,7 +246,7 @@ class Plan:
         resources = [
             change["address"]
             for change in self.content.get("resource_changes", [])
-            if change["change"]["actions"] not in (["no-op"], ["read"])
+            if change["change"]["actions"] not in (["no-op"], ["read"]) or "importing" in change["change"]
         ]
         outputs = [
             f"output.{name}"
@@ -227,9 +263,11 @@ def prepare(target: Target) -> Stack:
         CommandError: credentials, the state bucket, or Terraform's providers are missing. Nothing was changed.
     """
     print(f"Using {target.description}", flush=True)
-    if not _has_state_bucket(target):
-        _begin(target)
     here = Stack(target)
+    if not _has_state_bucket(target):
+        if not target.endpoint:
+            raise CommandError(_missing_bucket(target))
+        _begin(here)
     here.initialize()
     return here
 
@@ -251,28 +289,37 @@ def inspect(target: Target) -> Stack:
     Raises:
         CommandError: credentials or the state bucket are missing.
     """
-    if not _has_state_bucket(target):
-        raise CommandError(f"Nothing is deployed. Run: make build deploy{target.make_variables}")
-    return Stack(target)
+    here = Stack(target)
+    if not _has_state_bucket(target) and not here.deployed:
+        raise CommandError(_missing_bucket(target))
+    return here
 
 
 def _has_state_bucket(target: Target) -> bool:
     """Return whether there is a state bucket.
 
     Raises:
-        CommandError: AWS has none, or it belongs to another account.
+        CommandError: it belongs to another account.
     """
     bucket = bucket_name(target)
     try:
         target.client("s3").head_bucket(Bucket=bucket, ExpectedBucketOwner=target.account)
     except botocore.exceptions.ClientError as error:
-        if not target.endpoint:
+        if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
             raise CommandError(
-                f"Account {target.account} has no bucket {bucket} for Terraform's state ({error}). "
-                "Create it with: make bootstrap\nOr name a bucket of your own in STATE_BUCKET"
+                f"The bucket {bucket} for Terraform's state cannot be used: {error}. Name another in STATE_BUCKET"
             ) from error
         return False
     return True
+
+
+def _missing_bucket(target: Target) -> str:
+    if target.endpoint:
+        return f"Nothing is deployed. Run: make build deploy{target.make_variables}"
+    return (
+        f"Account {target.account} has no bucket {bucket_name(target)} for Terraform's state. Create it with: "
+        "make bootstrap\nOr name a bucket of your own in STATE_BUCKET"
+    )
 
 
 def bucket_name(target: Target) -> str:
@@ -280,15 +327,17 @@ def bucket_name(target: Target) -> str:
     return os.environ.get("STATE_BUCKET") or f"{NAME}-state-{target.account}-{target.region}"
 
 
-def _begin(target: Target) -> None:
+def _begin(here: Stack) -> None:
     """Create the state bucket of an emulator, and delete the pins of an earlier one."""
+    target = here.target
     bucket, s3 = bucket_name(target), target.client("s3")
+    if not here.deployed:
+        shutil.rmtree(target.directory, ignore_errors=True)
     # S3 refuses us-east-1 as a location constraint.
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
     location = {} if target.region == "us-east-1" else {"LocationConstraint": target.region}
     s3.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": location} if location else {}))
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    shutil.rmtree(target.directory, ignore_errors=True)
 
 
 def _config(target: Target) -> config_file.Pins:
