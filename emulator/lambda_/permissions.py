@@ -18,8 +18,9 @@ from emulator import hooks
 
 
 def install() -> None:
-    """Put this in front of MiniStack's own AddPermission and GetPolicy."""
+    """Put this in front of MiniStack's own AddPermission, DeleteAlias, and GetPolicy."""
     hooks.wrap(lambda_svc, "_add_permission", ["func_name", "data", "query_params", "path_qualifier"], _add_permission)
+    hooks.wrap(lambda_svc, "_delete_alias", ["func_name", "alias_name"], _delete_alias)
     hooks.wrap(lambda_svc, "_get_policy", ["func_name", "query_params", "path_qualifier"], _get_policy)
 
 
@@ -84,6 +85,18 @@ def _add_permission(
             statement["Sid"] = sid
             body = json.dumps({"Statement": json.dumps(statement)}).encode()
     return status, headers, body
+
+
+def _delete_alias(original: Callable[..., Any], func_name: str, alias_name: str) -> Any:
+    """Delete the policy of an alias with the alias: an alias that is created again has none.
+
+    https://github.com/hashicorp/terraform-provider-aws/issues/12917
+    """
+    if function := lambda_svc._functions.get(func_name):
+        resource = lambda_svc._policy_resource_arn(func_name, alias_name)
+        statements = function["policy"]["Statement"]
+        statements[:] = [statement for statement in statements if statement["Resource"] != resource]
+    return original(func_name, alias_name)
 
 
 def _get_policy(

@@ -30,8 +30,9 @@ _LOG_RIGHTS = (
 
 
 def install() -> None:
-    """Put this in front of MiniStack's own CreateStateMachine and UpdateStateMachine."""
+    """Put this in front of MiniStack's own CreateStateMachine, UpdateStateMachine, and ListExecutions."""
     hooks.wrap(stepfunctions, "_create_state_machine", ["data"], _create)
+    hooks.wrap(stepfunctions, "_list_executions", ["data"], _list_executions)
     hooks.wrap(stepfunctions, "_update_state_machine", ["data"], _update)
 
 
@@ -45,6 +46,17 @@ def _update(original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
     if machine is None:
         return original(data)
     return _refusal(machine["stateMachineArn"], {**machine, **data}) or original(data)
+
+
+def _list_executions(original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
+    """Refuse to list the executions of a machine that does not exist, instead of listing none.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+    """
+    arn = data.get("stateMachineArn")
+    if arn and arn not in stepfunctions._state_machines:
+        return error_response_json("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'", 400)
+    return original(data)
 
 
 def _refusal(arn: str, machine: Mapping[str, Any]) -> Any:

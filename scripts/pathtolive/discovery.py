@@ -170,8 +170,7 @@ def _key_alias(target: Target, values: Values) -> str:
     return str(values["name"])
 
 
-# How to find the resources of a function, those of an API, and others. The provider documents the import ID on the page of
-# each resource.
+# How to find the resources of a function, those of an API, and others. Each page documents the resource's import ID.
 # https://registry.terraform.io/providers/hashicorp/aws/latest/docs
 _OF_FUNCTION: dict[str, Find] = {
     "aws_lambda_function": lambda _, values: values["function"],

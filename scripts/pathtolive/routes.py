@@ -47,7 +47,8 @@ def named(here: stack.Stack) -> config_file.Pins:
     """Return config.tf with a name for the newest routes, so that they can be promoted."""
     config = here.config
     name = _newest(here)
-    if here.target.workspace != "default" or name in config.gateway_deployments:
+    unknown = here.target.workspace != "default" or here.outputs["routes"] is None
+    if unknown or name in config.gateway_deployments:
         return config
     deployed: dict[str, dict[str, str]] = here.outputs["gateway_deployments"]
     if name is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pathtolive import smoke, stack, tables
-from pathtolive.release.engine import Engine
+from pathtolive.release.engine import Engine, MissingAliasError, MissingMachineError
+from pathtolive.release.executions import Alias
 
 # A stage with weights answers with either version, and a bad version may fail.
 ATTEMPTS = 20
@@ -14,30 +15,31 @@ ATTEMPTS = 20
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
     """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
 
-    ``weights`` is the share of traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that
-    ``function_version`` was built from, or None if it has no build info; ``alarms`` the names of the alarms that fire;
-    ``release`` the name of the release in progress, or None.
+    ``function_version`` is None if the stage has no alias, ``url`` if it is not deployed. ``weights`` is the share of
+    traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that ``function_version`` was built
+    from, or None if it has no build info; ``alarms`` the names of the alarms that fire; ``release`` the name of the
+    release in progress, or None.
     """
-    aliases = here.target.client("lambda")
     alarms = here.target.client("cloudwatch")
-    in_progress = Engine(here).in_progress()
-    name = here.outputs["function_name"]
+    engine = Engine(here)
+    in_progress = _in_progress(engine)
+    deployed = here.outputs["stages"]
     result = []
     for stage, pin in here.stages.items():
-        alias = aliases.get_alias(FunctionName=name, Name=stage)
         firing = alarms.describe_alarms(
-            AlarmNamePrefix=f"{name}-{stage}-",
+            AlarmNamePrefix=f"{engine.function_name}-{stage}-",
             StateValue="ALARM",
             AlarmTypes=["MetricAlarm", "CompositeAlarm"],
         )
-        url = here.stage_url(stage)
+        alias = _alias(engine, stage)
+        url = here.stage_url(stage) if stage in deployed else None
         result.append(
             {
                 "stage": stage,
                 "url": url,
-                "function_version": alias["FunctionVersion"],
-                "weights": alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {}),
-                "revision": revision(url, alias["FunctionVersion"]),
+                "function_version": alias and alias.version,
+                "weights": dict(alias.weights) if alias else {},
+                "revision": revision(url, alias.version) if url and alias else None,
                 "pinned_version": pin.function_version,
                 "gateway_deployment": pin.gateway_deployment,
                 "alarms": [
@@ -47,6 +49,20 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
             }
         )
     return result
+
+
+def _in_progress(engine: Engine) -> dict[str, str]:
+    try:
+        return engine.in_progress()
+    except MissingMachineError:
+        return {}
+
+
+def _alias(engine: Engine, stage: str) -> Alias | None:
+    try:
+        return engine.alias(stage)
+    except MissingAliasError:
+        return None
 
 
 def revision(url: str, version: str) -> str | None:
@@ -64,7 +80,7 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
     fields = [
         {
             "stage": row["stage"],
-            "version": row["function_version"],
+            "version": row["function_version"] or "none",
             "weights": ", ".join(f"{version}: {weight:.0%}" for version, weight in row["weights"].items()),
             "revision": _short(row["revision"]),
             "pin": row["pinned_version"] or "none",
@@ -82,7 +98,8 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
     print()
     width = max(len(row["stage"]) for row in rows)
     for row in rows:
-        print(f"{row['stage']:<{width}}  curl {row['url']}")
+        address = f"curl {row['url']}" if row["url"] else "not deployed"
+        print(f"{row['stage']:<{width}}  {address}")
 
 
 def _alarm(name: str, stage: str) -> str:

@@ -46,7 +46,7 @@ class MissingAliasError(CommandError):
 
 
 class MissingMachineError(CommandError):
-    """The state machine was deleted."""
+    """There is no state machine."""
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,18 @@ class Engine:
         """ARN of the state machine.
 
         Raises:
-            CommandError: the deployed stack has no state machine.
+            MissingMachineError: Terraform's state has none.
         """
         arn: str | None = self.here.outputs.get("release_state_machine_arn")
         if arn is None:
-            raise CommandError(
-                "The release engine is not deployed. Deploy it with: "
-                f"make build deploy{self.here.target.make_variables}"
-            )
+            raise self._missing_machine()
         return arn
+
+    def _missing_machine(self) -> MissingMachineError:
+        return MissingMachineError(
+            "The state machine that runs releases does not exist, and the history is lost with it. Create it with: "
+            f"make deploy{self.here.target.make_variables}"
+        )
 
     @functools.cached_property
     def function_name(self) -> str:
@@ -195,10 +198,7 @@ class Engine:
             for page in self._executions.get_paginator("list_executions").paginate(stateMachineArn=self.arn, **given):
                 yield from page["executions"]
         except self._executions.exceptions.StateMachineDoesNotExist as error:
-            raise MissingMachineError(
-                "The state machine that runs releases was deleted, and the history with it. Create it with: "
-                f"make deploy{self.here.target.make_variables}"
-            ) from error
+            raise self._missing_machine() from error
 
     def abort(self, execution: Execution) -> None:
         """Abort a release. An event then starts its rollback."""

@@ -62,6 +62,18 @@ def test_statement_is_removed_only_from_its_qualifier(function: Function) -> Non
     assert missing.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
+def test_policy_of_an_alias_is_deleted_with_it(function: Function) -> None:
+    """https://github.com/hashicorp/terraform-provider-aws/issues/12917."""
+    function.create(SOURCE)
+    for alias in ("dev", "live"):
+        function.alias(alias, "1")
+        permit(function, alias)
+    function.api.delete_alias(FunctionName=function.name, Name="dev")
+    function.alias("dev", "1")
+    permit(function, "dev")
+    assert len(policy(function, "dev")) == len(policy(function, "live")) == 1
+
+
 def test_policy_of_the_function_is_separate_from_those_of_its_aliases(function: Function) -> None:
     function.create(SOURCE)
     function.alias("dev", "1")

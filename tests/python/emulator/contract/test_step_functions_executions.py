@@ -44,6 +44,15 @@ def test_stopped_execution_is_aborted_in_the_middle_of_a_wait(machine: StateMach
     assert details == {"error": "Enough", "cause": "of it"}
 
 
+def test_executions_of_a_deleted_machine_are_refused(machine: StateMachine) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html."""
+    machine.create(WAIT)
+    machine.api.delete_state_machine(stateMachineArn=machine.arn)
+    deleted, machine.arn = machine.arn, ""
+    with pytest.raises(machine.api.exceptions.StateMachineDoesNotExist):
+        machine.api.list_executions(stateMachineArn=deleted)
+
+
 def test_execution_stopped_during_a_task_runs_no_more_states(machine: StateMachine, function: Function) -> None:
     function.create("import time\ndef handler(event, context): time.sleep(1)", Timeout=10)
     machine.allow(statement("lambda:InvokeFunction", function.arn))
