@@ -37,6 +37,7 @@ LONGEST = (
     "test_release_commands.py",
     "test_path.py",
     "test_deploy_commands.py",
+    "test_two_machines.py",
     "test_stack.py",
     "test_release_applied.py",
     "test_bootstrap.py",

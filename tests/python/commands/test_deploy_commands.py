@@ -1,4 +1,4 @@
-"""A deployment moves only the intended stages, even if config.tf is outdated, and publishes its artifact."""
+"""A deployment publishes its artifact, moves only the intended stages, and creates again what was deleted by hand."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.provider import REATTACH
 SOURCE = Path("lambda/service/routes.py")
 LOCAL = Path(".local/terraform")
 CONFIG = LOCAL / "config.tf"
+FUNCTION = "path-to-live"
 BUCKET, STATE = f"path-to-live-state-000000000000-{REGION}", "path-to-live.tfstate"
 # Settings for AWS that must not apply to local AWS.
 OTHERS_SETTINGS = {
@@ -30,46 +31,25 @@ OTHERS_SETTINGS = {
     # A provider that Terraform starts also inherits them.
     REATTACH: "",
 }
-OLDER = {"live": '{ function_version = "1", gateway_deployment = "1" }', "test": '{ gateway_deployment = "1" }'}
 
 pytestmark = pytest.mark.endpoint
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """Yield a checkout in which every stage runs version 2, which has one more route than version 1."""
-    with Checkout(tmp_path_factory.mktemp("deploys") / "checkout") as checkout:
+    """Yield a checkout in which dev and live run version 2, and test runs version 1."""
+    with Checkout(tmp_path_factory.mktemp("deploys") / "checkout", TARGET="local") as checkout:
         checkout.make("local", **OTHERS_SETTINGS)
         checkout.keep_provider()
-        checkout.edit(SOURCE, '    "/": {"GET": hello},', '    "/": {"GET": hello},\n    "/ping": {"GET": hello},')
-        checkout.edit("terraform/main.tf", '"ANY /build-info"', '"ANY /build-info", "ANY /ping"')
         change(checkout, "Hello, World!", "Hello 2")
-        checkout.make("build deploy TARGET=local")
-        checkout.make("promote FROM=dev TO=test TARGET=local")
-        checkout.make("promote FROM=test TO=live TARGET=local")
+        checkout.make("build deploy")
+        checkout.make("promote FROM=dev TO=live")
         yield checkout
-
-
-@pytest.fixture
-def recorded(checkout: Checkout) -> Iterator[str]:
-    """Yield config.tf with all versions recorded, and restore it after the test."""
-    text = (checkout.path / CONFIG).read_text()
-    yield text
-    (checkout.path / CONFIG).write_text(text)
 
 
 def change(checkout: Checkout, old: str, new: str) -> None:
     checkout.edit(SOURCE, f'"{old}"', f'"{new}"')
     checkout.commit(f"Say {new}")
-
-
-def put_older_config(checkout: Checkout) -> None:
-    """Restore a config.tf from before the promotions: live is pinned to its previous version, test is not pinned."""
-    text = (checkout.path / CONFIG).read_text()
-    for stage, pin in OLDER.items():
-        text = re.sub(rf"{stage} = .*", f"{stage} = {pin}", text)
-    text = re.sub(r"gateway_deployments = .*", 'gateway_deployments = ["1"]', text)
-    (checkout.path / CONFIG).write_text(text)
 
 
 def interrupt(checkout: Checkout, **attributes: Any) -> None:
@@ -87,13 +67,8 @@ def artifact(checkout: Checkout) -> tuple[bytes, str]:
     return content, base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
-def alias(checkout: Checkout, stage: str) -> str:
-    version: str = checkout.client("lambda").get_alias(FunctionName="path-to-live", Name=stage)["FunctionVersion"]
-    return version
-
-
-def answers(checkout: Checkout, path: str = "") -> dict[str, Any]:
-    return {stage: get(f"{row['url']}{path}")[1] for stage, row in checkout.status().items()}
+def answers(checkout: Checkout) -> dict[str, str]:
+    return {stage: get(row["url"])[1] for stage, row in checkout.status().items()}
 
 
 def everything(checkout: Checkout) -> dict[str, Any]:
@@ -102,7 +77,47 @@ def everything(checkout: Checkout) -> dict[str, Any]:
     files = {path: path.stat().st_mtime_ns for path in directory.rglob("*") if "local-aws" not in path.parts}
     buckets = [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
     objects = {item["Key"]: item["ETag"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
-    return {"files": files, "buckets": buckets, "objects": objects, "live": alias(checkout, "live")}
+    return {"files": files, "buckets": buckets, "objects": objects, "versions": versions(checkout)}
+
+
+def api(checkout: Checkout) -> str:
+    (found,) = checkout.client("apigatewayv2").get_apis()["Items"]
+    identity: str = found["ApiId"]
+    return identity
+
+
+def machine(checkout: Checkout) -> str:
+    (found,) = checkout.client("stepfunctions").list_state_machines()["stateMachines"]
+    arn: str = found["stateMachineArn"]
+    return arn
+
+
+def versions(checkout: Checkout) -> dict[str, str]:
+    return {
+        alias["Name"]: alias["FunctionVersion"]
+        for alias in checkout.client("lambda").list_aliases(FunctionName=FUNCTION)["Aliases"]
+    }
+
+
+def deploy(checkout: Checkout) -> str:
+    """Deploy, and verify that every stage answers and that nothing is left to change."""
+    said = checkout.make("deploy")
+    assert "No changes." in checkout.make("plan")
+    assert [get(row["url"])[0] for row in checkout.status().values()] == [200, 200, 200]
+    return said
+
+
+def deployments(checkout: Checkout) -> dict[str, Any]:
+    stages = checkout.client("apigatewayv2").get_stages(ApiId=api(checkout))["Items"]
+    return {stage["StageName"]: stage.get("DeploymentId") for stage in stages if not stage.get("AutoDeploy")}
+
+
+def delete_bucket(checkout: Checkout) -> None:
+    s3 = checkout.client("s3")
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET):
+        for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+            s3.delete_object(Bucket=BUCKET, Key=item["Key"], VersionId=item["VersionId"])
+    s3.delete_bucket(Bucket=BUCKET)
 
 
 READ = ["status", "history STAGE=live"]
@@ -114,86 +129,135 @@ class TestStagesStay:
 
     def test_settings_for_aws_do_not_reach_local_aws(self, checkout: Checkout) -> None:
         assert [bucket["Name"] for bucket in checkout.client("s3").list_buckets()["Buckets"]] == [BUCKET]
-        assert answers(checkout, "ping") == dict.fromkeys(("dev", "test", "live"), "Hello 2")
+        assert answers(checkout) == {"dev": "Hello 2", "test": "Hello, World!", "live": "Hello 2"}
 
     @pytest.mark.parametrize("command", READ)
     def test_commands_that_read_write_nothing(self, checkout: Checkout, command: str) -> None:
         before = everything(checkout)
-        same = checkout.make(f"{command} TARGET=local")
+        same = checkout.make(f"{command}")
         for settings in (OTHERS_SETTINGS, {"AWS_REGION": "eu-west-1", REATTACH: ""}):
-            assert checkout.make(f"{command} TARGET=local", **settings) == same
+            assert checkout.make(f"{command}", **settings) == same
         assert everything(checkout) == before
-
-    def test_outdated_config_moves_no_stage(self, checkout: Checkout, recorded: str) -> None:
-        put_older_config(checkout)
-        older = (checkout.path / CONFIG).read_text()
-        change(checkout, "Hello 2", "Hello 3")
-        planned = checkout.make("build plan TARGET=local", **OTHERS_SETTINGS)
-        assert (checkout.path / CONFIG).read_text() == older
-        deployed = checkout.make("deploy TARGET=local", **OTHERS_SETTINGS)
-        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "2", "2"]
-        assert answers(checkout, "ping") == {"dev": "Hello 3", "test": "Hello 2", "live": "Hello 2"}
-        for said in (planned, deployed):
-            assert "live differs from its pin in config.tf, and stays as it is" in said
-            assert re.search(r"live runs version 2 since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(live-promote-2-", said)
-            assert "make record STAGE=live TARGET=local" in said
-            assert "make deploy STAGE=live TARGET=local" in said
-        assert re.search(r"Pinned test to version 2 .*\n.*test runs version 2 since .* \(test-promote-2-", deployed)
-
-    def test_promotion_of_another_stage_moves_no_other_stage(self, checkout: Checkout, recorded: str) -> None:
-        put_older_config(checkout)
-        checkout.make("promote FROM=dev TO=test TARGET=local")
-        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "2"]
-        assert answers(checkout, "ping")["live"] == "Hello 2"
-
-    def test_active_versions_can_be_recorded(self, checkout: Checkout) -> None:
-        put_older_config(checkout)
-        assert "Recorded version 2 for live in config.tf" in checkout.make("record STAGE=live TARGET=local")
-        text = (checkout.path / CONFIG).read_text()
-        assert 'live = { function_version = "2", gateway_deployment = "2" }' in text
-        assert "config.tf already records version" in checkout.make("record STAGE=live TARGET=local")
-        assert (checkout.path / CONFIG).read_text() == text
-
-    def test_named_stage_moves_to_its_pin(self, checkout: Checkout) -> None:
-        put_older_config(checkout)
-        said = checkout.make("deploy STAGE=live TARGET=local")
-        assert "differs from its pin in config.tf" not in said
-        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "1"]
-        assert json.loads(answers(checkout, "ping")["live"]) == {"message": "Not Found"}
 
     def test_deleted_working_copy_moves_no_stage(self, checkout: Checkout) -> None:
         shutil.rmtree(checkout.path / LOCAL)
         before = everything(checkout)
-        said = checkout.make("status TARGET=local", **OTHERS_SETTINGS)
+        said = checkout.make("status", **OTHERS_SETTINGS)
         shown = dict(re.findall(r"^(dev|test|live) +(\d) ", said, re.MULTILINE))
-        assert shown == {"dev": "3", "test": "3", "live": "1"}
+        assert shown == {"dev": "2", "test": "1", "live": "2"}
         assert everything(checkout) == before
-        assert "Pinned live to version 1" in checkout.make("deploy TARGET=local")
-        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["3", "3", "1"]
+        assert "Pinned live to version 2" in checkout.make("deploy")
+        assert versions(checkout) == {"dev": "2", "test": "1", "live": "2"}
 
     def test_code_that_an_interrupted_deployment_did_not_update_is_published(self, checkout: Checkout) -> None:
-        change(checkout, "Hello 3", "Hello 4")
+        change(checkout, "Hello 2", "Hello 3")
         checkout.make("build")
         interrupt(checkout, source_code_hash=artifact(checkout)[1])
-        assert "version 3, the newest, does not have the code of the artifact" in checkout.make("plan TARGET=local")
-        assert "Published version 4" in checkout.make("deploy TARGET=local")
-        assert answers(checkout)["dev"] == "Hello 4"
-        assert [alias(checkout, stage) for stage in ("dev", "test", "live")] == ["4", "3", "1"]
+        assert "version 2, the newest, does not have the code of the artifact" in checkout.make("plan")
+        assert "Published version 3" in checkout.make("deploy")
+        assert answers(checkout)["dev"] == "Hello 3"
+        assert versions(checkout) == {"dev": "3", "test": "1", "live": "2"}
 
     def test_update_that_an_interrupted_deployment_did_not_publish_is_published(self, checkout: Checkout) -> None:
         functions = checkout.client("lambda")
-        functions.update_function_configuration(FunctionName="path-to-live", MemorySize=256)
+        functions.update_function_configuration(FunctionName=FUNCTION, MemorySize=256)
         interrupt(checkout, memory_size=256)
         checkout.edit("terraform/variables.tf", "optional(number, 128)", "optional(number, 256)")
-        assert "differs from the function in MemorySize" in checkout.make("plan TARGET=local")
-        change(checkout, "Hello 4", "Hello 5")
+        assert "differs from the function in MemorySize" in checkout.make("plan")
+        change(checkout, "Hello 3", "Hello 4")
         checkout.make("build")
         content, sha256 = artifact(checkout)
-        functions.update_function_code(FunctionName="path-to-live", ZipFile=content)
+        functions.update_function_code(FunctionName=FUNCTION, ZipFile=content)
         interrupt(checkout, source_code_hash=sha256)
-        assert "Published version 5" in checkout.make("deploy TARGET=local")
-        assert answers(checkout)["dev"] == "Hello 5"
-        newest = functions.get_function_configuration(FunctionName="path-to-live", Qualifier="5")
+        assert "Published version 4" in checkout.make("deploy")
+        assert answers(checkout)["dev"] == "Hello 4"
+        newest = functions.get_function_configuration(FunctionName=FUNCTION, Qualifier="4")
         assert (newest["CodeSha256"], newest["MemorySize"]) == (sha256, 256)
-        assert "No changes." in checkout.make("deploy TARGET=local")
-        assert alias(checkout, "dev") == "5"
+        assert "No changes." in checkout.make("deploy")
+        assert versions(checkout)["dev"] == "4"
+
+
+@pytest.mark.story
+class TestDeleted:
+    """Deployments create what was deleted by hand, and other commands work without it.
+
+    Each test continues the one before it.
+    """
+
+    def test_alias_is_created_again_with_its_pin(self, checkout: Checkout) -> None:
+        checkout.client("lambda").delete_alias(FunctionName=FUNCTION, Name="live")
+        status = checkout.status()
+        assert (status["live"]["function_version"], status["test"]["function_version"]) == (None, "1")
+        for command in ("rollback STAGE=live", "promote FROM=test TO=live", "release STAGE=live", "record STAGE=live"):
+            refused = checkout.run(f"make {command}")
+            assert refused.returncode != 0
+            assert "live has no alias. Create it with: make deploy TARGET=local" in refused.stderr, command
+        assert "2 to add, 0 to change, 0 to destroy" in deploy(checkout)
+        assert versions(checkout) == {"dev": "4", "test": "1", "live": "2"}
+
+    def test_alias_of_an_unpinned_stage_is_created_again_with_its_version(self, checkout: Checkout) -> None:
+        checkout.client("lambda").delete_alias(FunctionName=FUNCTION, Name="test")
+        checkout.edit(CONFIG, 'test = { function_version = "1", ', "test = { ")
+        deploy(checkout)
+        assert versions(checkout)["test"] == "1"
+
+    def test_api_stage_permission_alarm_dashboard_rule_and_log_groups_are_created_again(
+        self, checkout: Checkout
+    ) -> None:
+        checkout.client("apigatewayv2").delete_stage(ApiId=api(checkout), StageName="test")
+        checkout.client("lambda").remove_permission(FunctionName=FUNCTION, Qualifier="live", StatementId="stage-live")
+        checkout.client("cloudwatch").delete_alarms(AlarmNames=[f"{FUNCTION}-live-unhealthy"])
+        checkout.client("cloudwatch").delete_alarms(AlarmNames=[f"{FUNCTION}-live-error-rate"])
+        checkout.client("cloudwatch").delete_dashboards(DashboardNames=[FUNCTION])
+        for name in (f"/aws/lambda/{FUNCTION}", f"/aws/apigateway/{FUNCTION}/live"):
+            checkout.client("logs").delete_log_group(logGroupName=name)
+        events = checkout.client("events")
+        (rule,) = (rule["Name"] for rule in events.list_rules()["Rules"])
+        events.remove_targets(Rule=rule, Ids=[one["Id"] for one in events.list_targets_by_rule(Rule=rule)["Targets"]])
+        events.delete_rule(Name=rule)
+        status = checkout.status()
+        assert (status["test"]["revision"], status["live"]["revision"]) == (None, None)
+        deploy(checkout)
+
+    def test_permission_that_the_state_lacks_is_imported(self, checkout: Checkout) -> None:
+        """As if a deployment was interrupted between the request to Lambda and the update of the state."""
+        s3 = checkout.client("s3")
+        state = json.loads(s3.get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
+        kept = [one for one in state["resources"] if one["type"] != "aws_lambda_permission"]
+        s3.put_object(Bucket=BUCKET, Key=STATE, Body=json.dumps(state | {"resources": kept}))
+        assert "3 to import, 0 to add, 0 to change, 0 to destroy" in deploy(checkout)
+
+    def test_rollback_needs_a_version_without_the_state_machine(self, checkout: Checkout) -> None:
+        checkout.client("stepfunctions").delete_state_machine(stateMachineArn=machine(checkout))
+        refused = checkout.run("make rollback STAGE=live")
+        assert refused.returncode != 0
+        assert "The state machine that runs releases does not exist, and the history is lost with it." in refused.stderr
+        assert "To roll back without it, set the version, such as VERSION=3." in refused.stderr
+        assert checkout.status()["live"]["function_version"] == "2"
+        assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live VERSION=1")
+        assert checkout.status()["live"] | {"function_version": "1", "pinned_version": "1"} == checkout.status()["live"]
+
+    def test_state_machine_is_created_again(self, checkout: Checkout) -> None:
+        for command in ("release STAGE=live", "history STAGE=live"):
+            refused = checkout.run(f"make {command}")
+            assert "Create it with: make deploy TARGET=local" in refused.stderr
+        deploy(checkout)
+        checkout.make("promote FROM=dev TO=live")
+        assert versions(checkout)["live"] == "4"
+
+    def test_commands_work_without_the_state_bucket(self, checkout: Checkout) -> None:
+        delete_bucket(checkout)
+        assert versions(checkout) == {stage: row["function_version"] for stage, row in checkout.status().items()}
+        rolled_back = checkout.run("make rollback STAGE=live")
+        assert "All traffic of live goes to version 1" in rolled_back.stdout
+        assert "live runs version 1, but Terraform's state does not record it" in rolled_back.stderr
+        assert versions(checkout)["live"] == "1"
+
+    def test_deployment_imports_what_the_state_lacks_and_moves_no_stage(self, checkout: Checkout) -> None:
+        checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
+        before, routes = api(checkout), deployments(checkout)
+        assert " to import, " in deploy(checkout)
+        assert versions(checkout) | {"dev": ""} == {"dev": "", "test": "1", "live": "1"}
+        assert (api(checkout), deployments(checkout)) == (before, routes)
+        assert len(checkout.client("iam").list_roles()["Roles"]) == 3
+        assert len(checkout.client("kms").list_keys()["Keys"]) == 1
