@@ -35,7 +35,8 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
             return
         running = None
     unrecorded = _unrecorded(engine, stage)
-    if running is None and unrecorded and unrecorded.kind == ROLLBACK:
+    finished = unrecorded and unrecorded.kind == ROLLBACK and version in {None, unrecorded.to_version}
+    if running is None and unrecorded and finished:
         print(
             f"{unrecorded.name} succeeded, but config.tf does not record it. Recording it now. To roll back further, "
             "run the command again."

@@ -330,6 +330,18 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert checkout.versions()["dev"] == BROKEN
 
+    def test_rollback_shifts_traffic_even_if_config_cannot_be_read(self, checkout: Checkout) -> None:
+        config = checkout.path / CONFIG
+        before = config.read_text()
+        config.write_text("locals {")
+        done = script(checkout, "rollback", "--stage", "live", "--version", "1")
+        config.write_text(before)
+        assert done.returncode == 4
+        assert "live runs version 1, but config.tf does not record it: config.tf is not valid Terraform" in done.stderr
+        assert "Fix the cause, then run: make record STAGE=live TARGET=local" in done.stderr
+        assert (pinned(checkout), alias(checkout)) == ("2", ("1", {}))
+        checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
+
     def test_interrupted_rollback_is_recorded_and_not_repeated(self, checkout: Checkout) -> None:
         interrupted(checkout, "live", "rollback", "1")
         assert pinned(checkout) == "2"
