@@ -342,9 +342,9 @@ def _begin(here: Stack) -> None:
 
 def _config(target: Target) -> config_file.Pins:
     """Return the config.tf of a target: an emulator has the stages of the repository, with its own pins."""
-    source = config_file.read(SOURCE / "config.tf")
     if not target.endpoint:
-        return source
+        return config_file.read(target.config_file)
+    source = config_file.read(SOURCE / "config.tf")
     source = source.without_versions()
     if not target.config_file.exists():
         return source
