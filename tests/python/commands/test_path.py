@@ -241,7 +241,9 @@ class TestDay:
 
     def test_stage_moves_to_its_restored_pin(self, checkout: Checkout) -> None:
         pin(checkout, "live", "3")
-        documents.Shell(checkout, "docs/stages.md").succeed("make deploy STAGE=live")
+        shell = documents.Shell(checkout, "docs/stages.md")
+        shell.succeed("make deploy STAGE=live")
+        assert "Terraform's state is not locked." in shell.succeed("make unlock")
         assert checkout.versions()["live"] == "3"
 
     @pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
