@@ -54,11 +54,15 @@ def change(checkout: Checkout, old: str, new: str) -> None:
 
 def interrupt(checkout: Checkout, **attributes: Any) -> None:
     """Mark the function as changed in Terraform's state, as an interrupted deployment does."""
-    s3 = checkout.client("s3")
-    state = json.loads(s3.get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
-    (function,) = (resource for resource in state["resources"] if resource["type"] == "aws_lambda_function")
+    content = state(checkout)
+    (function,) = (resource for resource in content["resources"] if resource["type"] == "aws_lambda_function")
     function["instances"][0]["attributes"] |= attributes
-    s3.put_object(Bucket=BUCKET, Key=STATE, Body=json.dumps(state))
+    checkout.client("s3").put_object(Bucket=BUCKET, Key=STATE, Body=json.dumps(content))
+
+
+def state(checkout: Checkout) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(checkout.client("s3").get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
+    return content
 
 
 def artifact(checkout: Checkout) -> tuple[bytes, str]:
@@ -149,6 +153,18 @@ class TestStagesStay:
         assert "Pinned live to version 2" in checkout.make("deploy")
         assert versions(checkout) == {"dev": "2", "test": "1", "live": "2"}
 
+    def test_state_that_an_apply_could_not_save_is_pushed(self, checkout: Checkout) -> None:
+        """https://developer.hashicorp.com/terraform/cli/state/recover#recover-from-state-write-errors."""
+        errored, before = checkout.path / LOCAL / "errored.tfstate", state(checkout)
+        errored.write_text(json.dumps(before | {"serial": before["serial"] - 1}))
+        refused = checkout.run("make plan")
+        assert refused.returncode != 0
+        assert "errored.tfstate has changes of an earlier apply that Terraform's state lacks." in refused.stderr
+        errored.write_text(json.dumps(before | {"serial": before["serial"] + 5}))
+        assert "No changes." in checkout.make("plan")
+        assert state(checkout)["serial"] > before["serial"]
+        assert not errored.exists()
+
     def test_code_that_an_interrupted_deployment_did_not_update_is_published(self, checkout: Checkout) -> None:
         change(checkout, "Hello 2", "Hello 3")
         checkout.make("build")
@@ -221,10 +237,9 @@ class TestDeleted:
 
     def test_permission_that_the_state_lacks_is_imported(self, checkout: Checkout) -> None:
         """As if a deployment was interrupted between the request to Lambda and the update of the state."""
-        s3 = checkout.client("s3")
-        state = json.loads(s3.get_object(Bucket=BUCKET, Key=STATE)["Body"].read())
-        kept = [one for one in state["resources"] if one["type"] != "aws_lambda_permission"]
-        s3.put_object(Bucket=BUCKET, Key=STATE, Body=json.dumps(state | {"resources": kept}))
+        content = state(checkout)
+        content["resources"] = [one for one in content["resources"] if one["type"] != "aws_lambda_permission"]
+        checkout.client("s3").put_object(Bucket=BUCKET, Key=STATE, Body=json.dumps(content))
         assert "3 to import, 0 to add, 0 to change, 0 to destroy" in deploy(checkout)
 
     def test_rollback_needs_a_version_without_the_state_machine(self, checkout: Checkout) -> None:
