@@ -1,7 +1,8 @@
-"""The AWS adapter: it turns a Lambda event into a request, and a response into the result for API Gateway.
+"""The AWS adapter: it turns a Lambda event into a request, and a response into a result.
 
-Payload formats 2.0 (HTTP API, function URL) and 1.0 (REST API, and similarly load balancers):
+Formats 2.0 (HTTP API, function URL) and 1.0 (HTTP API, REST API), and load balancers:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
 """
 
 from __future__ import annotations
@@ -14,8 +15,6 @@ from service.http import BadRequest, HTTPError, Invocation, Request
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
-
-    from service.http import Response
 
     class Context(Protocol):
         """The context of an invocation: https://docs.aws.amazon.com/lambda/latest/dg/python-context.html."""
@@ -49,7 +48,12 @@ def handler(event: object, context: Context) -> dict[str, object]:
         telemetry.log(invocation, request, 500, error)
         raise
     telemetry.log(invocation, request, response.status)
-    return _result(response, without_body=request is not None and request.method == "HEAD")
+    headers: dict[str, object] = {"headers": response.headers}
+    if isinstance(event, dict) and "multiValueHeaders" in event and "headers" not in event:
+        # A load balancer that sends multi-value headers expects them, too.
+        headers = {"multiValueHeaders": {name: [value] for name, value in response.headers.items()}}
+    head = request is not None and request.method == "HEAD"
+    return {"statusCode": response.status, **headers, "body": "" if head else response.body, "isBase64Encoded": False}
 
 
 def _request(event: object, invocation: Invocation) -> Request:
@@ -66,12 +70,36 @@ def _request(event: object, invocation: Invocation) -> Request:
     if event.get("version") == "2.0":
         http = context.get("http")
         method, path = http.get("method") if isinstance(http, dict) else None, event.get("rawPath")
+        route = event.get("routeKey")
     else:
-        method, path = event.get("httpMethod"), event.get("path")
+        method, path, route = event.get("httpMethod"), event.get("path"), event.get("resource")
     stage = context.get("stage")
     if not isinstance(method, str) or not isinstance(path, str) or not isinstance(stage, str | None):
         raise BadRequest
-    return Request(method.upper(), _without_stage(path, stage), stage, invocation)
+    return Request(
+        method.upper(),
+        _matched(route, event.get("pathParameters")) or _without_stage(path, stage),
+        stage,
+        invocation,
+        event,
+    )
+
+
+def _matched(route: object, parameters: object) -> str | None:
+    """Return the path of the route that API Gateway matched, such as ``ANY /items/{id}``, with its parameters.
+
+    Behind a custom domain, the event's own path starts with a base path.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html
+    """
+    path = route.rpartition(" ")[2] if isinstance(route, str) else ""
+    if not path.startswith("/"):
+        return None
+    if "{" in path:
+        given = parameters if isinstance(parameters, dict) else {}
+        parts = [given.get(part[1:-1].rstrip("+")) if part[:1] == "{" else part for part in path.split("/")]
+        return "/".join(map(str, parts)) if None not in parts else None
+    return path
 
 
 def _without_stage(path: str, stage: str | None) -> str:
@@ -89,12 +117,3 @@ def _alias(arn: str) -> str | None:
     """
     qualifier = arn.split(":")[7:8]
     return qualifier[0] if qualifier and not qualifier[0].isdigit() and qualifier[0] != "$LATEST" else None
-
-
-def _result(response: Response, *, without_body: bool) -> dict[str, object]:
-    return {
-        "statusCode": response.status,
-        "headers": response.headers,
-        "body": "" if without_body else response.body,
-        "isBase64Encoded": False,
-    }

@@ -1,1 +1,1 @@
-"""The service, independent of the shape of AWS's events."""
+"""The service. AWS's events are known to ``handler`` and ``service.parts`` only."""

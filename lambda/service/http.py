@@ -24,15 +24,46 @@ class Invocation:
 
 
 class Request:
-    """An HTTP request: the method in capitals, the path without the stage, and the stage or None."""
+    """An HTTP request: the method in capitals, the path without the stage, and the stage or None.
 
-    __slots__ = ("invocation", "method", "path", "stage")
+    The other parts are read from AWS's event when they are used.
+    """
 
-    def __init__(self, method: str, path: str, stage: str | None, invocation: Invocation) -> None:
+    __slots__ = ("_event", "invocation", "method", "path", "stage")
+
+    def __init__(
+        self, method: str, path: str, stage: str | None, invocation: Invocation, event: dict[str, object]
+    ) -> None:
         self.method = method
         self.path = path
         self.stage = stage
         self.invocation = invocation
+        self._event = event
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers by their names in lower case."""
+        from service import parts  # noqa: PLC0415 - not every service reads them
+
+        return parts.headers(self._event)
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The values of each parameter of the query string."""
+        from service import parts  # noqa: PLC0415
+
+        return parts.query(self._event)
+
+    @property
+    def body(self) -> bytes:
+        """The body.
+
+        Raises:
+            BadRequest: it cannot be decoded.
+        """
+        from service import parts  # noqa: PLC0415
+
+        return parts.body(self._event)
 
 
 class Response:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from service.http import Invocation, Request
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-# The client chooses the path, which can have thousands of characters.
-MAX_ROUTE_CHARACTERS = 200
+# Whoever sends the event chooses the route and the stage, which can have thousands of characters.
+MAX_CHARACTERS = 200
 
 
 def _threshold(level: str) -> int:
@@ -41,10 +41,10 @@ def log(invocation: Invocation, request: Request | None, status: int, error: Exc
         "level": level,
         "request_id": invocation.request_id,
         "trace_id": _trace_id(),
-        "stage": request and request.stage,
+        "stage": request and request.stage and request.stage[:MAX_CHARACTERS],
         "alias": invocation.alias,
         "version": invocation.version,
-        "route": request and f"{request.method} {request.path}"[:MAX_ROUTE_CHARACTERS],
+        "route": request and f"{request.method} {request.path}"[:MAX_CHARACTERS],
         "status": status,
         "ms": round((time.perf_counter() - invocation.started) * 1000, 3),
     }

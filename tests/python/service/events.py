@@ -10,7 +10,7 @@ EVENTS = Path(__file__).parent / "events"
 
 
 def http_api(method: str, path: str, stage: str = "$default", version: str = "2.0") -> dict[str, Any]:
-    """Return the event of an HTTP API. On a named stage, the path starts with the stage.
+    """Return the event of an HTTP API with the route ``$default``. On a named stage, the path starts with the stage.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
@@ -22,7 +22,7 @@ def http_api(method: str, path: str, stage: str = "$default", version: str = "2.
         event["rawPath"] = full_path
         context["http"] |= {"method": method, "path": full_path}
     else:
-        event |= {"httpMethod": method, "path": full_path}
+        event |= {"httpMethod": method, "path": full_path, "resource": "$default"}
         context |= {"httpMethod": method, "path": full_path}
     return event
 

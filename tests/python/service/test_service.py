@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import handler
-from service import build_info, http, routes, telemetry
+from service import build_info, http, parts, routes, telemetry
 from tests.python.service.events import http_api, load_balancer
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +29,11 @@ INFO = {
     "time": "2026-01-02T03:04:05Z",
     "modified": False,
 }
+# The members of events that the service reads, apart from the method, the path, and the version.
+PARTS = (
+    *("body", "cookies", "headers", "isBase64Encoded", "multiValueHeaders", "multiValueQueryStringParameters"),
+    *("pathParameters", "queryStringParameters", "rawQueryString", "requestContext", "resource", "routeKey"),
+)
 TEXT = st.text(st.characters(codec=None), max_size=300)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
@@ -153,6 +159,104 @@ def test_stage_is_removed_from_the_path_once_and_only_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ({"routeKey": "ANY /build-info", "rawPath": "/v1/build-info"}, 200),
+        ({"routeKey": "ANY /{proxy+}", "pathParameters": {"proxy": "build-info"}, "rawPath": "/v1/build-info"}, 200),
+        ({"routeKey": "GET /{a}/{b}", "pathParameters": {"a": "build-info"}, "rawPath": "/build-info"}, 200),
+        ({"routeKey": "ANY /{proxy+}", "pathParameters": {"proxy": "a/b"}, "rawPath": "/build-info"}, 404),
+        ({"routeKey": "$default", "rawPath": "/build-info"}, 200),
+        ({"routeKey": "$default", "rawPath": "/v1/build-info"}, 404),
+        ({"routeKey": ["ANY /build-info"], "rawPath": "/"}, 200),
+    ],
+)
+def test_route_that_api_gateway_matched_counts_and_not_the_base_path(given: dict[str, Any], status: int) -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html."""
+    assert answer(http_api("GET", "/") | given)["statusCode"] == status
+    route = given["routeKey"].rpartition(" ")[2] if isinstance(given["routeKey"], str) else given["routeKey"]
+    older = {"resource": route, "path": given["rawPath"], "pathParameters": given.get("pathParameters")}
+    assert answer(http_api("GET", "/", version="1.0") | older)["statusCode"] == status
+
+
+def test_load_balancer_with_multi_value_headers_gets_them() -> None:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html#multi-value-headers."""
+    event = load_balancer("POST", "/")
+    event["multiValueHeaders"] = {name: [value] for name, value in event.pop("headers").items()}
+    result = answer(event)
+    assert "headers" not in result
+    assert result["multiValueHeaders"] == {"Content-Type": ["application/json"], "Allow": ["GET, HEAD"]}
+
+
+def seen(event: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> http.Request:
+    """Return the request that a route gets for an event."""
+    requests: list[http.Request] = []
+
+    def keep(request: http.Request) -> http.Response:
+        requests.append(request)
+        return http.text_response("")
+
+    monkeypatch.setitem(routes.ROUTES, "/", {"GET": keep})
+    answer(event)
+    (request,) = requests
+    return request
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        http_api("GET", "/")
+        | {"headers": {"x-a": "1,2"}, "rawQueryString": "q=a%20b&q=c&empty=", "cookies": ["m=1", "n=2"]},
+        http_api("GET", "/", version="1.0")
+        | {
+            "headers": {"X-A": "2", "Cookie": "m=1; n=2"},
+            "multiValueHeaders": {"X-A": ["1", "2"], "Cookie": ["m=1; n=2"]},
+            "queryStringParameters": {"q": "c", "empty": ""},
+            "multiValueQueryStringParameters": {"q": ["a b", "c"], "empty": [""]},
+        },
+        {
+            name: value
+            for name, value in load_balancer("GET", "/").items()
+            if name not in {"headers", "queryStringParameters"}
+        }
+        | {
+            "multiValueHeaders": {"x-a": ["1", "2"], "cookie": ["m=1; n=2"]},
+            "multiValueQueryStringParameters": {"q": ["a%20b", "c"], "empty": [""]},
+        },
+    ],
+    ids=["2.0", "1.0", "load balancer"],
+)
+def test_route_reads_headers_and_query(event: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    request = seen(event, monkeypatch)
+    assert (request.headers["x-a"], request.headers["cookie"]) == ("1,2", "m=1; n=2")
+    assert request.query == {"q": ["a b", "c"], "empty": [""]}
+
+
+def test_route_reads_single_values_of_a_load_balancer(monkeypatch: pytest.MonkeyPatch) -> None:
+    event = load_balancer("GET", "/") | {"headers": {"X-A": "1"}, "queryStringParameters": {"q": "a%20b"}}
+    request = seen(event, monkeypatch)
+    assert (request.headers, request.query) == ({"x-a": "1"}, {"q": ["a b"]})
+
+
+@pytest.mark.parametrize(
+    ("given", "body"),
+    [
+        ({"body": "é", "isBase64Encoded": False}, "é".encode()),
+        ({"body": "aGVsbG8=", "isBase64Encoded": True}, b"hello"),
+        ({"body": None, "isBase64Encoded": False}, b""),
+        ({"body": {"a": 1}, "isBase64Encoded": "yes"}, b""),
+    ],
+)
+@every_shape
+def test_route_reads_the_body(shape: Any, given: dict[str, Any], body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seen(shape("GET", "/") | given, monkeypatch).body == body
+
+
+def test_body_that_cannot_be_decoded_is_a_bad_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(routes.ROUTES, "/", {"GET": lambda request: http.text_response(request.body.decode())})
+    assert answer(http_api("GET", "/") | {"body": "a", "isBase64Encoded": True})["statusCode"] == 400
+
+
+@pytest.mark.parametrize(
     "event",
     [
         None,
@@ -185,6 +289,21 @@ def test_no_event_raises(event: object) -> None:
     json.dumps(result)
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(PARTS),
+        JSON | st.sampled_from(["ANY /{a}/{b+}", True]),
+    )
+)
+def test_no_part_of_an_event_raises(event: dict[str, object]) -> None:
+    for shape in (http_api("GET", "/"), http_api("GET", "/", version="1.0"), load_balancer("GET", "/")):
+        assert answer(shape | event)["statusCode"] in {200, 400, 404, 405}
+        assert all(isinstance(value, str) for value in parts.headers(shape | event).values())
+        assert all(isinstance(values, list) for values in parts.query(shape | event).values())
+        with contextlib.suppress(http.BadRequest):
+            assert isinstance(parts.body(shape | event), bytes)
+
+
 @given(method=TEXT, path=TEXT, stage=TEXT)
 def test_log_line_cannot_be_broken_or_forged(method: str, path: str, stage: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -194,7 +313,7 @@ def test_log_line_cannot_be_broken_or_forged(method: str, path: str, stage: str)
     (line,) = written
     assert line.isascii()
     assert line.splitlines(keepends=True) == [line]
-    assert json.loads(line)["stage"] == stage
+    assert json.loads(line)["stage"] == stage[:200]
     assert len(line) < 5_000
 
 
@@ -262,7 +381,7 @@ def test_levels_below_log_level_are_not_logged(
     monkeypatch.setattr(telemetry, "THRESHOLD", telemetry._threshold(level))
     invocation = http.Invocation("id", "hello", "7", "dev", 0.0)
     for status in (200, 404, 500):
-        telemetry.log(invocation, http.Request("GET", "/", "dev", invocation), status)
+        telemetry.log(invocation, http.Request("GET", "/", "dev", invocation, {}), status)
     assert [line["status"] for line in lines.read()] == logged
 
 
