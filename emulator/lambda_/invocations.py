@@ -117,15 +117,20 @@ def chosen_version(alias: Mapping[str, Any]) -> str:
 
 
 def _qualified(function: Mapping[str, Any], qualifier: str | None) -> tuple[Any, Any]:
-    """Return the record and configuration that a call by a qualifier runs; its ARN is the one that was called."""
+    """Return the record and configuration that a call by a qualifier runs; its ARN is the one that was called.
+
+    Versions share the reserved concurrency of their function.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
     if not qualifier:
         return function, function["config"]
     alias = function["aliases"].get(qualifier)
     version = chosen_version(alias) if alias else qualifier
-    record = function if version == "$LATEST" else function["versions"].get(version)
-    if record is None:
+    found = function if version == "$LATEST" else function["versions"].get(version)
+    if found is None:
         return None, None
-    return record, {**record["config"], "FunctionArn": f"{function['config']['FunctionArn']}:{qualifier}"}
+    record = {**found, "concurrency": function["concurrency"]}
+    return record, {**found["config"], "FunctionArn": f"{function['config']['FunctionArn']}:{qualifier}"}
 
 
 def _record_for_ref(original: Callable[..., Any], function_ref: str) -> tuple[Any, Any, str]:
