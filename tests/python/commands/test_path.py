@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -247,7 +246,6 @@ class TestDay:
         documents.Shell(checkout, "docs/stages.md").succeed("make deploy STAGE=live")
         assert checkout.versions()["live"] == "3"
 
-    @pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
     @pytest.mark.parametrize("document", ["docs/releases.md", "docs/runbook.md"])
     def test_documents_show_requests_that_aws_accepts(self, checkout: Checkout, document: str) -> None:
         shell = documents.Shell(checkout, document)
