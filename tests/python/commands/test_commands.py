@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -139,11 +140,24 @@ def test_command_needs_a_stage(checkout: Checkout, command: str) -> None:
     assert f"name the stage, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
 
 
-VARIABLES = ("STAGE", "VERSION", "STEPS", "STEP_SECONDS", "FROM", "TO", "PORT", "SPEED", "RATE", "CONFIRM", "TARGET")
+# The variables that options default to, and those that no option has.
+VARIABLES = sorted(
+    {"STATE_BUCKET", "TARGET", "V", "WORKSPACE"}
+    | {
+        name
+        for script in (ROOT / "scripts").glob("*.py")
+        for name in re.findall(r'"--[a-z0-9-]+",\s+"([A-Z_]+)"', script.read_text())
+    }
+)
+LISTED = ("plan", "deploy", "promote", "release", "rollback", "record", "status", "history", "logs", "load", "destroy")
+
+
+def test_variables_of_every_command_are_found() -> None:
+    assert {"STAGE", "STEP_SECONDS", "IGNORE_ALARMS_REASON", "GITHUB_REPOSITORY", "ROUTE"} <= set(VARIABLES)
 
 
 @pytest.mark.parametrize("value", ["`touch executed`", "$(touch executed)", '"; touch executed; "'])
-@pytest.mark.parametrize("command", ["plan", "release", "promote", "local", "load", "destroy"])
+@pytest.mark.parametrize("command", ["local", "bootstrap", *LISTED])
 def test_value_of_a_variable_is_never_run_as_a_command(checkout: Checkout, command: str, value: str) -> None:
     """Values can come from the inputs of a workflow, which other people can set."""
     # make expands $() on its command line, to nothing because no such variable exists.
