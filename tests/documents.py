@@ -25,7 +25,7 @@ NOT_RUN = {
     "-backend-config=region=eu-west-2": "only AWS has buckets in host names; a test runs the line for local AWS",
 }
 
-SETTING = re.compile(r"(?:export )?\w+=\S+(?: \w+=\S+)*|account=\$\(.*\)")
+SETTING = re.compile(r"(?:export )?\w+=\S+(?: \w+=\S+)*|\w+=\$\(.*\)|\w+='[^']*'")
 
 
 def commands(document: Path) -> list[str]:
