@@ -15,8 +15,9 @@ import argparse
 from pathtolive import deployment, stack, status, target
 from pathtolive.cli import CommandError, Parser, RefusedError, main, valid
 from pathtolive.release.begin import AWS_ERRORS, release
-from pathtolive.release.executions import REFUSED, SUCCEEDED, brief
+from pathtolive.release.executions import INCONCLUSIVE, REFUSED, SUCCEEDED, brief
 from pathtolive.release.settings import read_settings, share, shares
+from pathtolive.release.view import send_traffic
 
 
 def _options() -> argparse.Namespace:
@@ -77,9 +78,10 @@ def command() -> int:
         remedy = "\nSet it with: IGNORE_ALARMS_REASON" if "ignore_alarms_reason" in ended.reason else ""
         raise RefusedError(f"Refused: {brief(ended.reason)}{remedy}\nNothing was changed.")
     if ended.outcome != SUCCEEDED:
+        remedy = f"\n{send_traffic(here, options['stage'])}" if ended.reason.startswith(INCONCLUSIVE) else ""
         raise CommandError(
             f"{ended.outcome.capitalize()}: {brief(ended.reason)}\n"
-            f"All traffic goes to version {ended.from_version}. config.tf was not changed."
+            f"All traffic goes to version {ended.from_version}. config.tf was not changed.{remedy}"
         )
     status.show(here, urls=False)
     return 0

@@ -257,6 +257,7 @@ class TestDay:
         shell = documents.Shell(checkout, "docs/runbook.md")
         assert re.search(r"live +3 ", shell.succeed("make status"))
         assert re.search(r"release +1 +3", shell.succeed("make history STAGE=$stage"))
+        assert "GET /ping" in shell.succeed("make logs STAGE=$stage")
 
     def test_local_aws_serves_other_projects(self, checkout: Checkout) -> None:
         """The stack of this project represents another project."""

@@ -24,14 +24,15 @@ import pytest
 
 from tests import processes
 from tests.checkout import Checkout
-from tests.conftest import get
+from tests.conftest import ROOT, get
 from tests.waiting import eventually
 
 SOURCE = Path("lambda/service/routes.py")
 CONFIG = Path(".local/terraform/config.tf")
 GREETING = 'return text_response("Hello, World!")'
-# make deploy verifies that dev answers. The smoke test of a release invokes the version directly, without an alias.
-FAILS_UNDER_LOAD = f'if request.invocation.alias == "live":\n        raise RuntimeError("oh")\n    {GREETING}'
+# The lines of docs/releases.md. make deploy verifies that dev answers.
+(BAD_LINES,) = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / "releases.md").read_text(), re.DOTALL)
+FAILS_UNDER_LOAD = f"{BAD_LINES.strip()}\n    {GREETING}"
 FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60"], ["--step-seconds", "3000"]
@@ -271,6 +272,14 @@ class TestReleases:
         done = release(checkout)
         assert done.returncode == 2
         assert "live already runs version 2" in done.stderr
+
+    def test_release_without_traffic_prints_the_command_that_sends_some(self, checkout: Checkout) -> None:
+        done = release(checkout, "--version", "1", *SHORT, "--max-extensions", "4")
+        remedy = "In a second terminal, send requests with: make load STAGE=live TARGET=local"
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stdout.count(f"live has no traffic. {remedy}\n") == 1
+        assert "Rolled back: Inconclusive: 0 invocations at 10 % of the traffic" in done.stderr
+        assert done.stderr.endswith(f"config.tf was not changed.\n{remedy}\n")
 
     def test_version_that_fails_under_load_is_rolled_back(self, checkout: Checkout) -> None:
         deploy(checkout, f'{GREETING}  # "changed"', FAILS_UNDER_LOAD)
