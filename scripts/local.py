@@ -22,7 +22,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
         with progress.step("Start local AWS") as step:
             address = local_aws.start(port, speed, keep_state=keep_state)
             step.result = f"{address}, {_pace(local_aws.speed(address))}"
-    here = stack.prepare(target.from_environment())
+    here = stack.prepare(target.from_environment(), new_workspace=True)
     deployment.deploy(here)
     status.show(here)
     stop = "" if endpoint else " To stop local AWS, run: make stop"

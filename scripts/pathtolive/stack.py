@@ -60,11 +60,9 @@ class Stack:
 
         https://developer.hashicorp.com/terraform/language/backend/s3
         """
-        workspace = self.target.workspace
-        key = STATE_KEY if workspace == "default" else f"env:/{workspace}/{STATE_KEY}"
         s3 = self.target.client("s3")
         try:
-            state = s3.get_object(Bucket=bucket_name(self.target), Key=key)["Body"].read()
+            state = s3.get_object(Bucket=bucket_name(self.target), Key=_state_key(self.target))["Body"].read()
         except s3.exceptions.NoSuchKey:
             return {}
         return {name: output["value"] for name, output in json.loads(state)["outputs"].items()}
@@ -176,15 +174,20 @@ class Plan:
         return resources + outputs
 
 
-def prepare(target: Target) -> Stack:
+def prepare(target: Target, *, new_workspace: bool = False) -> Stack:
     """Return the target's stack, ready to be changed; an emulator's state bucket is created if it is missing.
 
+    ``new_workspace`` is whether a workspace is created if it is missing, too.
+
     Raises:
-        CommandError: credentials, the state bucket, or Terraform's providers are missing. Nothing was changed.
+        CommandError: credentials, the state bucket, the workspace, or Terraform's providers are missing. Nothing was
+            changed.
     """
     print(f"Using {target.description}", flush=True)
     if not _has_state_bucket(target):
         _begin(target)
+    if not new_workspace:
+        _verify_workspace(target)
     return _initialised(target)
 
 
@@ -202,11 +205,35 @@ def inspect(target: Target) -> Stack:
     """Return the target's stack, to read it only: nothing is written on AWS or on this machine.
 
     Raises:
-        CommandError: credentials or the state bucket are missing.
+        CommandError: credentials, the state bucket, or the workspace are missing.
     """
     if not _has_state_bucket(target):
         raise CommandError(f"Nothing is deployed. Run: make build deploy{target.make_variables}")
+    _verify_workspace(target)
     return Stack(target)
+
+
+def _state_key(target: Target) -> str:
+    return STATE_KEY if target.workspace == "default" else f"env:/{target.workspace}/{STATE_KEY}"
+
+
+def _verify_workspace(target: Target) -> None:
+    """Verify that the target's workspace exists: Terraform would create it, even for a name with a typo.
+
+    Raises:
+        CommandError: it does not exist.
+    """
+    if target.workspace == "default":
+        return
+    try:
+        target.client("s3").head_object(Bucket=bucket_name(target), Key=_state_key(target))
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        raise CommandError(
+            f"The workspace {target.workspace} does not exist. To create it, with a copy of the service, run: "
+            f"make build deploy WORKSPACE={target.workspace}{target.make_variables}"
+        ) from error
 
 
 def _has_state_bucket(target: Target) -> bool:

@@ -122,6 +122,12 @@ class TestAccountWithoutStack:
     ) -> None:
         assert "Nothing is deployed. Run: make build deploy" in refused(checkout, f"make {arguments}", **aws)
 
+    @pytest.mark.parametrize("arguments", [one for one in [*EVERY_DAY, "destroy CONFIRM=1"] if one != "deploy"])
+    def test_command_does_not_create_a_workspace(self, checkout: Checkout, aws: dict[str, str], arguments: str) -> None:
+        said = refused(checkout, f"make {arguments} WORKSPACE=alcie", **aws)
+        assert "The workspace alcie does not exist." in said
+        assert "run: make build deploy WORKSPACE=alcie" in said
+
     def test_destroy_asks_for_confirmation(self, checkout: Checkout, aws: dict[str, str]) -> None:
         assert "CONFIRM=" in refused(checkout, "make destroy", **aws)
 
