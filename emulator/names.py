@@ -106,6 +106,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_create_log_group",
         "_create_log_stream",
         "_fanout_to_subscription_filters",
+        "_filter_log_events",
         "_log_groups",
         "_queries",
         "_resolve_query_log_groups",
