@@ -11,7 +11,7 @@ import time
 
 from pathtolive import stack, target
 from pathtolive.cli import Parser, main
-from pathtolive.load import Load, describe, paths
+from pathtolive.load import BUILD_INFO, Load, describe, paths
 
 LINE_SECONDS = 5.0
 
@@ -32,6 +32,8 @@ def command() -> int:
     url = here.stage_url(options.stage)
     routes = [options.route] if options.route else paths(here, options.stage)
     print(f"Sending {options.rate:g} requests per second to {url}: {', '.join(routes)}. Ctrl-C stops it.", flush=True)
+    if BUILD_INFO in routes:
+        print(f"The responses of {BUILD_INFO} name the version.", flush=True)
     load = Load(url, options.rate, time.time(), routes)
     with contextlib.suppress(KeyboardInterrupt):
         for line in itertools.count(1):

@@ -91,10 +91,15 @@ def describe(settings: Settings, weight: float, metrics: Metrics) -> str:
     steps = settings.steps or ()
     step = next((f"step {i} of {len(steps)}, " for i, share in enumerate(steps, 1) if abs(share - weight) < 1e-6), "")
     return (
-        f"{step}{percents(weight)} to version {settings.version}: {metrics.invocations} invocations, {metrics.errors} "
-        f"errors ({percents(metrics.error_rate)}, limit {percents(settings.max_error_rate or 0)}), "
+        f"{step}{percents(weight)} to version {settings.version}: {_number(metrics.invocations, 'invocation')}, "
+        f"{_number(metrics.errors, 'error')} ({percents(metrics.error_rate)}, "
+        f"limit {percents(settings.max_error_rate or 0)}), "
         f"p99 {metrics.p99_ms:.0f} ms (limit {settings.max_p99_ms:g} ms)"
     )
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def watch(engine: Engine, execution: Execution, again: str) -> Past:
