@@ -16,7 +16,7 @@ from pathtolive import deployment, stack, status, target
 from pathtolive.cli import CommandError, Parser, RefusedError, main, valid
 from pathtolive.release.begin import AWS_ERRORS, release
 from pathtolive.release.executions import INCONCLUSIVE, REFUSED, SUCCEEDED, brief
-from pathtolive.release.settings import read_settings, share, shares
+from pathtolive.release.settings import milliseconds, read_settings, share, shares
 from pathtolive.release.view import send_traffic
 
 
@@ -42,7 +42,9 @@ def _options() -> argparse.Namespace:
         metavar="PERCENTAGE",
         help="highest share of the new version's invocations that can fail",
     )
-    parser.add_argument("--max-p99-ms", type=float, metavar="MS", help="highest p99 duration of the new version")
+    parser.add_argument(
+        "--max-p99-ms", type=valid(milliseconds), metavar="MS", help="highest p99 duration of the new version"
+    )
     parser.add_argument(
         "--min-invocations", type=int, metavar="NUMBER", help="invocations that the analysis of a step needs"
     )

@@ -174,6 +174,32 @@ def test_value_of_a_variable_is_never_run_as_a_command(checkout: Checkout, comma
     assert not (checkout.path / "executed").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("history --stage live --limit=-1", "'-1' is not a number of releases"),
+        ("history --stage live --limit 1e3", "'1e3' is not a number of releases"),
+        ("load --stage live --rate nan", "--rate nan is not greater than 0 and at most 1000 requests per second"),
+        ("local start --port 0", "'0' is not a port: use a number from 1 to 65535"),
+        ("local start --port=-4", "'-4' is not a port"),
+        ("local start --port 65536", "'65536' is not a port"),
+        ("local start --speed nan", "'nan' is not a number from 1 to 1000"),
+        ("release --stage live --max-p99-ms nan", "'nan' is not a number of milliseconds"),
+        ("release --stage live --max-p99-ms inf", "'inf' is not a number of milliseconds"),
+        ("release --stage live --max-p99-ms fast", "'fast' is not a number of milliseconds"),
+        ("release --stage live --max-error-rate nan", "nan % is not from 0 to 100"),
+        ("release --stage live --steps 10,nan", "nan % is not from 0 to 100"),
+        ("release --stage live --step-seconds 1.5", "invalid int value: '1.5'"),
+        ("logs --stage live --since=-1m", "'-1m' is not a number of minutes or hours, such as 15m or 2h"),
+    ],
+)
+def test_number_that_is_none_is_refused(arguments: str, message: str) -> None:
+    script, *options = arguments.split()
+    command = [sys.executable, f"scripts/{script}.py", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
 def test_local_refuses_a_port_that_is_in_use(checkout: Checkout, endpoint: str) -> None:
     port = endpoint.rpartition(":")[2]
     assert f"Port {port} of 127.0.0.1 is in use" in refused(checkout, f"make local PORT={port}")

@@ -314,8 +314,11 @@ class TestReleases:
         assert alias(checkout, "test") == (BAD, {})
 
     def test_rollback_returns_to_the_previous_version(self, checkout: Checkout) -> None:
-        checkout.make("rollback STAGE=live TARGET=local")
+        said = checkout.make("rollback STAGE=live TARGET=local")
+        # Recording takes longer than the rollback itself.
+        assert said.index("All traffic of live goes to version 1") < said.index("Refresh Terraform's state")
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
+        assert history(checkout)[0]["reason"] == "Rollback completed."
         assert script(checkout, "rollback", "--stage", "live").returncode == 2
 
     def test_rollback_returns_to_a_named_version_despite_undeployed_changes(self, checkout: Checkout) -> None:
