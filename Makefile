@@ -102,7 +102,7 @@ logs: $(READY) ## Print the log of a stage: STAGE=live SINCE=15m FOLLOW=1 JSON=1
 	@$(RUN) scripts/logs.py
 
 .PHONY: load
-load: $(READY) ## Send requests to a stage until Ctrl-C: STAGE=live RATE=20
+load: $(READY) ## Send requests to every GET route of a stage until Ctrl-C: STAGE=live RATE=20 ROUTE=/
 	@$(RUN) scripts/load.py
 
 ##@ The AWS account

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator import cloudwatch
 from emulator.api_gateway import addresses, deployments, requests
-from emulator.cloudwatch_logs import events
+from emulator.cloudwatch_logs import events, insights
 from emulator.eventbridge import targets
 from emulator.lambda_ import aliases, invocations, permissions, versions
 from emulator.sns import subscriptions
@@ -27,6 +27,7 @@ def install() -> None:
         requests,
         cloudwatch,
         events,
+        insights,
         targets,
         definitions,
         executions,

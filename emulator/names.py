@@ -102,10 +102,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.cloudwatch_logs": (
         "_append_log_events",
+        "_collect_query_records",
         "_create_log_group",
         "_create_log_stream",
         "_fanout_to_subscription_filters",
+        "_filter_log_events",
         "_log_groups",
+        "_queries",
+        "_resolve_query_log_groups",
+        "_start_query",
     ),
     "ministack.services.eventbridge": (
         "_invoke_target",

@@ -14,7 +14,7 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", help="also move this stage to its pin in config.tf")
     options = parser.parse_args()
-    here = stack.prepare(target.from_environment())
+    here = stack.prepare(target.from_environment(), new_workspace=True)
     if options.stage:
         here.config.stage(options.stage)
     deployment.deploy(here, {options.stage} - {None})

@@ -1,4 +1,7 @@
-"""Send requests to a stage at a constant rate, whether or not earlier ones have received a response."""
+"""Send requests to a stage at a constant rate, whether or not earlier ones have received a response.
+
+They are for each GET route of the API in turn. The response of /build-info names the version.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import time
 
 from pathtolive import stack, target
 from pathtolive.cli import Parser, main
-from pathtolive.load import Load, describe
+from pathtolive.load import BUILD_INFO, Load, describe, paths
 
 LINE_SECONDS = 5.0
 
@@ -18,14 +21,20 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", example="live", help="stage to send requests to")
     parser.variable("--rate", "RATE", type=float, default=20.0, help="requests per second (default: %(default)g)")
+    parser.variable("--route", "ROUTE", metavar="PATH", help="path to request (default: each GET route of the API)")
     options = parser.parse_args()
+    if options.route and not options.route.startswith("/"):
+        parser.error(f"--route {options.route} is not a path, such as /build-info")
     if not 0 < options.rate <= 1000:
         parser.error(f"--rate {options.rate:g} is not greater than 0 and at most 1000 requests per second")
     here = stack.inspect(target.from_environment())
     here.config.stage(options.stage)
     url = here.stage_url(options.stage)
-    print(f"Sending {options.rate:g} requests per second to {url}build-info. Ctrl-C stops it.", flush=True)
-    load = Load(url, options.rate, time.time())
+    routes = [options.route] if options.route else paths(here, options.stage)
+    print(f"Sending {options.rate:g} requests per second to {url}: {', '.join(routes)}. Ctrl-C stops it.", flush=True)
+    if BUILD_INFO in routes:
+        print(f"The responses of {BUILD_INFO} name the version.", flush=True)
+    load = Load(url, options.rate, time.time(), routes)
     with contextlib.suppress(KeyboardInterrupt):
         for line in itertools.count(1):
             time.sleep(LINE_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 from pathtolive import deployment, local_aws, progress, stack, status, target
@@ -22,7 +23,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
         with progress.step("Start local AWS") as step:
             address = local_aws.start(port, speed, keep_state=keep_state)
             step.result = f"{address}, {_pace(local_aws.speed(address))}"
-    here = stack.prepare(target.from_environment())
+    here = stack.prepare(target.from_environment(), new_workspace=True)
     deployment.deploy(here)
     status.show(here)
     stop = "" if endpoint else " To stop local AWS, run: make stop"
@@ -35,6 +36,13 @@ def _pace(speed: float) -> str:
     return f"waits, metrics, and alarms {speed:g} times as fast as on AWS (SPEED=1 for AWS's pace)"
 
 
+def _port(text: str) -> int:
+    """Return the number of a port; raise ValueError if it is none."""
+    if not re.fullmatch(r"[1-9]\d{0,4}", text) or int(text) > 65535:
+        raise ValueError(f"{text!r} is not a port: use a number from 1 to 65535")
+    return int(text)
+
+
 def stop() -> None:
     """Stop the local AWS that ``start`` started."""
     print("Local AWS is stopped" if local_aws.stop() else "Local AWS is not running")
@@ -44,7 +52,12 @@ def command() -> int:
     """Return 0 if every stage answers, or local AWS is stopped."""
     parser = Parser(__doc__)
     parser.add_argument("action", choices=["start", "stop"])
-    parser.variable("--port", "PORT", type=int, help=f"port of local AWS (default: {local_aws.DEFAULT_PORT})")
+    parser.variable(
+        *("--port", "PORT"),
+        type=valid(_port),
+        metavar="NUMBER",
+        help=f"port of local AWS (default: {local_aws.DEFAULT_PORT})",
+    )
     parser.variable(
         "--speed",
         "SPEED",

@@ -15,8 +15,9 @@ import argparse
 from pathtolive import stack, status, target
 from pathtolive.cli import AWS_ERRORS, CommandError, Parser, RefusedError, main, valid
 from pathtolive.release.begin import release
-from pathtolive.release.executions import REFUSED, SUCCEEDED, brief
-from pathtolive.release.settings import read_settings, share, shares
+from pathtolive.release.executions import INCONCLUSIVE, REFUSED, SUCCEEDED, brief
+from pathtolive.release.settings import milliseconds, read_settings, share, shares
+from pathtolive.release.view import send_traffic
 
 
 def _options() -> argparse.Namespace:
@@ -41,7 +42,9 @@ def _options() -> argparse.Namespace:
         metavar="PERCENTAGE",
         help="highest share of the new version's invocations that can fail",
     )
-    parser.add_argument("--max-p99-ms", type=float, metavar="MS", help="highest p99 duration of the new version")
+    parser.add_argument(
+        "--max-p99-ms", type=valid(milliseconds), metavar="MS", help="highest p99 duration of the new version"
+    )
     parser.add_argument(
         "--min-invocations", type=int, metavar="NUMBER", help="invocations that the analysis of a step needs"
     )
@@ -76,9 +79,10 @@ def command() -> int:
         remedy = "\nSet it with: IGNORE_ALARMS_REASON" if "ignore_alarms_reason" in ended.reason else ""
         raise RefusedError(f"Refused: {brief(ended.reason)}{remedy}\nNothing was changed.")
     if ended.outcome != SUCCEEDED:
+        remedy = f"\n{send_traffic(here, options['stage'])}" if ended.reason.startswith(INCONCLUSIVE) else ""
         raise CommandError(
             f"{ended.outcome.capitalize()}: {brief(ended.reason)}\n"
-            f"All traffic goes to version {ended.from_version}. config.tf was not changed."
+            f"All traffic goes to version {ended.from_version}. config.tf was not changed.{remedy}"
         )
     status.show(here, urls=False)
     return 0

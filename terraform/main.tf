@@ -1,8 +1,18 @@
+data "aws_partition" "this" {}
+
 locals {
   # A workspace is a private copy of the service. Versions are numbered per function, so the pins in config.tf apply
   # to the default workspace only.
   default_workspace = terraform.workspace == "default"
   name              = local.default_workspace ? var.name : "${var.name}-${terraform.workspace}"
+
+  # https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
+  consoles = {
+    aws        = "https://console.aws.amazon.com"
+    aws-cn     = "https://console.amazonaws.cn"
+    aws-us-gov = "https://console.amazonaws-us-gov.com"
+  }
+  console_url = lookup(local.consoles, data.aws_partition.this.partition, null)
 
   # ANY, so that the service itself answers HEAD, and returns 405 with an Allow header for other methods.
   routes = toset(["ANY /", "ANY /build-info"])
@@ -81,6 +91,7 @@ module "monitoring" {
 
   alarms             = var.alarms
   api_id             = module.api.id
+  console_url        = local.console_url
   emails             = var.alert_emails
   function_arn       = module.function.arn
   log_group_name     = module.function.log_group_name
@@ -93,6 +104,7 @@ module "monitoring" {
 module "release" {
   source = "./modules/release"
 
+  console_url        = local.console_url
   function_arn       = module.function.arn
   log_retention_days = var.log_retention_days
   name               = local.name

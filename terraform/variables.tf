@@ -125,9 +125,13 @@ variable "release_timeout_seconds" {
 
 variable "runbook" {
   type        = string
-  description = "Location of the runbook, such as the URL of docs/runbook.md in your repository. Alarm descriptions link to its headings."
-  default     = "docs/runbook.md"
-  nullable    = false
+  description = "URL of docs/runbook.md in your repository, such as https://github.com/octocat/hello/blob/main/docs/runbook.md. Alarm descriptions link to its headings. Without a URL, they contain no link to it."
+  default     = null
+
+  validation {
+    condition     = var.runbook == null || can(regex("^https?://[^\\s#]+$", var.runbook))
+    error_message = "runbook must be a URL without a fragment, such as https://github.com/octocat/hello/blob/main/docs/runbook.md."
+  }
 }
 
 variable "tags" {

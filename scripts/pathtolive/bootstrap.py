@@ -19,8 +19,10 @@ SOURCE = target.SOURCE / "bootstrap"
 BUCKET = "aws_s3_bucket.state"
 LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
 # The ids as in a token's subject: https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
+# No name ends in .git, the end of a URL to clone: https://github.com/github/docs/issues/44518
 REPOSITORY = re.compile(
-    r"(?P<owner>[A-Za-z0-9_-]+)(@(?P<owner_id>[0-9]+))?/(?P<name>(?![.]{1,2}(@|$))[A-Za-z0-9._-]+)(@(?P<id>[0-9]+))?"
+    r"(?P<owner>[A-Za-z0-9_-]+)(@(?P<owner_id>[0-9]+))?/"
+    r"(?P<name>(?![.]{1,2}(@|$))[A-Za-z0-9._-]+(?<![.]git))(@(?P<id>[0-9]+))?"
 )
 
 

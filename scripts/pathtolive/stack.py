@@ -68,7 +68,9 @@ class Stack:
         """
         s3 = self.target.client("s3")
         try:
-            state = json.loads(s3.get_object(Bucket=bucket_name(self.target), Key=self._state_key)["Body"].read())
+            state = json.loads(
+                s3.get_object(Bucket=bucket_name(self.target), Key=_state_key(self.target))["Body"].read()
+            )
         except (s3.exceptions.NoSuchKey, s3.exceptions.NoSuchBucket):
             state = {"outputs": {}}
         if "stages" in state["outputs"]:
@@ -79,11 +81,6 @@ class Stack:
     def name(self) -> str:
         """The name of the function, and the start of every other name."""
         return NAME if self.target.workspace == "default" else f"{NAME}-{self.target.workspace}"
-
-    @property
-    def _state_key(self) -> str:
-        workspace = self.target.workspace
-        return STATE_KEY if workspace == "default" else f"env:/{workspace}/{STATE_KEY}"
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -202,7 +199,7 @@ class Stack:
     @property
     def lock(self) -> locking.Lock | None:
         """The lock of Terraform's state, or None if it is not locked."""
-        return locking.held(self.target, bucket_name(self.target), self._state_key)
+        return locking.held(self.target, bucket_name(self.target), _state_key(self.target))
 
     def unlock(self, lock: locking.Lock) -> None:
         """Release the lock of Terraform's state.
@@ -256,11 +253,14 @@ class Plan:
         return resources + outputs
 
 
-def prepare(target: Target) -> Stack:
+def prepare(target: Target, *, new_workspace: bool = False) -> Stack:
     """Return the target's stack, ready for Terraform; an emulator's state bucket is created if it is missing.
 
+    ``new_workspace`` is whether a workspace is created if it is missing, too.
+
     Raises:
-        CommandError: credentials, the state bucket, or Terraform's providers are missing. Nothing was changed.
+        CommandError: credentials, the state bucket, the workspace, or Terraform's providers are missing. Nothing was
+            changed.
     """
     print(f"Using {target.description}", flush=True)
     here = Stack(target)
@@ -268,6 +268,8 @@ def prepare(target: Target) -> Stack:
         if not target.endpoint:
             raise CommandError(_missing_bucket(target))
         _begin(here)
+    if not new_workspace:
+        _verify_workspace(target)
     here.initialize()
     return here
 
@@ -287,12 +289,36 @@ def inspect(target: Target) -> Stack:
     """Return the target's stack, to read it only: nothing is written on AWS or on this machine.
 
     Raises:
-        CommandError: credentials or the state bucket are missing.
+        CommandError: credentials, the state bucket, or the workspace are missing.
     """
     here = Stack(target)
     if not _has_state_bucket(target) and not here.deployed:
         raise CommandError(_missing_bucket(target))
+    _verify_workspace(target)
     return here
+
+
+def _state_key(target: Target) -> str:
+    return STATE_KEY if target.workspace == "default" else f"env:/{target.workspace}/{STATE_KEY}"
+
+
+def _verify_workspace(target: Target) -> None:
+    """Verify that the target's workspace exists: Terraform would create it, even for a name with a typo.
+
+    Raises:
+        CommandError: it does not exist.
+    """
+    if target.workspace == "default":
+        return
+    try:
+        target.client("s3").head_object(Bucket=bucket_name(target), Key=_state_key(target))
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        raise CommandError(
+            f"The workspace {target.workspace} does not exist. To create it, with a copy of the service, run: "
+            f"make build deploy WORKSPACE={target.workspace}{target.make_variables}"
+        ) from error
 
 
 def _has_state_bucket(target: Target) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pathtolive import smoke, stack, tables
@@ -10,6 +11,8 @@ from pathtolive.release.executions import Alias
 
 # A stage with weights answers with either version, and a bad version may fail.
 ATTEMPTS = 20
+# The composite alarm, which fires because of the others.
+UNHEALTHY = "unhealthy"
 
 
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
@@ -85,7 +88,7 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
             "revision": _short(row["revision"]),
             "pin": row["pinned_version"] or "none",
             "routes": row["gateway_deployment"],
-            "alarms": ", ".join(_alarm(name, row["stage"]) for name in row["alarms"]),
+            "alarms": alarms(row["alarms"], f"{here.outputs['function_name']}-{row['stage']}-"),
             "release": row["release"] or "",
         }
         for row in rows
@@ -102,9 +105,11 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
         print(f"{row['stage']:<{width}}  {address}")
 
 
-def _alarm(name: str, stage: str) -> str:
-    """Return the name of an alarm without that of the service and the stage."""
-    return name.partition(f"-{stage}-")[2] or name
+def alarms(names: Sequence[str], prefix: str) -> str:
+    """Return the names of the alarms of a stage without their prefix, as in ``unhealthy: error-rate, duration``."""
+    shown = [name.removeprefix(prefix) for name in names]
+    causes = ", ".join(name for name in shown if name != UNHEALTHY)
+    return ": ".join(filter(None, [UNHEALTHY if UNHEALTHY in shown else "", causes]))
 
 
 def _short(revision: str | None) -> str:

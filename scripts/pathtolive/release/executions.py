@@ -16,6 +16,8 @@ from pathtolive.release.settings import Settings, percents
 RELEASE, PROMOTE, ROLLBACK = "release", "promote", "rollback"
 IN_PROGRESS, SUCCEEDED, ROLLED_BACK, REFUSED = "in progress", "succeeded", "rolled back", "refused"
 RUNNING = "RUNNING"
+# How the reason of a release with too few invocations starts.
+INCONCLUSIVE = "Inconclusive: "
 NAME = re.compile(
     rf"(?P<stage>.+)-(?P<kind>{RELEASE}|{PROMOTE}|{ROLLBACK})-(?P<version>[1-9]\d*)-\d{{8}}T\d{{6}}Z-[0-9a-f]{{4}}"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -65,6 +66,21 @@ def shares(text: str) -> tuple[float, ...]:
     if found != sorted(set(found)) or found[0] < 0.0001:
         raise ValueError(f"{text!r} is not a list of increasing percentages from 0.01, such as 10,50")
     return tuple(step for step in found if step < 1)
+
+
+def milliseconds(text: str) -> float:
+    """Return a number of milliseconds.
+
+    Raises:
+        ValueError: the text is not a positive number. JSON, the input of a release, has no infinity.
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < math.inf:
+        raise ValueError(f"{text!r} is not a number of milliseconds")
+    return found
 
 
 def percents(share: float) -> str:

@@ -12,6 +12,7 @@ import rich.console
 import rich.live
 import rich.text
 
+from pathtolive import local_aws, stack
 from pathtolive.cli import LostSightError
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import Execution, Metrics, Past
@@ -19,6 +20,9 @@ from pathtolive.release.settings import Settings, percents
 
 # Seconds without a connection, after which the command stops.
 PATIENCE_SECONDS = 20
+# Lambda sends metrics once a minute, and they arrive with a delay. After three minutes, there was no traffic.
+# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics.html
+QUIET_SECONDS = 180
 # Without a terminal, a line is printed at each new weight, and after this time.
 LINE_SECONDS = 10
 
@@ -41,6 +45,7 @@ class View:
     live: rich.live.Live | None = None
     weight: float | None = None
     printed: float = 0
+    hinted: bool = False
     read: float = field(default_factory=time.monotonic)
 
     def __call__(self, execution: Execution) -> None:
@@ -48,8 +53,14 @@ class View:
         weight = self.engine.alias(self.settings.stage).weights.get(self.settings.version, 0.0)
         metrics = self.engine.metrics(self.settings.stage, self.settings.version, execution.started)
         self.read = time.monotonic()
-        took = duration((datetime.datetime.now(datetime.UTC) - execution.started).total_seconds())
-        line = f"{describe(self.settings, weight, metrics)}, {took}"
+        seconds = (datetime.datetime.now(datetime.UTC) - execution.started).total_seconds()
+        quiet = seconds * local_aws.speed(self.engine.here.target.endpoint) >= QUIET_SECONDS
+        if weight and not metrics.invocations and quiet and not self.hinted:
+            self.console.print(
+                f"{self.settings.stage} has no traffic. {send_traffic(self.engine.here, self.settings.stage)}"
+            )
+            self.hinted = True
+        line = f"{describe(self.settings, weight, metrics)}, {duration(seconds)}"
         if self.live:
             self.live.update(rich.text.Text(line), refresh=True)
         elif weight != self.weight or self.read - self.printed >= LINE_SECONDS:
@@ -70,15 +81,25 @@ class View:
             self.live = None
 
 
+def send_traffic(here: stack.Stack, stage: str) -> str:
+    """Return a sentence with the command that sends traffic for a release to analyze."""
+    return f"In a second terminal, send requests with: make load STAGE={stage}{here.target.make_variables}"
+
+
 def describe(settings: Settings, weight: float, metrics: Metrics) -> str:
     """Return a line with the step of a release, and the metrics of the new version with their limits."""
     steps = settings.steps or ()
     step = next((f"step {i} of {len(steps)}, " for i, share in enumerate(steps, 1) if abs(share - weight) < 1e-6), "")
     return (
-        f"{step}{percents(weight)} to version {settings.version}: {metrics.invocations} invocations, {metrics.errors} "
-        f"errors ({percents(metrics.error_rate)}, limit {percents(settings.max_error_rate or 0)}), "
+        f"{step}{percents(weight)} to version {settings.version}: {_number(metrics.invocations, 'invocation')}, "
+        f"{_number(metrics.errors, 'error')} ({percents(metrics.error_rate)}, "
+        f"limit {percents(settings.max_error_rate or 0)}), "
         f"p99 {metrics.p99_ms:.0f} ms (limit {settings.max_p99_ms:g} ms)"
     )
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def watch(engine: Engine, execution: Execution, again: str) -> Past:

@@ -109,7 +109,7 @@ locals {
         title  = "Recent errors"
         region = local.function.region
         view   = "table"
-        query  = "SOURCE '${var.log_group_name}' | fields @timestamp, stage, version, route, error, request_id | filter level = 'ERROR' or @message like /Task timed out|Runtime\\./ | sort @timestamp desc | limit 20"
+        query  = "SOURCE '${var.log_group_name}' | fields @timestamp, stage, version, route, error, `request_id`, @message | filter level = 'ERROR' or @message like /Task timed out|Runtime\\./ | sort @timestamp desc | limit 20"
       }
     },
   ])

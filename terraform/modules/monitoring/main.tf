@@ -10,6 +10,14 @@ locals {
     }
   }
 
+  # The end of each alarm description, by heading of the runbook.
+  links = {
+    for heading in ["api-5xx-rate", "duration", "error-rate", "throttles", "unhealthy"] : heading => join("", [
+      var.runbook == null ? "" : " Runbook: ${var.runbook}#${heading}",
+      var.console_url == null ? "" : " Dashboard: ${var.console_url}/cloudwatch/home?region=${local.function.region}#dashboards:name=${var.name}",
+    ])
+  }
+
   # Two of three periods: a single breach can be chance, and three in a row would take longer.
   period_seconds      = 60
   evaluation_periods  = 3
@@ -168,7 +176,7 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-error-rate"
-  alarm_description   = "The function's error rate in the stage ${each.key} is above ${var.alarms.error_rate_percent} %. ${var.runbook}#error-rate"
+  alarm_description   = "The function's error rate in the stage ${each.key} is above ${var.alarms.error_rate_percent} %.${local.links["error-rate"]}"
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = local.evaluation_periods
   datapoints_to_alarm = local.datapoints_to_alarm
@@ -211,7 +219,7 @@ resource "aws_cloudwatch_metric_alarm" "duration" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-duration"
-  alarm_description   = "The function's p99 duration in the stage ${each.key} is above ${var.alarms.duration_p99_milliseconds} ms. ${var.runbook}#duration"
+  alarm_description   = "The function's p99 duration in the stage ${each.key} is above ${var.alarms.duration_p99_milliseconds} ms.${local.links["duration"]}"
   namespace           = "AWS/Lambda"
   metric_name         = "Duration"
   dimensions          = each.value.function
@@ -231,7 +239,7 @@ resource "aws_cloudwatch_metric_alarm" "throttles" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-throttles"
-  alarm_description   = "Lambda throttles invocations in the stage ${each.key}: concurrency is at its limit. ${var.runbook}#throttles"
+  alarm_description   = "Lambda throttles invocations in the stage ${each.key}: concurrency is at its limit.${local.links["throttles"]}"
   namespace           = "AWS/Lambda"
   metric_name         = "Throttles"
   dimensions          = each.value.function
@@ -248,7 +256,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx_rate" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-api-5xx-rate"
-  alarm_description   = "The API's 5xx rate in the stage ${each.key} is above ${var.alarms.api_5xx_rate_percent} %. ${var.runbook}#api-5xx-rate"
+  alarm_description   = "The API's 5xx rate in the stage ${each.key} is above ${var.alarms.api_5xx_rate_percent} %.${local.links["api-5xx-rate"]}"
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = local.evaluation_periods
   datapoints_to_alarm = local.datapoints_to_alarm
@@ -292,7 +300,7 @@ resource "aws_cloudwatch_composite_alarm" "unhealthy" {
   for_each = local.dimensions
 
   alarm_name        = "${var.name}-${each.key}-unhealthy"
-  alarm_description = "The stage ${each.key} is unhealthy: at least one of its alarms fires. ${var.runbook}#unhealthy"
+  alarm_description = "The stage ${each.key} is unhealthy: at least one of its alarms fires.${local.links["unhealthy"]}"
   alarm_actions     = [aws_sns_topic.this.arn]
   ok_actions        = [aws_sns_topic.this.arn]
   alarm_rule = join(" OR ", [

@@ -16,6 +16,12 @@ variable "api_id" {
   nullable    = false
 }
 
+variable "console_url" {
+  type        = string
+  description = "URL of the AWS Management Console of the partition. Alarm descriptions link to the dashboard there. With null, they contain no link to it."
+  default     = "https://console.aws.amazon.com"
+}
+
 variable "emails" {
   type        = set(string)
   description = "Email addresses to notify of alarms and releases. AWS asks each address to confirm its subscription."
@@ -48,8 +54,8 @@ variable "publisher_role_arn" {
 
 variable "runbook" {
   type        = string
-  description = "Location of the runbook. Alarm descriptions link to its headings."
-  nullable    = false
+  description = "URL of the runbook. Alarm descriptions link to its headings."
+  default     = null
 }
 
 variable "stages" {

@@ -113,6 +113,7 @@ resource "aws_sfn_state_machine" "this" {
   name     = "${var.name}-release"
   role_arn = aws_iam_role.this.arn
   definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml.tftpl", {
+    executions_url   = var.console_url == null ? "" : "${var.console_url}/states/home?region=${local.function.region}#/v2/executions/details/"
     function_name    = local.function_name
     timeout_seconds  = var.timeout_seconds
     topic_arn        = var.topic_arn

@@ -1,3 +1,9 @@
+variable "console_url" {
+  type        = string
+  description = "URL of the AWS Management Console of the partition. Notifications link to their execution there. With null, they contain no link to it."
+  default     = "https://console.aws.amazon.com"
+}
+
 variable "function_arn" {
   type        = string
   description = "ARN of the function, without a qualifier."

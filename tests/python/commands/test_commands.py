@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,12 @@ class TestAccountWithoutStack:
     ) -> None:
         assert "Nothing is deployed. Run: make build deploy" in refused(checkout, f"make {arguments}", **aws)
 
+    @pytest.mark.parametrize("arguments", [one for one in [*EVERY_DAY, "destroy CONFIRM=1"] if one != "deploy"])
+    def test_command_does_not_create_a_workspace(self, checkout: Checkout, aws: dict[str, str], arguments: str) -> None:
+        said = refused(checkout, f"make {arguments} WORKSPACE=alcie", **aws)
+        assert "The workspace alcie does not exist." in said
+        assert "run: make build deploy WORKSPACE=alcie" in said
+
     def test_destroy_asks_for_confirmation(self, checkout: Checkout, aws: dict[str, str]) -> None:
         assert "CONFIRM=" in refused(checkout, "make destroy", **aws)
 
@@ -139,11 +146,24 @@ def test_command_needs_a_stage(checkout: Checkout, command: str) -> None:
     assert f"name the stage, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
 
 
-VARIABLES = ("STAGE", "VERSION", "STEPS", "STEP_SECONDS", "FROM", "TO", "PORT", "SPEED", "RATE", "CONFIRM", "TARGET")
+# The variables that options default to, and those that no option has.
+VARIABLES = sorted(
+    {"STATE_BUCKET", "TARGET", "V", "WORKSPACE"}
+    | {
+        name
+        for script in (ROOT / "scripts").glob("*.py")
+        for name in re.findall(r'"--[a-z0-9-]+",\s+"([A-Z_]+)"', script.read_text())
+    }
+)
+LISTED = ("plan", "deploy", "promote", "release", "rollback", "record", "status", "history", "logs", "load", "destroy")
+
+
+def test_variables_of_every_command_are_found() -> None:
+    assert {"STAGE", "STEP_SECONDS", "IGNORE_ALARMS_REASON", "GITHUB_REPOSITORY", "ROUTE"} <= set(VARIABLES)
 
 
 @pytest.mark.parametrize("value", ["`touch executed`", "$(touch executed)", '"; touch executed; "'])
-@pytest.mark.parametrize("command", ["plan", "release", "promote", "local", "load", "destroy"])
+@pytest.mark.parametrize("command", ["local", "bootstrap", *LISTED])
 def test_value_of_a_variable_is_never_run_as_a_command(checkout: Checkout, command: str, value: str) -> None:
     """Values can come from the inputs of a workflow, which other people can set."""
     # make expands $() on its command line, to nothing because no such variable exists.
@@ -152,6 +172,32 @@ def test_value_of_a_variable_is_never_run_as_a_command(checkout: Checkout, comma
         if arguments or environment:
             assert checkout.execute("make", command, *arguments, **environment).returncode != 0
     assert not (checkout.path / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("history --stage live --limit=-1", "'-1' is not a number of releases"),
+        ("history --stage live --limit 1e3", "'1e3' is not a number of releases"),
+        ("load --stage live --rate nan", "--rate nan is not greater than 0 and at most 1000 requests per second"),
+        ("local start --port 0", "'0' is not a port: use a number from 1 to 65535"),
+        ("local start --port=-4", "'-4' is not a port"),
+        ("local start --port 65536", "'65536' is not a port"),
+        ("local start --speed nan", "'nan' is not a number from 1 to 1000"),
+        ("release --stage live --max-p99-ms nan", "'nan' is not a number of milliseconds"),
+        ("release --stage live --max-p99-ms inf", "'inf' is not a number of milliseconds"),
+        ("release --stage live --max-p99-ms fast", "'fast' is not a number of milliseconds"),
+        ("release --stage live --max-error-rate nan", "nan % is not from 0 to 100"),
+        ("release --stage live --steps 10,nan", "nan % is not from 0 to 100"),
+        ("release --stage live --step-seconds 1.5", "invalid int value: '1.5'"),
+        ("logs --stage live --since=-1m", "'-1m' is not a number of minutes or hours, such as 15m or 2h"),
+    ],
+)
+def test_number_that_is_none_is_refused(arguments: str, message: str) -> None:
+    script, *options = arguments.split()
+    command = [sys.executable, f"scripts/{script}.py", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
 
 
 def test_local_refuses_a_port_that_is_in_use(checkout: Checkout, endpoint: str) -> None:

@@ -149,6 +149,37 @@ def test_picture_is_the_same_for_the_same_requests(tmp_path: Path) -> None:
     assert "<dc:date>" not in (tmp_path / "one.svg").read_text()
 
 
+def drawn(tmp_path: Path, requests: list[traffic.Request], speed: float) -> str:
+    path = tmp_path / "drawn" / "picture.svg"
+    picture.draw(path, requests, STORY, speed)
+    return path.read_text()
+
+
+def test_picture_has_a_title(tmp_path: Path) -> None:
+    text = drawn(tmp_path, REQUESTS, 3)
+    # For screen readers, and drawn.
+    assert f"<title>{picture.TITLE}</title>" in text
+    assert f"<!-- {picture.TITLE} -->" in text
+
+
+def test_picture_has_other_colors_on_a_dark_page(tmp_path: Path) -> None:
+    text = drawn(tmp_path, REQUESTS, 3)
+    start = text.index("@media (prefers-color-scheme: dark)")
+    rules, shapes = text[start : text.index("</style>")], text[text.index("</style>") :]
+    assert rules.count("{") == rules.count("}")
+    for light in (picture.PAPER, picture.INK, picture.MUTED):
+        assert f'style="fill: {light}' in shapes
+        assert f'[style*="fill: {light}"]{{fill:{picture.DARK[light]}!important}}' in rules
+
+
+def test_picture_has_a_bar_of_failures_for_each_minute_of_the_metrics(tmp_path: Path) -> None:
+    """At 30 times the speed of AWS, ten seconds are five minutes."""
+    failing = [traffic.Request(tenth / 10, 0.01, 500 if tenth % 2 else 200, "1") for tenth in range(100)]
+    bars = len(re.findall(rf'style="fill: {picture.BAD}"', drawn(tmp_path, failing, 30)))
+    fewer = len(re.findall(rf'style="fill: {picture.BAD}"', drawn(tmp_path, failing, 6)))
+    assert (bars, fewer) == (fewer + 4, bars - 4)
+
+
 def test_rollback_time_is_that_of_the_first_observation_without_the_weight() -> None:
     weights: list[dict[str, float]] = [{"2": 0.5}, {}, {"3": 0.2}, {"3": 0.2}, {}, {"4": 0.2}]
     observations = [story.Observation(at, "2", each, alarm=False) for at, each in enumerate(weights)]

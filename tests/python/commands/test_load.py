@@ -29,6 +29,7 @@ class Stage(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.turns = itertools.count(1)
         self.delay = 0.0
+        self.missing: set[str] = set()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         time.sleep(self.server.delay)
         version = {"function": {"version": "7"}} if self.path == "/live/build-info" else {}
         body = b"No build info available" if turn % 5 == 1 else json.dumps(version).encode()
-        self.send_response(500 if turn % 5 == 0 else 200)
+        self.send_response(404 if self.path in self.server.missing else 500 if turn % 5 == 0 else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -58,9 +59,9 @@ def stage() -> Iterator[Stage]:
         thread.join()
 
 
-def sent(stage: Stage, seconds: float) -> list[Request]:
+def sent(stage: Stage, seconds: float, *paths: str) -> list[Request]:
     started = time.time()
-    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, started)
+    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, started, paths or ("/build-info",))
     time.sleep(seconds)
     running.stop()
     # A busy machine may sleep longer.
@@ -71,6 +72,15 @@ def test_load_records_the_status_and_version_of_every_request(stage: Stage) -> N
     requests = sent(stage, 0.5)
     assert {(request.status, request.version) for request in requests} == {(200, "7"), (200, None), (500, None)}
     assert abs(sum(request.failed for request in requests) - len(requests) / 5) <= 1
+
+
+def test_load_requests_each_path_in_turn(stage: Stage) -> None:
+    requests = sent(stage, 0.5, "/", "/build-info")
+    assert [request.path for request in requests] == ["/", "/build-info"] * (len(requests) // 2) + ["/"] * (
+        len(requests) % 2
+    )
+    assert {request.version for request in requests if request.path == "/"} == {None}
+    assert "7" in {request.version for request in requests}
 
 
 def test_load_keeps_its_rate_if_responses_are_slow(stage: Stage) -> None:
@@ -96,10 +106,32 @@ def test_load_describes_requests_by_version() -> None:
         Request(0, 0, 200, "7"),
         Request(0, 0, 200, "8"),
         Request(0, 0, 200, "7"),
-        Request(0, 0, 200, None),
-        Request(0, 0, 500, None),
+        Request(0, 0, 200, None, "/"),
     ]
-    assert load.describe(requests) == "5 requests, 1 failed, version 7: 2, version 8: 1, version unknown: 1"
+    assert load.describe(requests) == "4 requests, 0 failed, version 7: 2, version 8: 1"
+
+
+def test_load_describes_failures_by_route() -> None:
+    requests = [
+        Request(0, 0, 500, None, "/"),
+        Request(0, 0, 0, None, "/"),
+        Request(0, 0, 500, None),
+        Request(0, 0, 200, "7"),
+    ]
+    assert load.describe(requests) == "4 requests, 3 failed (2 of GET /, 1 of GET /build-info), version 7: 1"
+
+
+def test_load_finds_the_get_routes_that_the_stage_has(stage: Stage) -> None:
+    stage.missing = {"/live/newest"}
+    keys = ["POST /orders", "GET /build-info", "GET /newest", "ANY /", "GET /users/{id}", "$default", "GET /"]
+    assert load.served(f"http://127.0.0.1:{stage.server_port}/live/", keys) == ["/", "/build-info"]
+
+
+def test_load_refuses_a_route_that_is_no_path() -> None:
+    command = [sys.executable, "scripts/load.py", "--stage", "live", "--route", "build-info"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--route build-info is not a path, such as /build-info" in done.stderr
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "1001"])

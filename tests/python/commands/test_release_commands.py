@@ -24,14 +24,15 @@ import pytest
 
 from tests import processes
 from tests.checkout import Checkout
-from tests.conftest import REGION, get
+from tests.conftest import REGION, ROOT, get
 from tests.waiting import eventually
 
 SOURCE = Path("lambda/service/routes.py")
 CONFIG = Path(".local/terraform/config.tf")
 GREETING = 'return text_response("Hello, World!")'
-# make deploy verifies that dev answers. The smoke test of a release invokes the version directly, without an alias.
-FAILS_UNDER_LOAD = f'if request.invocation.alias == "live":\n        raise RuntimeError("oh")\n    {GREETING}'
+# The lines of docs/releases.md. make deploy verifies that dev answers.
+(BAD_LINES,) = re.findall(r"```python\n(.+?)```", (ROOT / "docs" / "releases.md").read_text(), re.DOTALL)
+FAILS_UNDER_LOAD = f"{BAD_LINES.strip()}\n    {GREETING}"
 FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60"], ["--step-seconds", "3000"]
@@ -283,6 +284,14 @@ class TestReleases:
         assert done.returncode == 2
         assert "live already runs version 2" in done.stderr
 
+    def test_release_without_traffic_prints_the_command_that_sends_some(self, checkout: Checkout) -> None:
+        done = release(checkout, "--version", "1", *SHORT, "--max-extensions", "4")
+        remedy = "In a second terminal, send requests with: make load STAGE=live TARGET=local"
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stdout.count(f"live has no traffic. {remedy}\n") == 1
+        assert "Rolled back: Inconclusive: 0 invocations at 10 % of the traffic" in done.stderr
+        assert done.stderr.endswith(f"config.tf was not changed.\n{remedy}\n")
+
     def test_version_that_fails_under_load_is_rolled_back(self, checkout: Checkout) -> None:
         deploy(checkout, f'{GREETING}  # "changed"', FAILS_UNDER_LOAD)
         with load(checkout):
@@ -317,8 +326,11 @@ class TestReleases:
         assert alias(checkout, "test") == (BAD, {})
 
     def test_rollback_returns_to_the_previous_version(self, checkout: Checkout) -> None:
-        checkout.make("rollback STAGE=live TARGET=local")
+        said = checkout.make("rollback STAGE=live TARGET=local")
+        # Recording takes longer than the rollback itself.
+        assert said.index("All traffic of live goes to version 1") < said.index("Refresh Terraform's state")
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
+        assert history(checkout)[0]["reason"] == "Rollback completed."
         assert script(checkout, "rollback", "--stage", "live").returncode == 2
 
     def test_rollback_returns_to_a_named_version_despite_undeployed_changes(self, checkout: Checkout) -> None:

@@ -16,6 +16,8 @@ from tests.python.release.world import BASELINE, NEW, Engine, ServiceError, Worl
 
 Release = Callable[..., Any]
 State = tuple[str, dict[str, float]]
+# Notifications link to executions in the console.
+EXECUTIONS = "https://console.aws.amazon.com/states/home?region=eu-west-2#/v2/executions/details/"
 SHIFTED: State = (NEW, {})
 UNSHIFTED: State = (BASELINE, {})
 
@@ -54,6 +56,9 @@ class TestSucceeded:
         (message,) = world.notifications
         assert message["Subject"] == "live: release of version 7 succeeded"
         assert "From version: 6" in message["Message"]
+        assert "Invocations in the last analysis: 100, errors: 0\n" in message["Message"]
+        assert message["Message"].endswith(f":{done.name}")
+        assert f"\nExecution: {EXECUTIONS}arn:aws:states:" in message["Message"]
 
     def test_analyzes_only_the_new_version(self, release: Release, world: World) -> None:
         release()
@@ -115,6 +120,15 @@ class TestSucceeded:
     def test_without_smoke_test_invokes_nothing(self, release: Release, world: World) -> None:
         assert release(steps=[], smoke_test=False).status == "SUCCEEDED"
         assert "invoke" not in {action for action, _ in world.requests}
+
+    @pytest.mark.parametrize(("smoke_test", "action"), [(True, "promotion"), (False, "rollback")])
+    def test_promotion_and_rollback_have_their_own_words_and_no_analysis(
+        self, release: Release, world: World, smoke_test: bool, action: str
+    ) -> None:
+        assert release(steps=[], smoke_test=smoke_test).report["reason"] == f"{action.capitalize()} completed."
+        (message,) = world.notifications
+        assert message["Subject"] == f"live: {action} to version 7 succeeded"
+        assert "Invocations" not in message["Message"]
 
     def test_accepts_an_artifact_without_build_info(self, release: Release, world: World) -> None:
         text = {"statusCode": 200, "headers": {"Content-Type": "text/plain"}, "body": "No build info available"}

@@ -97,6 +97,7 @@ def test_rollback_is_retried_until_it_succeeds_and_publishes_each_failure(
     assert first["Subject"] == second["Subject"] == "live: ROLLBACK FAILED"
     assert f"{TEMPORARY}: because" in first["Message"]
     assert "aws lambda update-alias --function-name greeter --name live" in first["Message"]
+    assert "\n\nExecution: https://console.aws.amazon.com/states/home?region=eu-west-2#/v2/" in first["Message"]
     assert last["Subject"] == "live: release of version 7 rolled back"
 
 

@@ -136,7 +136,8 @@ def test_description_has_metrics_and_their_limits() -> None:
     text = view.describe(given, 0.5, Metrics(200, 3, 12.4))
     expected = "step 2 of 2, 50 % to version 2: 200 invocations, 3 errors (1.5 %, limit 1 %), p99 12 ms (limit 500 ms)"
     assert text == expected
-    assert view.describe(given, 0.0, Metrics()).startswith("0 % to version 2: 0 invocations")
+    assert view.describe(given, 0.0, Metrics()).startswith("0 % to version 2: 0 invocations, 0 errors (")
+    assert view.describe(given, 0.0, Metrics(1, 1, 1)).startswith("0 % to version 2: 1 invocation, 1 error (100 %")
 
 
 def test_settings_leave_the_defaults_to_the_machine() -> None:

@@ -181,6 +181,13 @@ def test_code_imports_only_packages_of_its_group(source: Path) -> None:
     assert packages_of(foreign(source)) <= named
 
 
+def test_readme_of_local_aws_installs_every_package_that_it_imports() -> None:
+    (line,) = re.findall(r"^pip install (.+)$", (ROOT / "emulator" / "README.md").read_text(), re.MULTILINE)
+    installed = [Requirement(word) for word in line.split()]
+    assert {str(requirement) for requirement in installed} <= {str(requirement) for requirement in GROUPS["run"]}
+    assert packages_of(name for source in sources("emulator") for name in foreign(source)) <= needed(installed)
+
+
 @pytest.mark.parametrize("source", sources("lambda"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_lambda_code_imports_no_installed_package(source: Path) -> None:
     assert foreign(source) == set()

@@ -173,6 +173,16 @@ class TestApplied:
         assert f"SOURCE '/aws/lambda/{stack.name}'" in properties.pop("Recent errors")["query"]
         assert properties == {}
 
+    def test_alarms_link_to_the_dashboard_in_the_console_and_to_no_runbook(self, stack: Stack) -> None:
+        found = stack.client("cloudwatch").describe_alarms(
+            AlarmNamePrefix=stack.name, AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        )
+        descriptions = {one["AlarmDescription"] for one in [*found["MetricAlarms"], *found["CompositeAlarms"]]}
+        console = f"https://console.aws.amazon.com/cloudwatch/home?region={REGION}"
+        assert {text.partition(". ")[2] for text in descriptions} == {
+            f"Dashboard: {console}#dashboards:name={stack.name}"
+        }
+
     def test_topic_lets_only_alarms_and_releases_publish(self, stack: Stack) -> None:
         topic = stack.configuration.outputs()["topic_arn"]
         account = topic.split(":")[4]

@@ -16,29 +16,30 @@ METRIC_ALARMS = ("error_rate", "duration", "throttles", "api_5xx_rate")
 RELEASE_ROLE = "arn:aws:iam::000000000000:role/greeter-release"
 
 
+DASHBOARD = "https://console.amazonaws.cn/cloudwatch/home?region=eu-west-2#dashboards:name=greeter"
+VARIABLES: dict[str, Any] = {
+    "alarms": {
+        "api_5xx_rate_percent": 3,
+        "duration_p99_milliseconds": 700,
+        "error_rate_percent": 2,
+        "min_invocations": 30,
+        "throttles": 4,
+    },
+    "api_id": "abc",
+    "console_url": "https://console.amazonaws.cn",
+    "emails": ["on-call@example.com"],
+    "function_arn": FUNCTION_ARN,
+    "log_group_name": "/aws/lambda/greeter",
+    "name": "greeter",
+    "publisher_role_arn": RELEASE_ROLE,
+    "runbook": "https://example.com/runbook.md",
+    "stages": STAGES,
+}
+
+
 @pytest.fixture(scope="module")
 def plan(module: Modules) -> Any:
-    return (
-        module("monitoring")
-        .variables(
-            alarms={
-                "api_5xx_rate_percent": 3,
-                "duration_p99_milliseconds": 700,
-                "error_rate_percent": 2,
-                "min_invocations": 30,
-                "throttles": 4,
-            },
-            api_id="abc",
-            emails=["on-call@example.com"],
-            function_arn=FUNCTION_ARN,
-            log_group_name="/aws/lambda/greeter",
-            name="greeter",
-            publisher_role_arn=RELEASE_ROLE,
-            runbook="https://example.com/runbook.md",
-            stages=STAGES,
-        )
-        .plan()
-    )
+    return module("monitoring").variables(**VARIABLES).plan()
 
 
 def alarm(plan: Any, kind: str, stage: str = "live") -> dict[str, Any]:
@@ -111,8 +112,20 @@ def test_alarm_needs_two_of_three_periods_that_breach_and_ignores_missing_data(
 @pytest.mark.parametrize("kind", METRIC_ALARMS)
 def test_alarm_links_to_its_heading_in_the_runbook(plan: Any, kind: str) -> None:
     heading = kind.replace("_", "-")
-    assert alarm(plan, kind)["alarm_description"].endswith(f" https://example.com/runbook.md#{heading}")
+    assert f". Runbook: https://example.com/runbook.md#{heading} " in alarm(plan, kind)["alarm_description"]
     assert heading in headings()
+
+
+@pytest.mark.parametrize("kind", METRIC_ALARMS)
+def test_alarm_links_to_the_dashboard_in_the_console(plan: Any, kind: str) -> None:
+    assert alarm(plan, kind)["alarm_description"].endswith(f" Dashboard: {DASHBOARD}")
+
+
+def test_alarm_without_a_runbook_and_a_console_has_no_links(module: Modules) -> None:
+    plan = module("monitoring").variables(**VARIABLES | {"runbook": None, "console_url": None}).plan()
+    assert alarm(plan, "throttles")["alarm_description"] == (
+        "Lambda throttles invocations in the stage live: concurrency is at its limit."
+    )
 
 
 def test_composite_alarm_combines_every_alarm_of_its_stage(plan: Any) -> None:
@@ -122,7 +135,10 @@ def test_composite_alarm_combines_every_alarm_of_its_stage(plan: Any) -> None:
         'ALARM("greeter-live-error-rate") OR ALARM("greeter-live-duration") OR '
         'ALARM("greeter-live-throttles") OR ALARM("greeter-live-api-5xx-rate")'
     )
-    assert found["alarm_description"].endswith(" https://example.com/runbook.md#unhealthy")
+    assert found["alarm_description"] == (
+        "The stage live is unhealthy: at least one of its alarms fires. "
+        f"Runbook: https://example.com/runbook.md#unhealthy Dashboard: {DASHBOARD}"
+    )
     assert "unhealthy" in headings()
 
 

@@ -337,6 +337,8 @@ class TestGitHubRepository:
             "octocat@/hello@",
             "octocat/*",
             "octocat/hello?x",
+            "octocat/hello.git",
+            "octocat@1/hello.git@2",
             "octocat/hello\n",
         ],
     )

@@ -234,7 +234,7 @@ class TestVariables:
         alarm = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.error_rate["live"]')
         assert alarm["threshold"] == 5
         assert "invocations >= 7" in json.dumps([query.get("expression") for query in alarm["metric_query"]])
-        assert alarm["alarm_description"].endswith("https://example.com/runbook#error-rate")
+        assert references(calls(plan)["monitoring"]["expressions"]["runbook"]) == {"var.runbook"}
         other = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.duration["live"]')
         assert other["threshold"] == 1000
 

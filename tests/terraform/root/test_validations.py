@@ -37,6 +37,11 @@ ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"release_timeout_seconds": 59}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
     ({"release_timeout_seconds": 86401}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
     ({"release_timeout_seconds": 60.5}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
+    (
+        {"runbook": "docs/runbook.md"},
+        "runbook must be a URL without a fragment, such as https://github.com/octocat/hello",
+    ),
+    ({"runbook": "https://example.com/a#b"}, "runbook must be a URL without a fragment, such as https://github.com/"),
     ({"tags": {"AWS:cost": "1"}}, "tags must have keys of 1 to 128 characters that do not start with aws:"),
     (
         {"throttles": {"prod": {"burst": 1, "requests_per_second": 1}}},
