@@ -18,8 +18,8 @@ variable "api_id" {
 
 variable "console_url" {
   type        = string
-  description = "URL of the AWS Management Console of the partition. Alarm descriptions link to the dashboard there. With null, they contain no link to it."
-  default     = "https://console.aws.amazon.com"
+  description = "URL of the AWS Management Console of the partition, such as https://console.aws.amazon.com. Alarm descriptions link to the dashboard there. With null, they contain no link to it."
+  default     = null
 }
 
 variable "emails" {

@@ -1,7 +1,7 @@
 variable "console_url" {
   type        = string
-  description = "URL of the AWS Management Console of the partition. Notifications link to their execution there. With null, they contain no link to it."
-  default     = "https://console.aws.amazon.com"
+  description = "URL of the AWS Management Console of the partition, such as https://console.aws.amazon.com. Notifications link to their execution there. With null, they contain no link to it."
+  default     = null
 }
 
 variable "function_arn" {
