@@ -226,3 +226,4 @@ def test_make_without_target_prints_help(checkout: Checkout) -> None:
     said = checkout.make("")
     for target in ("local", "test", "deploy", "promote", "status", "destroy"):
         assert f"\n  {target} " in said
+    assert "make exits with 2: for the command's own exit status, run" in said
