@@ -7,7 +7,7 @@ from emulator.api_gateway import addresses, deployments, requests
 from emulator.cloudwatch_logs import events, insights
 from emulator.eventbridge import targets
 from emulator.lambda_ import aliases, invocations, permissions, versions
-from emulator.sns import subscriptions
+from emulator.sns import messages, subscriptions
 from emulator.step_functions import definitions, executions, integrations, state_machines, states, tasks
 
 
@@ -35,6 +35,7 @@ def install() -> None:
         state_machines,
         states,
         tasks,
+        messages,
         subscriptions,
     ):
         behaviour.install()

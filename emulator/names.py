@@ -148,10 +148,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "invoke_async_with_retry",
     ),
     "ministack.services.sns": (
+        "_error",
         "_fanout",
         "_list_subscriptions",
         "_list_subscriptions_by_topic",
         "_p",
+        "_publish",
         "_refresh_subscription_counts",
         "_subscribe",
         "_topic_by_arn_any_scope",

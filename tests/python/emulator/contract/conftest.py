@@ -93,3 +93,11 @@ def topic(client: Client, machine: StateMachine) -> Iterator[tuple[str, str]]:
     yield topic, queue
     topics.delete_topic(TopicArn=topic)
     queues.delete_queue(QueueUrl=queue)
+
+
+@pytest.fixture
+def quiet_topic(client: Client) -> Iterator[str]:
+    """Yield the ARN of a topic without subscriptions, and delete it after the test."""
+    arn = client("sns").create_topic(Name=f"contract-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    yield str(arn)
+    client("sns").delete_topic(TopicArn=arn)
