@@ -1,0 +1,268 @@
+"""The commands read config.tf as Terraform does, and change only the bytes of a pin."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pathtolive import terraform_cli
+from pathtolive.cli import CommandError
+from pathtolive.config_file import Pin, Pins
+from pathtolive.toolchain import terraform as toolchain
+from tests.conftest import ROOT, examples
+from tests.python.commands.configs import File, Generator
+
+FILES = 150
+# The time of terraform console grows with the square of the number of modules.
+MODULES = 100
+# How a refusal begins.
+LINE = r"config\.tf line (\d+): "
+
+
+def terraform(*arguments: str, cwd: Path, given: str = "") -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    command = [str(toolchain.executable()), *arguments]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", check=False, input=given
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Formatter:
+    """Terraform's format of many texts with one process: a text is added when it is first asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.answers: dict[str, str] = {}
+        self.asked: dict[str, None] = {}
+        # Whether every text that was asked for since this was set has an answer.
+        self.knows_all = True
+
+    def __call__(self, text: str) -> str:
+        if text not in self.answers:
+            self.asked[text] = None
+            self.knows_all = False
+        return self.answers.get(text, text)
+
+    def run(self) -> None:
+        """Format the texts that were asked for."""
+        asked = list(self.asked)
+        self.asked.clear()
+        paths = [self.directory / f"{place}.tf" for place in range(len(asked))]
+        for path, text in zip(paths, asked, strict=True):
+            path.write_bytes(text.encode())
+        terraform("fmt", "-no-color", "-list=false", cwd=self.directory)
+        for path, text in zip(paths, asked, strict=True):
+            self.answers[text] = path.read_bytes().decode()
+            path.unlink()
+
+
+def reading() -> str:
+    """Return the part of terraform/main.tf that reads the pins."""
+    main = (ROOT / "terraform" / "main.tf").read_text()
+    values = re.findall(r"^  (?:configured|pins) = \{\n.*?^  \}\n", main, re.MULTILINE | re.DOTALL)
+    assert len(values) == 2
+    return (
+        'variable "pins" {\n  default = {}\n}\n'
+        f'locals {{\n  default_workspace = terraform.workspace == "default"\n{"".join(values)}}}\n'
+        'output "read" {\n  value = [local.pins, [for name in local.gateway_deployments : tostring(name)]]\n}\n'
+    )
+
+
+def read_by_terraform(directory: Path, texts: Sequence[str]) -> list[tuple[dict[str, Pin], list[str]]]:
+    """Return the pins and the names that terraform/main.tf reads in each text."""
+    found = []
+    for start in range(0, len(texts), MODULES):
+        root, batch = directory / str(start), texts[start : start + MODULES]
+        for place, text in enumerate(batch):
+            module = root / f"m{place}"
+            module.mkdir(parents=True)
+            (module / "config.tf").write_bytes(text.encode())
+            (module / "reading.tf").write_text(reading())
+        calls = [f'module "m{place}" {{\n  source = "./m{place}"\n}}\n' for place in range(len(batch))]
+        (root / "main.tf").write_text("".join(calls))
+        terraform("init", "-no-color", cwd=root)
+        wanted = ", ".join(f"module.m{place}.read" for place in range(len(batch)))
+        said = terraform("console", cwd=root, given=f"jsonencode([{wanted}])\n")
+        for pins, names in json.loads(json.loads(said)):
+            found.append(({stage: Pin(**pin) for stage, pin in pins.items()}, names))
+    return found
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change of one value: a key of a stage, or the names of the gateway deployments."""
+
+    stage: str
+    key: str
+    value: str | None
+    names: list[str]
+
+    def of(self, pins: Pins) -> Pins:
+        """Return the changed pins."""
+        if not self.stage:
+            return pins.with_gateway_deployments(self.names)
+        return pins.with_pin(self.stage, self.pin(pins.stage(self.stage)))
+
+    def pin(self, before: Pin) -> Pin:
+        """Return the changed pin."""
+        return Pin(**{**dataclasses.asdict(before), self.key: self.value})
+
+    def expected(self, file: File) -> tuple[dict[str, Pin], list[str]]:
+        """Return the values that the changed file must have."""
+        if not self.stage:
+            return file.stages, self.names
+        return {**file.stages, self.stage: self.pin(file.stages[self.stage])}, file.gateway_deployments
+
+
+def edits(file: File, choices: random.Random) -> list[Edit]:
+    """Return edits of a file that change something."""
+    names = file.gateway_deployments
+    found = [Edit("", "", None, choices.choice([[*names, "77"], [*names[:-1], "77"], names[:-1], [*names, "a", "b"]]))]
+    for stage, pin in file.stages.items():
+        version = choices.choice([value for value in (None, "newest", "7", "1234") if value != pin.function_version])
+        deployment = choices.choice([value for value in ("newest", "1", "77") if value != pin.gateway_deployment])
+        found += [
+            Edit(stage, "function_version", version, names),
+            Edit(stage, "gateway_deployment", deployment, names),
+        ]
+    return choices.sample(found, min(len(found), 2))
+
+
+def visible(text: str) -> str:
+    return re.sub(r"[\s\ufeff]", "", text)
+
+
+def verify_other_bytes(file: File, edit: Edit, after: str) -> None:
+    """Verify that an edit of a file that is not formatted changes only the bytes of the pin."""
+    owner = edit.stage, edit.key
+    places = [place for place, piece in enumerate(file.pieces) if edit.stage and piece.owner == owner]
+    new = f'"{edit.value}"'
+    if places and edit.value is not None:
+        assert after == "".join(new if piece.is_value and piece.owner == owner else piece.text for piece in file.pieces)
+        return
+    if places:
+        head = "".join(piece.text for piece in file.pieces[: places[0]])
+        tail = "".join(piece.text for piece in file.pieces[places[-1] + 1 :])
+        rest = "".join(piece.text for place, piece in enumerate(file.pieces) if place not in places)
+        assert after.startswith(head.rstrip(" \t\r\n,"))
+        assert after.endswith(tail.lstrip(" \t\r\n"))
+        assert visible(after) in without_a_comma(visible(rest))
+    elif edit.stage:
+        start = next(place for place, (old, new) in enumerate(zip(file.text, after, strict=False)) if old != new)
+        stop = start + len(after) - len(file.text)
+        assert after[stop:] == file.text[start:]
+        # The edges of an insertion can be ambiguous.
+        assert f"{edit.key}={new}" in visible(after)
+        assert sorted(visible(after[start:stop]).strip(",")) == sorted(f"{edit.key}={new}")
+    if "\r" in file.text:
+        assert not re.search(r"(?<!\r)\n", after)
+
+
+def without_a_comma(text: str) -> set[str]:
+    """Return a text, and each text that has one comma fewer."""
+    return {text} | {text[: comma.start()] + text[comma.end() :] for comma in re.finditer(",", text)}
+
+
+Values = tuple[dict[str, Pin], list[str]]
+
+
+def read_by_commands(text: str) -> Values:
+    pins = Pins(text, "config.tf")
+    return dict(pins.stages), pins.gateway_deployments
+
+
+def refusal(text: str) -> str:
+    """Return why the commands refuse a text: one sentence that starts with its line."""
+    with pytest.raises(CommandError) as refused:
+        read_by_commands(text)
+    assert re.fullmatch(r"config\.tf line \d+: [^\n]+[^.\n]", str(refused.value))
+    return str(refused.value)
+
+
+@dataclass(frozen=True)
+class Change:
+    """An edit of a file."""
+
+    file: File
+    edit: Edit
+
+    def texts(self, formatter: Formatter) -> tuple[str, str]:
+        """Return the edited file, and the file edited after it was formatted."""
+        # Terraform moves some comments again when it formats its own format.
+        formatted = formatter(formatter(self.file.text))
+        after = self.edit.of(Pins(formatted, "config.tf")).text
+        formatter(after)
+        return self.edit.of(Pins(self.file.text, "config.tf")).text, after
+
+    def verify(self, after: str, formatted_after: str, formatter: Formatter) -> None:
+        """Verify the texts."""
+        if formatter(self.file.text) != self.file.text:
+            verify_other_bytes(self.file, self.edit, after)
+        assert formatter(formatted_after) == formatted_after
+        assert visible(formatted_after) == visible(after)
+
+
+def verified_texts(changes: Sequence[Change], formatter: Formatter) -> list[tuple[str, Values]]:
+    """Verify changes, and return their texts with the values that Terraform must read in them."""
+    found: list[tuple[str, Values]] = []
+    while changes:
+        waiting = []
+        for change in changes:
+            formatter.knows_all = True
+            texts = change.texts(formatter)
+            if formatter.knows_all:
+                change.verify(*texts, formatter)
+                found += [(text, change.edit.expected(change.file)) for text in texts]
+            else:
+                waiting.append(change)
+        changes = waiting
+        formatter.run()
+    return found
+
+
+def verify_refusal(file: File) -> None:
+    message = refusal(file.text)
+    if file.refused is not None:
+        assert message.startswith(f"config.tf line {file.line(file.refused)}: ")
+
+
+def test_generated_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: list[File] = []
+    changes: list[Change] = []
+
+    @settings(max_examples=examples(FILES), database=None)
+    @given(st.randoms(use_true_random=False))
+    def generate(choices: random.Random) -> None:
+        files.append(file := Generator(choices).generate())
+        changes.extend(Change(file, edit) for edit in edits(file, choices) if file.is_read)
+
+    generate()
+    formatter = Formatter(tmp_path)
+    monkeypatch.setattr(terraform_cli, "formatted", formatter)
+    found: list[tuple[str, Values]] = []
+    for file in files:
+        # Terraform refuses to format a file that is not valid.
+        formatter(file.text)
+        if file.is_read:
+            assert read_by_commands(file.text) == (file.stages, file.gateway_deployments)
+            found.append((file.text, (file.stages, file.gateway_deployments)))
+        else:
+            verify_refusal(file)
+    formatter.run()
+    found += verified_texts(changes, formatter)
+    read = read_by_terraform(tmp_path, [text for text, _ in found])
+    for (text, values), values_of_terraform in zip(found, read, strict=True):
+        assert values == values_of_terraform, text
