@@ -77,7 +77,7 @@ module "stage" {
   deployments        = module.api.deployments
   log_retention_days = var.log_retention_days
   name               = each.key
-  throttle           = lookup(var.throttles, each.key, { burst = 20, requests_per_second = 10 })
+  throttle           = try(var.throttles[each.key], {})
 }
 
 module "monitoring" {

@@ -10,6 +10,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pathtolive import terraform_cli
 from pathtolive.cli import CommandError
@@ -200,9 +201,8 @@ def read(path: Path) -> Pins:
         raise CommandError(f"{path} is missing. Restore it with: git checkout terraform/config.tf") from error
     for other in sorted(path.parent.glob("*.tf*")):
         if overridden := LOCALS & _overridden(other):
-            raise CommandError(
-                f"{other.name} overrides {' and '.join(sorted(overridden))}: set them in {path.name} alone"
-            )
+            names, them = " and ".join(sorted(overridden)), "it" if len(overridden) == 1 else "them"
+            raise CommandError(f"{other.name} overrides {names}: set {them} in {path.name} alone")
     return Pins(_decoded(content, path.name), path.name)
 
 
@@ -217,8 +217,19 @@ def _overridden(path: Path) -> set[str]:
     text = _decoded(path.read_bytes(), path.name)
     if path.suffix == ".tf":
         return set(Document(text, path.name).locals)
-    blocks = json.loads(text).get("locals", {})
-    return {key for block in (blocks if isinstance(blocks, list) else [blocks]) for key in block}
+    try:
+        roots = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CommandError(f"{path.name} line {error.lineno} is not valid Terraform: {error.msg}") from error
+    return {name for root in _objects(roots) for block in _objects(root.get("locals", {})) for name in block}
+
+
+def _objects(value: Any) -> list[Any]:
+    """Return the blocks of Terraform's JSON syntax: an object, or a list of objects.
+
+    https://developer.hashicorp.com/terraform/language/syntax/json
+    """
+    return value if isinstance(value, list) else [value]
 
 
 def _decoded(content: bytes, name: str) -> str:

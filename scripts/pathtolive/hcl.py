@@ -34,19 +34,19 @@ EXPRESSIONS = {
     "identifier": "a reference",
     "index_expr_term": "a reference",
     "int_lit": "a number",
-    "literal_value": "true, false, or null",
     "object": "an object",
-    "string": "a string with escapes or expressions",
+    "string": "a string",
     "tuple": "a list",
 }
+TEMPLATE = re.compile(r"\\|[$%]\{|\n")
 # Comments at the end of a line, and its end.
 REST_OF_LINE = re.compile(r"(?:[ \t]|/\*(?:.|\n)*?\*/)*(?:(?:#|//)[^\n]*?)?(?P<end>\r?\n)")
 # What Terraform accepts and python-hcl2 does not, and what to write instead.
 # https://github.com/amplify-education/python-hcl2/issues/343
 HEREDOC = re.compile(r"<<-?(?P<word>[^\W\d][\w-]*)\r?\n(?:.*\n)*?[ \t]*(?P=word)[ \t]+\r?$", re.MULTILINE)
+UNCLOSED = re.compile(r'[$%]{2}\{[^}\n]*"')
 ESCAPED = "an escaped ${ or %{ here", "the string without it"
 NOT_UNDERSTOOD = {
-    r"[$%]{2}\{": ESCAPED,
     r"/\*": ("a comment here", "it at the end of the line"),
     r"[^\x00-\x7f]": ("a name with letters other than a to z", "the name without them"),
 }
@@ -219,14 +219,18 @@ class Document:
 
     def _string(self, node: Node, what: str, wanted: str) -> str:
         inner = _unwrapped(node)
-        source = _source(inner)
-        if inner.data != "string" or re.search(r"\\|[$%]\{|\n", source):
+        if inner.data != "string" or TEMPLATE.search(_source(inner)):
             raise self._not_plain(node, what, wanted)
         # As Terraform does: https://developer.hashicorp.com/terraform/language/expressions/types#string
-        return unicodedata.normalize("NFC", source[1:-1])
+        return unicodedata.normalize("NFC", _source(inner)[1:-1])
 
     def _not_plain(self, node: Node, what: str, wanted: str) -> CommandError:
-        found = EXPRESSIONS.get(_unwrapped(node).data, "an expression")
+        inner = _unwrapped(node)
+        found = EXPRESSIONS.get(inner.data, "an expression")
+        if inner.data == "string" and TEMPLATE.search(_source(inner)):
+            found = "a string with escapes or expressions"
+        elif inner.data == "literal_value":
+            found = _source(inner)
         return self._error(
             _span(node).start, f"{what} is {found}, but the commands read only {wanted}: write it as in docs/stages.md"
         )
@@ -247,6 +251,8 @@ class Document:
         if heredoc := HEREDOC.search(self.text):
             word = heredoc["word"]
             return self._not_understood(heredoc.end(), f"spaces after {word}, which ends a heredoc", f"{word} alone")
+        if escaped := UNCLOSED.search(self.text):
+            return self._not_understood(escaped.start(), *ESCAPED)
         position = (error.pos_in_stream if isinstance(error, UnexpectedInput) else None) or 0
         line = self.text[self.text.rfind("\n", 0, position) + 1 :].partition("\n")[0]
         known = (known for pattern, known in NOT_UNDERSTOOD.items() if re.search(pattern, line))

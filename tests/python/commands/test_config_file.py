@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import os
 import random
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pathtolive import terraform_cli
+from pathtolive import config_file, terraform_cli
 from pathtolive.cli import CommandError
 from pathtolive.config_file import Pin, Pins
 from pathtolive.toolchain import terraform as toolchain
@@ -105,15 +106,15 @@ def read_by_terraform(directory: Path, texts: Sequence[str]) -> list[tuple[dict[
 class Edit:
     """A change of one value: a key of a stage, or the names of the gateway deployments."""
 
-    stage: str
-    key: str
-    value: str | None
-    names: list[str]
+    stage: str = ""
+    key: str = ""
+    value: str | None = None
+    names: Sequence[str] = ()
 
     def of(self, pins: Pins) -> Pins:
         """Return the changed pins."""
         if not self.stage:
-            return pins.with_gateway_deployments(self.names)
+            return pins.with_gateway_deployments(list(self.names))
         return pins.with_pin(self.stage, self.pin(pins.stage(self.stage)))
 
     def pin(self, before: Pin) -> Pin:
@@ -123,20 +124,20 @@ class Edit:
     def expected(self, file: File) -> tuple[dict[str, Pin], list[str]]:
         """Return the values that the changed file must have."""
         if not self.stage:
-            return file.stages, self.names
+            return file.stages, list(self.names)
         return {**file.stages, self.stage: self.pin(file.stages[self.stage])}, file.gateway_deployments
 
 
 def edits(file: File, choices: random.Random) -> list[Edit]:
     """Return edits of a file that change something."""
     names = file.gateway_deployments
-    found = [Edit("", "", None, choices.choice([[*names, "77"], [*names[:-1], "77"], names[:-1], [*names, "a", "b"]]))]
+    found = [Edit(names=choices.choice([[*names, "77"], [*names[:-1], "77"], names[:-1], [*names, "a", "b"]]))]
     for stage, pin in file.stages.items():
         version = choices.choice([value for value in (None, "newest", "7", "1234") if value != pin.function_version])
         deployment = choices.choice([value for value in ("newest", "1", "77") if value != pin.gateway_deployment])
         found += [
-            Edit(stage, "function_version", version, names),
-            Edit(stage, "gateway_deployment", deployment, names),
+            Edit(stage, "function_version", version),
+            Edit(stage, "gateway_deployment", deployment),
         ]
     return choices.sample(found, min(len(found), 2))
 
@@ -266,3 +267,257 @@ def test_generated_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     read = read_by_terraform(tmp_path, [text for text, _ in found])
     for (text, values), values_of_terraform in zip(found, read, strict=True):
         assert values == values_of_terraform, text
+
+
+def config(stages: str, gateway_deployments: str = '["1"]') -> str:
+    return f"locals {{\n  gateway_deployments = {gateway_deployments}\n  stages = {stages}\n}}\n"
+
+
+OBJECT = "but the commands read only a plain object: write it as in docs/stages.md"
+STRING = "but the commands read only a plain string: write it as in docs/stages.md"
+REFUSED = {
+    config('terraform.workspace == "eu" ? { live = { function_version = "9" } } : { live = {} }'): (
+        f"line 3: stages is a conditional, {OBJECT}"
+    ),
+    config("merge({ dev = {} }, { live = {} })"): f"line 3: stages is a function call, {OBJECT}",
+    config("{ for stage in [1] : stage => {} }"): f"line 3: stages is a for expression, {OBJECT}",
+    config("local.others"): f"line 3: stages is a reference, {OBJECT}",
+    config("var.stages[0]"): f"line 3: stages is a reference, {OBJECT}",
+    config("({ live = {} })"): f"line 3: stages is an expression, {OBJECT}",
+    config("[]"): f"line 3: stages is a list, {OBJECT}",
+    config("{\n    live = null\n  }"): f"line 4: the stage live is null, {OBJECT}",
+    config('{\n    live = "7"\n  }'): f"line 4: the stage live is a string, {OBJECT}",
+    config('{ live = { function_version = "${7}" } }'): (
+        f"line 3: function_version of live is a string with escapes or expressions, {STRING}"
+    ),
+    config('{ live = { function_version = ["7"] } }'): f"line 3: function_version of live is a list, {STRING}",
+    config("{ live = { function_version = 7.5 } }"): f"line 3: function_version of live is a number, {STRING}",
+    config("{ live = { function_version = 1 + 1 } }"): f"line 3: function_version of live is an expression, {STRING}",
+    config("{\n    live = {\n      function_version = <<EOT\n7\nEOT\n    }\n  }"): (
+        f"line 5: function_version of live is a heredoc, {STRING}"
+    ),
+    config('{ live = { function_version = "seven" } }'): (
+        'line 3: function_version of live is "seven": write a version number or "newest"'
+    ),
+    config('{ live = { function_version = "" } }'): (
+        'line 3: function_version of live is "": write a version number or "newest"'
+    ),
+    config("{ live = { gateway_deployment = null } }"): (
+        "line 3: gateway_deployment of live is null: write a name in quotes"
+    ),
+    config('{ live = { ("function_version") = "7" } }'): (
+        "line 3: a name in the stage live is an expression, but the commands read only plain names: "
+        "write it as in docs/stages.md"
+    ),
+    config('{\n    live = {}\n    "live" = {}\n  }'): "line 5: stages has live a second time: delete one of them",
+    config('{ live = { function_version = "1", function_version = "2" } }'): (
+        "line 3: the stage live has function_version a second time: delete one of them"
+    ),
+    config("{}", 'concat(["1"], ["2"])'): (
+        "line 2: gateway_deployments is a function call, but the commands read only a plain list: "
+        "write it as in docs/stages.md"
+    ),
+    config("{}", '["1", var.name]'): f"line 2: a name in gateway_deployments is a reference, {STRING}",
+    config("{}", '["1", null]'): "line 2: a name in gateway_deployments is null: write a name in quotes",
+    config("{}") + config("{}"): "line 6: gateway_deployments is set a second time: delete one of them",
+}
+# Terraform accepts these files.
+NOT_UNDERSTOOD = {
+    config("{}\n  note = <<EOT\ntext\nEOT \n"): (
+        "line 6: Terraform accepts spaces after EOT, which ends a heredoc, but the commands cannot read it: "
+        "write EOT alone"
+    ),
+    config("{}\n  note = <<EOT\nEOT\t\n  more = <<EOT\nEOT\n"): (
+        "line 4: Terraform accepts this heredoc, but the commands cannot read it: write a string in quotes"
+    ),
+    config('{ live = { function_version = /* since Monday */ "7" } }'): (
+        "line 3: Terraform accepts a comment here, but the commands cannot read it: write it at the end of the line"
+    ),
+    config('{}\n  note = "$${"'): (
+        "line 4: Terraform accepts an escaped ${ or %{ here, but the commands cannot read it: "
+        "write the string without it"
+    ),
+    config("{}\n  été = 1"): (
+        "line 4: Terraform accepts a name with letters other than a to z, but the commands cannot read it: "
+        "write the name without them"
+    ),
+    config('{}\n  note = "${\n1\n}"'): (
+        "line 4: Terraform accepts this expression, but the commands cannot read it: write it in another file"
+    ),
+}
+NOT_VALID = {
+    "locals {": "line 1 is not valid Terraform: Unclosed configuration block",
+    config('{ live = { function_version = "7 } }'): "line 3 is not valid Terraform: Invalid multi-line string",
+    config("{ live = }"): "line 3 is not valid Terraform: Invalid expression",
+    "locals {\n  stages = {}\n": "line 1 is not valid Terraform: Unclosed configuration block",
+}
+
+
+@pytest.mark.parametrize(("text", "message"), [*REFUSED.items(), *NOT_UNDERSTOOD.items()])
+def test_config_that_is_not_plain_is_refused_by_line_and_name(text: str, message: str) -> None:
+    assert terraform_cli.formatted(text)
+    assert refusal(text) == f"config.tf {message}"
+
+
+@pytest.mark.parametrize(("text", "message"), NOT_VALID.items())
+def test_config_that_terraform_refuses_has_its_reason(text: str, message: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        read_by_commands(text)
+    assert str(refused.value) == f"config.tf {message}"
+
+
+HAND_WRITTEN = (
+    'locals{\r\ngateway_deployments=["1",\t"blue" ]  \r\n# A comment\n  stages={\r\n'
+    '\tlive={"function_version" = "5" ,gateway_deployment:"1"} // since Monday \t\n\t/* and */ test = {  }}\n}'
+)
+ALIGNED = """\
+locals {
+  gateway_deployments = [
+    "1", # the first routes
+    # Added for /ping:
+    "blue" # until August
+  ]
+
+  stages = {
+    dev  = { function_version = "newest", gateway_deployment = "newest" } # always the newest
+    live = { function_version = "9", gateway_deployment = "1" }           # since Monday
+    test = {                                                              # for the testers
+      # Ask Ann.
+      gateway_deployment = "1" # see #12
+    }
+    "prod" = {
+      owner              = "ann" # or Bob
+      function_version   = "7"   # since Tuesday
+      gateway_deployment = "1"   # since June
+    }
+    qa : { "function_version" : 12 /* pinned */, "gateway_deployment" : "1" }
+  }
+}
+"""
+
+# Each change, and the difference that it makes.
+CHANGES: list[tuple[Edit, str]] = [
+    (
+        Edit("live", "function_version", "10"),
+        """\
+-    live = { function_version = "9", gateway_deployment = "1" }           # since Monday
++    live = { function_version = "10", gateway_deployment = "1" }          # since Monday""",
+    ),
+    (
+        Edit("live", "function_version", "12345678901234567"),
+        """\
+-    dev  = { function_version = "newest", gateway_deployment = "newest" } # always the newest
+-    live = { function_version = "9", gateway_deployment = "1" }           # since Monday
+-    test = {                                                              # for the testers
++    dev  = { function_version = "newest", gateway_deployment = "newest" }       # always the newest
++    live = { function_version = "12345678901234567", gateway_deployment = "1" } # since Monday
++    test = {                                                                    # for the testers""",
+    ),
+    (
+        Edit("live", "function_version", None),
+        """\
+-    live = { function_version = "9", gateway_deployment = "1" }           # since Monday
++    live = { gateway_deployment = "1" }                                   # since Monday""",
+    ),
+    (
+        Edit("test", "function_version", "3"),
+        """\
++      function_version = "3\"""",
+    ),
+    (
+        Edit("prod", "function_version", "newest"),
+        """\
+-      owner              = "ann" # or Bob
+-      function_version   = "7"   # since Tuesday
+-      gateway_deployment = "1"   # since June
++      owner              = "ann"    # or Bob
++      function_version   = "newest" # since Tuesday
++      gateway_deployment = "1"      # since June""",
+    ),
+    (
+        Edit("prod", "function_version", None),
+        """\
+-      owner              = "ann" # or Bob
+-      function_version   = "7"   # since Tuesday
+-      gateway_deployment = "1"   # since June
++      owner = "ann" # or Bob
++      # since Tuesday
++      gateway_deployment = "1" # since June""",
+    ),
+    (
+        Edit("qa", "function_version", None),
+        """\
+-    qa : { "function_version" : 12 /* pinned */, "gateway_deployment" : "1" }
++    qa : { /* pinned */ "gateway_deployment" : "1" }""",
+    ),
+    (
+        Edit(names=("1", "blue", "3")),
+        """\
+-    "blue" # until August
++    "blue", # until August
++    "3\"""",
+    ),
+]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("edit", "difference"), CHANGES)
+def test_changes_of_a_formatted_file_keep_its_comments_and_its_format(
+    tmp_path: Path, edit: Edit, difference: str, line_end: str
+) -> None:
+    path = tmp_path / "config.tf"
+    path.write_bytes(ALIGNED.replace("\n", line_end).encode())
+    edit.of(config_file.read(path)).write(path)
+    after = path.read_bytes().decode()
+    lines = difflib.unified_diff(ALIGNED.split("\n"), after.split(line_end), n=0, lineterm="")
+    assert "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@"))) == difference
+    assert terraform_cli.formatted(after) == after
+
+
+@pytest.mark.parametrize("text", [HAND_WRITTEN, "\ufeff" + HAND_WRITTEN])
+def test_changes_of_another_file_keep_all_its_other_bytes(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.tf"
+    path.write_bytes(text.encode())
+    config_file.read(path).with_pin("live", Pin("7", "blue")).write(path)
+    expected = text.replace('"5"', '"7"').replace(':"1"', ':"blue"')
+    assert path.read_bytes().decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("override.tf", "locals {\n  stages = {}\n}\n"),
+        ("eu_override.tf", 'locals {\n  other = 1\n}\nlocals {\n  stages = { live = { function_version = "9" } }\n}\n'),
+        ("override.tf.json", '{"locals": {"stages": {}}}'),
+        ("eu_override.tf.json", '{"locals": [{"other": 1}, {"stages": {}}]}'),
+        ("eu_override.tf.json", '[{"variable": {}}, {"locals": {"stages": {}}}]'),
+    ],
+)
+def test_file_that_overrides_the_stages_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / "config.tf").write_text(ALIGNED)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(CommandError, match=rf"^{re.escape(name)} overrides stages: set it in config\.tf alone$"):
+        config_file.read(tmp_path / "config.tf")
+
+
+def test_other_override_files_are_allowed(tmp_path: Path) -> None:
+    (tmp_path / "config.tf").write_text(ALIGNED)
+    (tmp_path / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    (tmp_path / "override.tf.json").write_text('{"variable": {"stages": {}}}')
+    (tmp_path / "stages.tf").write_text("locals {\n  overridden = local.stages\n}\n")
+    assert list(config_file.read(tmp_path / "config.tf").stages) == ["dev", "live", "test", "prod", "qa"]
+
+
+def test_override_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.tf").write_text(ALIGNED)
+    (tmp_path / "override.tf.json").write_text("{\n")
+    with pytest.raises(
+        CommandError, match=r"^override\.tf\.json line 2 is not valid Terraform: Expecting property name"
+    ):
+        config_file.read(tmp_path / "config.tf")
+
+
+def test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.tf").write_bytes(b"locals {\n  # \xff\n}\n")
+    with pytest.raises(CommandError, match=r"^config\.tf line 2 is not valid Terraform: Invalid character encoding$"):
+        config_file.read(tmp_path / "config.tf")

@@ -93,19 +93,6 @@ def test_pins_without_versions_keep_stages_that_follow_the_newest(hand_written: 
     assert versions == {"dev": "newest", "live": None, "test": None}
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("locals {", "not valid Terraform"),
-        ("locals {\n  stages = {}\n}\n", "must set gateway_deployments to a plain tuple"),
-        ('locals {\n  gateway_deployments = ["1"]\n  stages = local.other\n}\n', "must set stages to a plain object"),
-    ],
-)
-def test_pins_refuse_what_they_cannot_read(text: str, message: str) -> None:
-    with pytest.raises(CommandError, match=message):
-        _ = config_file.Pins(text, "config.tf").gateway_deployments, config_file.Pins(text, "config.tf").stages
-
-
 def test_pins_print_how_to_restore_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="git checkout"):
         config_file.read(tmp_path / "config.tf")
