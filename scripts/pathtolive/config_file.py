@@ -98,6 +98,19 @@ class Pins:
                 pins = pins.with_pin(stage, Pin(None, pin.gateway_deployment))
         return pins
 
+    def with_pins(self, own: Pins) -> Pins:
+        """Return these stages with the pins of another file, which is that of another account.
+
+        A stage that the other file does not have keeps its gateway deployment, and so does the list of the names.
+        """
+        new = [pin.gateway_deployment for stage, pin in self.stages.items() if stage not in own.stages]
+        names = [*own.gateway_deployments, *(name for name in self.gateway_deployments if name in new)]
+        pins = self.with_gateway_deployments(list(dict.fromkeys(names)))
+        for stage, pin in own.stages.items():
+            if stage in self.stages:
+                pins = pins.with_pin(stage, pin)
+        return pins
+
     def next_gateway_deployment(self) -> str:
         """Return the name of the next gateway deployment: a number."""
         numbers = [int(name) for name in self.gateway_deployments if name.isdigit()]

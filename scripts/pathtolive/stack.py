@@ -260,10 +260,7 @@ def _config(target: Target) -> config_file.Pins:
         return source
     source = source.without_versions()
     if target.config_file.exists():
-        own = config_file.read(target.config_file)
-        source = source.with_gateway_deployments(own.gateway_deployments)
-        for stage in source.stages.keys() & own.stages.keys():
-            source = source.with_pin(stage, own.stages[stage])
+        source = source.with_pins(config_file.read(target.config_file))
     return source
 
 

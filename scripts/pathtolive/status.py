@@ -14,6 +14,7 @@ ATTEMPTS = 20
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
     """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
 
+    A stage that is not deployed has none.
     ``weights`` is the share of traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that
     ``function_version`` was built from, or None if it has no build info; ``alarms`` the names of the alarms that fire;
     ``release`` the name of the release in progress, or None.
@@ -24,6 +25,8 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
     name = here.outputs["function_name"]
     result = []
     for stage, pin in here.stages.items():
+        if stage not in here.outputs["stages"]:
+            continue
         alias = aliases.get_alias(FunctionName=name, Name=stage)
         firing = alarms.describe_alarms(
             AlarmNamePrefix=f"{name}-{stage}-",
@@ -78,11 +81,18 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
         tables.show(fields)
         return
     print()
-    tables.show(fields)
-    print()
-    width = max(len(row["stage"]) for row in rows)
+    if fields:
+        tables.show(fields)
+        print()
+    width = max((len(row["stage"]) for row in rows), default=0)
     for row in rows:
         print(f"{row['stage']:<{width}}  curl {row['url']}")
+    for stage in here.stages:
+        if stage not in here.outputs["stages"]:
+            print(f"{stage} is not deployed. Deploy it with: make build deploy{here.target.make_variables}")
+    for stage in here.outputs["stages"]:
+        if stage not in here.stages:
+            print(f"{stage} is no longer in config.tf. The next deployment deletes it.")
 
 
 def _alarm(name: str, stage: str) -> str:
