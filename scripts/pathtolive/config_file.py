@@ -259,6 +259,6 @@ def _moves_others(before: str, after: str) -> bool:
         return True
     lines = zip(before.split("\n"), after.split("\n"), strict=True)
     return any(
-        old != new and (old.partition("=")[0] != new.partition("=")[0] or re.search("#|//|/[*]|[*]/", new))
+        old != new and (old.partition("=")[0] != new.partition("=")[0] or re.search("#|/[/*]|[*]/", new))
         for old, new in lines
     )

@@ -40,7 +40,7 @@ EXPRESSIONS = {
 }
 TEMPLATE = re.compile(r"\\|[$%]\{|\n")
 # Comments at the end of a line, and its end.
-REST_OF_LINE = re.compile(r"(?:[ \t]|/\*(?:.|\n)*?\*/)*(?:(?:#|//)[^\n]*?)?(?P<end>\r?\n)")
+REST_OF_LINE = re.compile(r"(?:[ \t]|/\*(?:[^*]|\*(?!/))*\*/)*(?:(?:#|//)[^\n]*?)?(?P<end>\r?\n)")
 # What Terraform accepts and python-hcl2 does not, and what to write instead.
 # https://github.com/amplify-education/python-hcl2/issues/343
 HEREDOC = re.compile(r"<<-?(?P<word>[^\W\d][\w-]*)\r?\n(?:.*\n)*?[ \t]*(?P=word)[ \t]+\r?$", re.MULTILINE)
@@ -164,7 +164,7 @@ class Document:
         """Return the text with a new first element, in a line of its own if the bracket ends its line."""
         start, first = elements.inside.start, next(iter(elements.each), None)
         comma = "," if first and first.comma else ""
-        if line := REST_OF_LINE.match(self.text, start, first.span.start if first else elements.inside.stop):
+        if line := REST_OF_LINE.match(self.text, start):
             indentation = self._indentation(first.span.start) if first else f"{self._indentation(start)}  "
             end = line.start("end")
             return self._replaced(slice(end, end), f"{line['end']}{indentation}{new}{comma}")
@@ -178,7 +178,7 @@ class Document:
         last = elements.each[-1]
         start = (last.comma or last.span).stop
         before, after = ("", ",") if last.comma else (",", "")
-        if line := REST_OF_LINE.match(self.text, start, elements.inside.stop):
+        if line := REST_OF_LINE.match(self.text, start):
             end = line.start("end")
             added = f"{line['end']}{self._indentation(last.span.start)}{new}{after}"
             return self._replaced(slice(start, end), f"{before}{self.text[start:end]}{added}")

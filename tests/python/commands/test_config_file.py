@@ -290,6 +290,13 @@ REFUSED = {
     config('{ live = { function_version = "${7}" } }'): (
         f"line 3: function_version of live is a string with escapes or expressions, {STRING}"
     ),
+    config('{ live = { function_version = "\\u0037" } }'): (
+        f"line 3: function_version of live is a string with escapes or expressions, {STRING}"
+    ),
+    config('{ live = { function_version = "$${7}" } }'): (
+        f"line 3: function_version of live is a string with escapes or expressions, {STRING}"
+    ),
+    config("{ live = { gateway_deployment = 007 } }"): f"line 3: gateway_deployment of live is a number, {STRING}",
     config('{ live = { function_version = ["7"] } }'): f"line 3: function_version of live is a list, {STRING}",
     config("{ live = { function_version = 7.5 } }"): f"line 3: function_version of live is a number, {STRING}",
     config("{ live = { function_version = 1 + 1 } }"): f"line 3: function_version of live is an expression, {STRING}",
@@ -471,6 +478,32 @@ def test_changes_of_a_formatted_file_keep_its_comments_and_its_format(
     after = path.read_bytes().decode()
     lines = difflib.unified_diff(ALIGNED.split("\n"), after.split(line_end), n=0, lineterm="")
     assert "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@"))) == difference
+    assert terraform_cli.formatted(after) == after
+
+
+@pytest.mark.parametrize(
+    ("stages", "gateway_deployments", "edit"),
+    [
+        ("{}", '["1", /*\n*/ "2"]', Edit(names=["1"])),
+        (
+            '{\n    live = {\n      function_version = "7", gateway_deployment = "1"\n      x = 1\n    }\n  }',
+            '["1"]',
+            Edit("live", "function_version", None),
+        ),
+        (
+            '{\n    live = {\n      gateway_deployment = "1",\n    }\n  }',
+            '["1"]',
+            Edit("live", "function_version", "7"),
+        ),
+        ("{ live = {} }", "[]", Edit(names=["1", "2"])),
+        ("{ live = {} }", "[]", Edit("live", "function_version", "7")),
+        ('{ live = { function_version = "7" } }', "[]", Edit("live", "function_version", None)),
+    ],
+)
+def test_changes_of_a_formatted_file_keep_its_format(stages: str, gateway_deployments: str, edit: Edit) -> None:
+    before = terraform_cli.formatted(config(stages, gateway_deployments))
+    after = edit.of(Pins(before, "config.tf")).text
+    assert after != before
     assert terraform_cli.formatted(after) == after
 
 
