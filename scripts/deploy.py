@@ -5,7 +5,7 @@ A pinned stage keeps its active version, even if config.tf has another pin, unle
 
 from __future__ import annotations
 
-from pathtolive import deployment, stack, stages, status, target
+from pathtolive import changed_stages, deployment, stack, stages, status, target
 from pathtolive.cli import Parser, main
 
 
@@ -17,6 +17,7 @@ def command() -> int:
     here = stack.prepare(target.from_environment(), new_workspace=True)
     if options.stage:
         here.config.stage(options.stage)
+    changed_stages.pin_renamed(here)
     deployment.deploy(here, {options.stage} - {None})
     status.show(here, urls=False)
     stages.report(here, stages.active(here))

@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-from pathtolive import deployment, local_aws, progress, stack, status, target
+from pathtolive import changed_stages, deployment, local_aws, progress, stack, status, target
 from pathtolive.cli import CommandError, Parser, main, speed, valid
 
 
@@ -24,6 +24,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
             address = local_aws.start(port, speed, keep_state=keep_state)
             step.result = f"{address}, {_pace(local_aws.speed(address))}"
     here = stack.prepare(target.from_environment(), new_workspace=True)
+    changed_stages.pin_renamed(here)
     deployment.deploy(here)
     status.show(here)
     stop = "" if endpoint else " To stop local AWS, run: make stop"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathtolive import recording, stack, stages, target, versions
+from pathtolive import changed_stages, recording, stack, stages, target, versions
 from pathtolive.cli import CommandError, Parser, main
 
 
@@ -16,7 +16,8 @@ def command() -> int:
     if options.stage:
         here.config.stage(options.stage)
     found = stages.active(here)
-    plan = here.plan(stages.kept(here, found, moved={options.stage} - {None}))
+    renamed = changed_stages.announce(here)
+    plan = here.plan(stages.kept(here, found, moved={options.stage} - {None}) | renamed)
     if plan.changes:
         print(here.shown(plan))
     try:

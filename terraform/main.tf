@@ -19,12 +19,16 @@ locals {
 
   # The pins in config.tf, overridden by var.pins.
   configured = {
-    for stage, pin in local.stages : stage => merge(pin, { for name, value in try(var.pins[stage], {}) : name => value if value != null })
+    for stage, pin in local.stages : stage => merge(
+      { function_version = null, gateway_deployment = "newest" },
+      pin,
+      { for name, value in try(var.pins[stage], {}) : name => value if value != null },
+    )
   }
 
   pins = {
     for stage, pin in local.configured : stage => {
-      function_version   = local.default_workspace ? try(tostring(pin.function_version), null) : "newest"
+      function_version   = local.default_workspace ? tostring(pin.function_version) : "newest"
       gateway_deployment = local.default_workspace ? tostring(pin.gateway_deployment) : "newest"
     }
   }
@@ -67,7 +71,7 @@ module "alias" {
 
   api_execution_arn = module.api.execution_arn
   function_name     = module.function.name
-  function_version  = coalesce(each.value.function_version, "newest")
+  function_version  = each.value.function_version == null ? "newest" : each.value.function_version
   newest_version    = module.function.version
   stage             = each.key
 }
@@ -83,7 +87,7 @@ module "stage" {
   deployments        = module.api.deployments
   log_retention_days = var.log_retention_days
   name               = each.key
-  throttle           = lookup(var.throttles, each.key, { burst = 20, requests_per_second = 10 })
+  throttle           = try(var.throttles[each.key], {})
 }
 
 module "monitoring" {

@@ -149,24 +149,15 @@ variable "tags" {
 
 variable "throttles" {
   type = map(object({
-    burst               = number
-    requests_per_second = number
+    burst               = optional(number)
+    requests_per_second = optional(number)
   }))
-  description = "Throttling limits by stage. API Gateway responds with 429 to requests above them. A stage that is not listed allows 10 requests per second, with a burst of 20."
-  default = {
-    dev  = { burst = 50, requests_per_second = 25 }
-    test = { burst = 50, requests_per_second = 25 }
-    live = { burst = 1000, requests_per_second = 500 }
-  }
-  nullable = false
+  description = "Throttling limits by stage. API Gateway responds with 429 to requests above them. A limit that is not set here is that of every stage: 500 requests per second, with a burst of 1000. This default does not depend on the name of a stage, so that a renamed or added stage is never throttled by accident. Set lower limits for stages that need less."
+  default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for stage in keys(var.throttles) : contains(keys(local.stages), stage)])
-    error_message = "throttles must name stages of config.tf: ${join(", ", keys(local.stages))}."
-  }
-
-  validation {
-    condition     = alltrue([for throttle in values(var.throttles) : throttle.burst >= 1 && throttle.requests_per_second >= 1])
-    error_message = "throttles must set burst and requests_per_second to at least 1. With 0, the stage would reject every request."
+    error_message = "throttles sets limits of ${join(", ", [for stage in keys(var.throttles) : stage if !contains(keys(local.stages), stage)])}, which config.tf does not have. Its stages are ${join(", ", keys(local.stages))}. If you have renamed or removed a stage, rename or remove it in throttles, too."
   }
 }

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import hcl2
-from lark import Token, Tree
-from lark.exceptions import LarkError
-
+from pathtolive import terraform_cli
 from pathtolive.cli import CommandError
+from pathtolive.hcl import Document, Element, Elements
 
 NEWEST = "newest"
+LOCALS = {"gateway_deployments", "stages"}
+VERSION = re.compile(f"[1-9][0-9]*|{NEWEST}")
 
 
 @dataclass(frozen=True)
@@ -29,30 +31,33 @@ class Pin:
     function_version: str | None
     gateway_deployment: str
 
+    @property
+    def follows(self) -> tuple[bool, bool]:
+        """Whether the stage follows the newest version, and the newest routes."""
+        return self.function_version == NEWEST, self.gateway_deployment == NEWEST
+
 
 @dataclass(frozen=True)
 class Pins:
-    """The text of a config.tf, and its values. Changes are made in the text, so that comments stay.
+    """The text of a config.tf, and its values, as Terraform reads them.
 
-    ``name`` is the name of the file in errors.
+    Changes are made in the text: only the bytes of a pin change, and the alignment of the lines if the text was
+    formatted. ``name`` is the name of the file in errors. Each value raises CommandError if the file is not valid
+    Terraform, or sets ``stages`` or ``gateway_deployments`` to anything but plain values.
     """
 
     text: str
     name: str
 
-    @functools.cached_property
+    @property
     def gateway_deployments(self) -> list[str]:
         """Names of the gateway deployments, oldest first."""
-        return [_text(string).strip('"') for string in self._local("gateway_deployments", "tuple").find_data("string")]
+        return list(self._content.names)
 
-    @functools.cached_property
+    @property
     def stages(self) -> Mapping[str, Pin]:
         """The pin of each stage."""
-        stages = {}
-        for name, (_, node) in _elements(self._local("stages", "object")).items():
-            values = {key: _text(value).strip('"') for key, (_, value) in _elements(node).items()}
-            stages[name] = Pin(values.get("function_version"), values.get("gateway_deployment", NEWEST))
-        return types.MappingProxyType(stages)
+        return self._content.pins
 
     def stage(self, name: str) -> Pin:
         """Return the pin of a stage.
@@ -75,16 +80,20 @@ class Pins:
             return self
         pins = self._with_value(stage, "gateway_deployment", pin.gateway_deployment)
         pins = pins._with_value(stage, "function_version", pin.function_version)
-        if pins.stages != {**self.stages, stage: pin}:
-            raise CommandError(f"The pin of {stage} in {self.name} cannot be rewritten. Change it by hand to: {pin}")
-        return pins
+        return self._changed(pins.text, {**self.stages, stage: pin}, self.gateway_deployments)
 
     def with_gateway_deployments(self, names: list[str]) -> Pins:
         """Return these pins with new names of gateway deployments."""
-        if names == self.gateway_deployments:
-            return self
-        names_text = ", ".join(f'"{name}"' for name in names)
-        return self._replaced(_span(self._local("gateway_deployments", "tuple")), f"[{names_text}]")
+        pins = self
+        for place, name in enumerate(names):
+            content = pins._content
+            if place == len(content.names):
+                pins = Pins(content.document.with_last(content.deployments, f'"{name}"'), self.name)
+            elif content.names[place] != name:
+                pins = Pins(content.document.with_value(content.deployments.each[place], name), self.name)
+        while len(pins.gateway_deployments) > len(names):
+            pins = Pins(pins._content.document.without(pins._content.deployments, len(names)), self.name)
+        return self._changed(pins.text, self.stages, names)
 
     def without_versions(self) -> Pins:
         """Return these pins without version numbers: a number means nothing in another AWS account."""
@@ -92,6 +101,19 @@ class Pins:
         for stage, pin in self.stages.items():
             if pin.function_version != NEWEST:
                 pins = pins.with_pin(stage, Pin(None, pin.gateway_deployment))
+        return pins
+
+    def with_pins(self, own: Pins) -> Pins:
+        """Return these stages with the pins of another file, which is that of another account.
+
+        A stage that the other file does not have, or that follows the newest only here, keeps its own pin.
+        """
+        new = [pin.gateway_deployment for stage, pin in self.stages.items() if stage not in own.stages]
+        names = [*own.gateway_deployments, *(name for name in self.gateway_deployments if name in new)]
+        pins = self.with_gateway_deployments(list(dict.fromkeys(names)))
+        for stage, pin in own.stages.items():
+            if stage in self.stages and self.stages[stage].follows == pin.follows:
+                pins = pins.with_pin(stage, pin)
         return pins
 
     def next_gateway_deployment(self) -> str:
@@ -102,92 +124,146 @@ class Pins:
     def write(self, path: Path) -> None:
         """Replace the file in one step, so that no reader finds half of it."""
         partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(self.text, encoding="utf-8")
+        partial.write_bytes(self.text.encode())
         partial.replace(path)
 
     def _with_value(self, stage: str, key: str, value: str | None) -> Pins:
-        node = _elements(self._local("stages", "object"))[stage][1]
-        element = _elements(node).get(key)
-        if value is not None and element is not None:
-            return self._replaced(_span(element[1]), f'"{value}"')
-        if value is not None:
-            start = _span(node).start + 1
-            separator = "," if re.match(r"[ \t]*[^\s}]", self.text[start:]) else ""
-            line_break = "\n" if re.match(r"[ \t]*\n", self.text[start:]) else " "
-            return self._replaced(slice(start, start), f'{line_break}{key} = "{value}"{separator}')
-        if element is not None:
-            return self._replaced(_with_line(self.text, _span(element[0])), "")
-        return self
+        if getattr(self.stages[stage], key) == value:
+            return self
+        document, elements = self._content.document, self._content.stages[stage]
+        place = next((place for place, element in enumerate(elements.each) if element.key == key), None)
+        if place is None:
+            text = document.with_first(elements, f'{key} = "{value}"')
+        elif value is None:
+            text = document.without(elements, place)
+        else:
+            text = document.with_value(elements.each[place], value)
+        return Pins(text, self.name)
 
-    def _replaced(self, span: slice, text: str) -> Pins:
-        return Pins(self.text[: span.start] + text + self.text[span.stop :], self.name)
-
-    def _local(self, name: str, kind: str) -> Tree[Token]:
-        for attribute in self._tree.find_data("attribute"):
-            if _text(attribute.children[0]) == name and (node := _outermost(attribute, kind)):
-                return node
-        raise CommandError(f"{self.name} must set {name} to a plain {kind}. See docs/stages.md")
+    def _changed(self, text: str, stages: Mapping[str, Pin], gateway_deployments: list[str]) -> Pins:
+        """Return the pins of a new text, which is formatted if this one is, and verify its values."""
+        if text == self.text:
+            return self
+        changed = Pins(text, self.name)
+        if _moves_others(self.text, text):
+            if self._is_formatted:
+                changed = Pins(terraform_cli.formatted(text), self.name)
+            changed.__dict__["_is_formatted"] = self._is_formatted
+        if (changed.stages, changed.gateway_deployments) != (stages, gateway_deployments):
+            raise CommandError(
+                f"{self.name} cannot be rewritten. Set its values by hand: {dict(stages)}, {gateway_deployments}"
+            )
+        return changed
 
     @functools.cached_property
-    def _tree(self) -> Tree[Token]:
-        try:
-            return hcl2.parses_to_tree(self.text)
-        except LarkError as error:
-            raise CommandError(f"{self.name} is not valid Terraform: {error}") from error
+    def _is_formatted(self) -> bool:
+        return terraform_cli.formatted(self.text) == self.text
+
+    @functools.cached_property
+    def _content(self) -> _Content:
+        return _content(Document(self.text, self.name))
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The values of a config.tf, and their places in its text."""
+
+    document: Document
+    deployments: Elements
+    names: list[str]
+    stages: Mapping[str, Elements]
+    pins: Mapping[str, Pin]
+
+
+def _content(document: Document) -> _Content:
+    """Read both local values, so that neither is refused after something has changed."""
+    deployments = document.elements(document.local("gateway_deployments"), "gateway_deployments", "tuple")
+    names = [_name(document, element, "a name in gateway_deployments") for element in deployments.each]
+    stages, pins = {}, {}
+    for stage in document.elements(document.local("stages"), "stages", "object").each:
+        stages[stage.key] = document.elements(stage.node, f"the stage {stage.key}", "object")
+        pins[stage.key] = _pin(document, stage.key, {element.key: element for element in stages[stage.key].each})
+    return _Content(document, deployments, names, stages, types.MappingProxyType(pins))
+
+
+def _pin(document: Document, stage: str, elements: Mapping[str, Element]) -> Pin:
+    """Return the pin of a stage, with the defaults of terraform/main.tf."""
+    version, deployment = None, NEWEST
+    if element := elements.get("function_version"):
+        version = document.value(element, f"function_version of {stage}")
+        if version is not None and not VERSION.fullmatch(version):
+            raise document.error(
+                element, f'function_version of {stage} is "{version}": write a version number or "{NEWEST}"'
+            )
+    if element := elements.get("gateway_deployment"):
+        deployment = _name(document, element, f"gateway_deployment of {stage}")
+    return Pin(version, deployment)
+
+
+def _name(document: Document, element: Element, what: str) -> str:
+    name = document.value(element, what)
+    if name is None:
+        raise document.error(element, f"{what} is null: write a name in quotes")
+    return name
 
 
 def read(path: Path) -> Pins:
     """Read a config.tf.
 
     Raises:
-        CommandError: it is missing.
+        CommandError: it is missing, it is not text, or another file overrides its values.
     """
     try:
-        return Pins(path.read_text(encoding="utf-8"), path.name)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise CommandError(f"{path} is missing. Restore it with: git checkout terraform/config.tf") from error
+    for other in sorted(path.parent.glob("*.tf*")):
+        if overridden := LOCALS & _overridden(other):
+            names, them = " and ".join(sorted(overridden)), "it" if len(overridden) == 1 else "them"
+            raise CommandError(f"{other.name} overrides {names}: set {them} in {path.name} alone")
+    return Pins(_decoded(content, path.name), path.name)
 
 
-def _elements(node: Tree[Token]) -> dict[str, tuple[Tree[Token], Tree[Token]]]:
-    """Return each element of an object with its value, by key."""
-    elements = {}
-    owner = _outermost(node, "object")
-    for element in owner.children if owner else []:
-        if isinstance(element, Tree) and element.data == "object_elem":
-            key, value = (child for child in element.children if isinstance(child, Tree))
-            elements[_text(key).strip('"')] = element, value
-    return elements
+def _overridden(path: Path) -> set[str]:
+    """Return the local values in an override file; Terraform refuses them in any other second file.
+
+    https://developer.hashicorp.com/terraform/language/files/override
+    """
+    name = path.name.removesuffix(".json").removesuffix(".tf")
+    if path.name.startswith(".") or not (name == "override" or name.endswith("_override")):
+        return set()
+    text = _decoded(path.read_bytes(), path.name)
+    if path.suffix == ".tf":
+        return set(Document(text, path.name).locals)
+    try:
+        roots = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CommandError(f"{path.name} line {error.lineno} is not valid Terraform: {error.msg}") from error
+    return {name for root in _objects(roots) for block in _objects(root.get("locals", {})) for name in block}
 
 
-def _outermost(node: Tree[Token], kind: str) -> Tree[Token] | None:
-    """Return the node if it is of a kind, or the first such node below it: stages are objects in an object."""
-    if node.data == kind:
-        return node
-    below = (_outermost(child, kind) for child in node.children if isinstance(child, Tree))
-    return next((found for found in below if found), None)
+def _objects(value: Any) -> list[Any]:
+    """Return the blocks of Terraform's JSON syntax: an object, or a list of objects.
+
+    https://developer.hashicorp.com/terraform/language/syntax/json
+    """
+    return value if isinstance(value, list) else [value]
 
 
-def _tokens(node: Tree[Token] | Token | None) -> Iterator[Token]:
-    if isinstance(node, Tree):
-        for child in node.children:
-            yield from _tokens(child)
-    elif node is not None:
-        yield node
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CommandError(f"{name} line {line} is not valid Terraform: Invalid character encoding") from error
 
 
-def _text(node: Tree[Token] | Token | None) -> str:
-    return "".join(_tokens(node)).strip()
-
-
-def _span(node: Tree[Token]) -> slice:
-    tokens = list(_tokens(node))
-    return slice(tokens[0].start_pos, tokens[-1].end_pos)
-
-
-def _with_line(text: str, span: slice) -> slice:
-    """Return the span of an element with the comma after it, and with its line if nothing else is on it."""
-    stop = span.stop + len(re.match(r"[ \t]*,?[ \t]*", text[span.stop :])[0])  # type: ignore[index]
-    indentation = re.search(r"\n[ \t]*$", text[: span.start])
-    if indentation and text[stop : stop + 1] == "\n":
-        return slice(indentation.start(), stop)
-    return slice(span.start, stop)
+def _moves_others(before: str, after: str) -> bool:
+    """Return whether a change can move the equals signs or comments of any line, which Terraform aligns."""
+    if before.count("\n") != after.count("\n"):
+        return True
+    lines = zip(before.split("\n"), after.split("\n"), strict=True)
+    return any(
+        old != new and (old.partition("=")[0] != new.partition("=")[0] or re.search("#|/[/*]|[*]/", new))
+        for old, new in lines
+    )

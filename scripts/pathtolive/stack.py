@@ -375,19 +375,8 @@ def _config(target: Target) -> config_file.Pins:
     if not target.config_file.exists():
         return source
     own = config_file.read(target.config_file)
-    if list(map(_followed, source.stages.items())) == list(map(_followed, own.stages.items())):
-        return own
-    source = source.with_gateway_deployments(own.gateway_deployments)
-    for stage in source.stages.keys() & own.stages.keys():
-        if _followed((stage, source.stages[stage])) == _followed((stage, own.stages[stage])):
-            source = source.with_pin(stage, own.stages[stage])
-    return source
-
-
-def _followed(stage: tuple[str, config_file.Pin]) -> tuple[str, bool, bool]:
-    """Return the name of a stage, and whether it follows the newest version and the newest routes."""
-    name, pin = stage
-    return name, pin.function_version == config_file.NEWEST, pin.gateway_deployment == config_file.NEWEST
+    layouts = [[(stage, pin.follows) for stage, pin in pins.stages.items()] for pins in (source, own)]
+    return own if layouts[0] == layouts[1] else source.with_pins(own)
 
 
 def _copy(here: Stack) -> None:

@@ -18,31 +18,32 @@ UNHEALTHY = "unhealthy"
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
     """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
 
-    ``function_version`` is None if the stage has no alias, ``url`` if it is not deployed. ``weights`` is the share of
-    traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that ``function_version`` was built
-    from, or None if it has no build info; ``alarms`` the names of the alarms that fire; ``release`` the name of the
-    release in progress, or None.
+    A stage that is not deployed has none. ``function_version`` is None if the stage has no alias. ``weights`` is the
+    share of traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that ``function_version`` was
+    built from, or None if it has no build info; ``alarms`` the names of the alarms that fire; ``release`` the name of
+    the release in progress, or None.
     """
     alarms = here.target.client("cloudwatch")
     engine = Engine(here)
     in_progress = _in_progress(engine)
-    deployed = here.outputs["stages"]
     result = []
     for stage, pin in here.stages.items():
+        if stage not in here.outputs["stages"]:
+            continue
         firing = alarms.describe_alarms(
             AlarmNamePrefix=f"{engine.function_name}-{stage}-",
             StateValue="ALARM",
             AlarmTypes=["MetricAlarm", "CompositeAlarm"],
         )
         alias = _alias(engine, stage)
-        url = here.stage_url(stage) if stage in deployed else None
+        url = here.stage_url(stage)
         result.append(
             {
                 "stage": stage,
                 "url": url,
                 "function_version": alias and alias.version,
                 "weights": dict(alias.weights) if alias else {},
-                "revision": revision(url, alias.version) if url and alias else None,
+                "revision": revision(url, alias.version) if alias else None,
                 "pinned_version": pin.function_version,
                 "gateway_deployment": pin.gateway_deployment,
                 "alarms": [
@@ -97,12 +98,18 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
         tables.show(fields)
         return
     print()
-    tables.show(fields)
-    print()
-    width = max(len(row["stage"]) for row in rows)
+    if fields:
+        tables.show(fields)
+        print()
+    width = max((len(row["stage"]) for row in rows), default=0)
     for row in rows:
-        address = f"curl {row['url']}" if row["url"] else "not deployed"
-        print(f"{row['stage']:<{width}}  {address}")
+        print(f"{row['stage']:<{width}}  curl {row['url']}")
+    for stage in here.stages:
+        if stage not in here.outputs["stages"]:
+            print(f"{stage} is not deployed. Deploy it with: make build deploy{here.target.make_variables}")
+    for stage in here.outputs["stages"]:
+        if stage not in here.stages:
+            print(f"{stage} is no longer in config.tf. The next deployment deletes it.")
 
 
 def alarms(names: Sequence[str], prefix: str) -> str:

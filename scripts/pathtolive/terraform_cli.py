@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +12,45 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pathtolive.cli import LOGS, CommandError
+from pathtolive.toolchain import terraform
 
 
 class TerraformError(CommandError):
     """Terraform failed; the message has its errors."""
+
+
+class InvalidError(CommandError):
+    """A text is not valid Terraform; the message has the line and the reason."""
+
+
+@functools.cache
+def formatted(text: str) -> str:
+    """Return the text of a Terraform file as ``terraform fmt`` formats it.
+
+    https://developer.hashicorp.com/terraform/cli/commands/fmt
+
+    Raises:
+        InvalidError: it is not valid Terraform.
+        CommandError: Terraform failed.
+    """
+    done = subprocess.run(
+        [_executable(), "fmt", "-no-color", "-"],
+        input=text.encode(),
+        env={name: value for name, value in os.environ.items() if not name.startswith("TF_CLI_ARGS")},
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return done.stdout.decode()
+    errors = done.stderr.decode()
+    if error := re.search(r"^Error: (?P<reason>.+)\n\n  on <stdin> line (?P<line>\d+)", errors, re.MULTILINE):
+        raise InvalidError(f"line {error['line']} is not valid Terraform: {error['reason']}")
+    raise CommandError(f"terraform fmt failed:\n\n{errors.strip()}")
+
+
+@functools.cache
+def _executable() -> Path:
+    return terraform.executable()
 
 
 @functools.cache

@@ -47,9 +47,16 @@ variable "name" {
 
 variable "throttle" {
   type = object({
-    burst               = number
-    requests_per_second = number
+    burst               = optional(number, 1000)
+    requests_per_second = optional(number, 500)
   })
   description = "Throttling limits of the stage. API Gateway responds with 429 to requests above them."
+  default     = {}
   nullable    = false
+
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-throttling.html
+  validation {
+    condition     = var.throttle.burst >= 1 && var.throttle.requests_per_second >= 1
+    error_message = "Stage ${var.name}: the throttling limits burst and requests_per_second must be at least 1. With 0, the stage would reject every request."
+  }
 }

@@ -276,3 +276,95 @@ class TestDeleted:
         assert (api(checkout), deployments(checkout)) == (before, routes)
         assert len(checkout.client("iam").list_roles()["Roles"]) == 3
         assert len(checkout.client("kms").list_keys()["Keys"]) == 1
+
+
+def alarms(checkout: Checkout, stage: str) -> int:
+    """Return the number of the alarms of a stage."""
+    found = checkout.client("cloudwatch").describe_alarms(
+        AlarmNamePrefix=f"path-to-live-{stage}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    )
+    return len(found["MetricAlarms"]) + len(found["CompositeAlarms"])
+
+
+def stage_urls(checkout: Checkout) -> dict[str, str]:
+    return {stage: row["url"] for stage, row in checkout.status().items()}
+
+
+@pytest.mark.story
+class TestStagesChange:
+    """A user edits terraform/config.tf alone. Each test continues the one before it. Run the whole class."""
+
+    def edit(self, checkout: Checkout, old: str, new: str) -> None:
+        checkout.edit("terraform/config.tf", old, new)
+
+    def test_added_stage_starts_with_the_newest_version(self, checkout: Checkout) -> None:
+        before = versions(checkout)
+        text = (checkout.path / SOURCE).read_text()
+        (checkout.path / SOURCE).write_text(f"{text}# A new version\n")
+        self.edit(checkout, "    live = {", '    staging = { gateway_deployment = "1" }\n    live = {')
+        checkout.commit("Add a stage")
+        said = checkout.make("build deploy")
+        assert "staging is new, and starts with the newest version." in said
+        newest = str(int(before["dev"]) + 1)
+        assert versions(checkout) == before | {"dev": newest, "staging": newest}
+        assert f"Pinned staging to version {newest}" in said
+        assert list(checkout.status()) == ["dev", "test", "staging", "live"]
+        assert get(stage_urls(checkout)["staging"])[0] == 200
+        assert alarms(checkout, "staging") == alarms(checkout, "live") == 5
+
+    def test_stages_that_are_renamed_together_are_refused(self, checkout: Checkout) -> None:
+        before = versions(checkout)
+        self.edit(checkout, "    live = {", "    prod = {")
+        self.edit(checkout, "    test = {", "    qa = {")
+        refused = checkout.run("make deploy")
+        self.edit(checkout, "    qa = {", "    test = {")
+        assert refused.returncode != 0
+        assert "config.tf adds qa, prod without a version, and no longer has live, test." in refused.stderr
+        assert "Change one stage at a time, and after each change, run: make deploy TARGET=local" in refused.stderr
+        assert versions(checkout) == before
+
+    def test_stage_is_not_renamed_during_a_release(self, checkout: Checkout) -> None:
+        alias = {"FunctionName": FUNCTION, "Name": "live"}
+        functions, before = checkout.client("lambda"), versions(checkout)
+        functions.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {before["dev"]: 0.1}})
+        refused = checkout.run("make deploy")
+        functions.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {}})
+        assert refused.returncode != 0
+        assert "The alias live has weights" in refused.stderr
+        assert "First, put live back into config.tf." in refused.stderr
+        assert versions(checkout) == before
+
+    def test_renamed_stage_keeps_its_version(self, checkout: Checkout) -> None:
+        before, live = versions(checkout), stage_urls(checkout)["dev"].replace("/dev/", "/live/")
+        assert before["live"] != before["dev"]
+        assert get(live)[0] == 200
+        status = checkout.make("status")
+        assert "prod is not deployed. Deploy it with: make build deploy TARGET=local" in status
+        assert "live is no longer in config.tf. The next deployment deletes it." in status
+        planned = checkout.make("plan")
+        assert re.search(rf'module\.alias\["prod"\].*?\+ function_version += "{before["live"]}"', planned, re.DOTALL)
+        said = checkout.make("deploy")
+        for output in (planned, said):
+            assert f"prod replaces live, and keeps its version, {before['live']}." in output
+            assert "live is no longer in config.tf" in output
+            assert f"The deployment deletes its URL, {live}," in output
+        version = before.pop("live")
+        assert versions(checkout) == before | {"prod": version}
+        assert f"Pinned prod to version {version}" in said
+        assert (
+            f'prod = {{ function_version = "{version}", gateway_deployment = "' in (checkout.path / CONFIG).read_text()
+        )
+        assert list(stage_urls(checkout)) == ["dev", "test", "staging", "prod"]
+        assert get(stage_urls(checkout)["prod"])[0] == 200
+        assert get(live)[0] == 404
+        assert (alarms(checkout, "live"), alarms(checkout, "prod")) == (0, 5)
+
+    def test_removed_stage_is_deleted(self, checkout: Checkout) -> None:
+        before, urls = versions(checkout), stage_urls(checkout)
+        self.edit(checkout, '    staging = { gateway_deployment = "1" }\n', "")
+        said = checkout.make("deploy")
+        assert f"staging is no longer in config.tf, and runs version {before.pop('staging')}." in said
+        assert versions(checkout) == before
+        assert get(urls["staging"])[0] == 404
+        assert alarms(checkout, "staging") == 0
+        assert "No changes." in checkout.make("plan")

@@ -171,19 +171,19 @@ class TestStage:
 
     @staticmethod
     def planned(module: Modules, deployment: str) -> Any:
-        return (
-            module("stage")
-            .variables(
-                alias="live",
-                api_id="abc",
-                api_name="greeter",
-                deployment=deployment,
-                deployments={"1": "d1", "2": "d2"},
-                log_retention_days=7,
-                name="live",
-                throttle={"burst": 2, "requests_per_second": 1},
-            )
-            .plan()
+        return TestStage.configured(module, deployment, {"burst": 2, "requests_per_second": 1}).plan()
+
+    @staticmethod
+    def configured(module: Modules, deployment: str, throttle: dict[str, Any]) -> Configuration:
+        return module("stage").variables(
+            alias="live",
+            api_id="abc",
+            api_name="greeter",
+            deployment=deployment,
+            deployments={"1": "d1", "2": "d2"},
+            log_retention_days=7,
+            name="live",
+            throttle=throttle,
         )
 
     def test_serves_its_deployment(self, plan: Any) -> None:
@@ -194,6 +194,15 @@ class TestStage:
         stage = values(self.planned(module, "newest"), "aws_apigatewayv2_stage.this")
         assert stage["auto_deploy"] is True
         assert stage.get("deployment_id") is None
+
+    def test_has_its_limits(self, plan: Any) -> None:
+        (settings,) = values(plan, "aws_apigatewayv2_stage.this")["default_route_settings"]
+        assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (1, 2)
+
+    @pytest.mark.parametrize("throttle", [{"burst": 0}, {"requests_per_second": 0}])
+    def test_refuses_limits_that_reject_every_request(self, module: Modules, throttle: dict[str, Any]) -> None:
+        refusal = self.configured(module, "1", throttle).refusal()
+        assert "Stage live: the throttling limits burst and requests_per_second must be at least 1." in refusal
 
     def test_names_its_alias(self, plan: Any) -> None:
         assert values(plan, "aws_apigatewayv2_stage.this")["stage_variables"] == {"lambdaAlias": "live"}

@@ -167,12 +167,16 @@ def test_root_lets_only_dev_follow_the_routes(planned_root: Any, stage: str, fol
     assert made["auto_deploy"] is follows
 
 
-@pytest.mark.parametrize(("stage", "rate", "burst"), [("dev", 25, 50), ("test", 25, 50), ("live", 500, 1000)])
-def test_root_throttles_other_stages_lower_than_live(planned_root: Any, stage: str, rate: float, burst: int) -> None:
-    made = planned(planned_root, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')
-    (settings,) = made["default_route_settings"]
-    assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (rate, burst)
+@pytest.mark.parametrize("stage", STAGES)
+def test_root_throttles_every_stage_alike(planned_root: Any, stage: str) -> None:
+    assert throttle(planned_root, stage) == (500, 1000)
+
+
+def throttle(plan: Any, stage: str) -> tuple[float, int]:
+    """Return the limit of requests per second and the burst of a stage."""
+    (settings,) = planned(plan, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')["default_route_settings"]
     assert settings["detailed_metrics_enabled"] is True
+    return settings["throttling_rate_limit"], settings["throttling_burst_limit"]
 
 
 def test_root_sets_the_retention_of_every_log(planned_root: Any) -> None:
@@ -214,7 +218,7 @@ def plan(root: Configuration) -> Any:
         release_timeout_seconds=7200,
         runbook="https://example.com/runbook",
         tags={"Team": "greetings"},
-        throttles={"live": {"burst": 7, "requests_per_second": 3}},
+        throttles={"dev": {"burst": 7, "requests_per_second": 3}, "test": {"requests_per_second": 4}},
     ).plan()
 
 
@@ -257,10 +261,22 @@ class TestVariables:
         tags = planned(plan, "module.function.aws_iam_role.this")["tags_all"]
         assert tags == {"Service": "greeter", "Team": "greetings"}
 
-    @pytest.mark.parametrize(("stage", "rate", "burst"), [("live", 3, 7), ("dev", 10, 20)])
-    def test_throttles(self, plan: Any, stage: str, rate: float, burst: int) -> None:
-        (settings,) = planned(plan, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')["default_route_settings"]
-        assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (rate, burst)
+    @pytest.mark.parametrize(("stage", "limits"), [("dev", (3, 7)), ("test", (4, 1000)), ("live", (500, 1000))])
+    def test_throttles_of_one_stage_do_not_affect_another(
+        self, plan: Any, stage: str, limits: tuple[float, int]
+    ) -> None:
+        assert throttle(plan, stage) == limits
+
+
+def test_stages_can_have_other_names(root: Configuration) -> None:
+    before = (root.directory / "config.tf").read_text()
+    write_config(root.directory, {"dev": {}, "staging": {"gateway_deployment": "1"}, "prod": PINNED["live"]})
+    try:
+        plan = root.variables(throttles={"staging": {"burst": 7}}).plan()
+    finally:
+        (root.directory / "config.tf").write_text(before)
+    limits = {stage: throttle(plan, stage) for stage in ("dev", "staging", "prod")}
+    assert limits == {"dev": (500, 1000), "staging": (500, 7), "prod": (500, 1000)}
 
 
 class TestPins:

@@ -44,16 +44,9 @@ ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"runbook": "https://example.com/a#b"}, "runbook must be a URL without a fragment, such as https://github.com/"),
     ({"tags": {"AWS:cost": "1"}}, "tags must have keys of 1 to 128 characters that do not start with aws:"),
     (
-        {"throttles": {"prod": {"burst": 1, "requests_per_second": 1}}},
-        "throttles must name stages of config.tf: dev, live, test.",
-    ),
-    (
-        {"throttles": {"live": {"burst": 0, "requests_per_second": 1}}},
-        "throttles must set burst and requests_per_second to at least 1. With 0, the stage would reject every request.",
-    ),
-    (
-        {"throttles": {"live": {"burst": 1, "requests_per_second": 0}}},
-        "throttles must set burst and requests_per_second to at least 1. With 0, the stage would reject every request.",
+        {"throttles": {"prod": {"burst": 1}, "live": {}, "qa": {}}},
+        "throttles sets limits of prod, qa, which config.tf does not have. Its stages are dev, live, test. If you have "
+        "renamed or removed a stage, rename or remove it in throttles, too.",
     ),
 ]
 
@@ -68,6 +61,12 @@ CONFIGURATIONS: list[tuple[dict[str, Any], list[str], str]] = [
         ["1"],
         'Stage live: function_version must be a version number or "newest", not "0".',
     ),
+    (
+        {"live": {"function_version": "", "gateway_deployment": "1"}},
+        ["1"],
+        'Stage live: function_version must be a version number or "newest", not "".',
+    ),
+    ({"live": {"function_version": ["7"], "gateway_deployment": "1"}}, ["1"], "cannot convert tuple to string"),
     (
         {"live": {"function_version": "newest", "gateway_deployment": "3"}},
         ["1", "2"],
@@ -149,8 +148,7 @@ def configured(root: Configuration) -> Iterator[Callable[..., str]]:
 
     def refusal(stages: dict[str, Any], gateway_deployments: list[str]) -> str:
         write_config(root.directory, stages, gateway_deployments)
-        # throttles must name stages of config.tf.
-        return root.variables(throttles={}).refusal()
+        return root.variables().refusal()
 
     yield refusal
     (root.directory / "config.tf").write_text(before)
