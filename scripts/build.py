@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from pathtolive import interrupts
 from pathtolive.build import ROOT, BuildError, build
 
 
@@ -24,8 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print path, bytes, CodeSha256, revision, modified as JSON")
     options = parser.parse_args(arguments)
-    # SIGTERM cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    interrupts.catch_sigterm()
     try:
         summary = build(options.source, options.output)
     except BuildError as error:

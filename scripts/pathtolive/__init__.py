@@ -1,1 +1,5 @@
 """What the commands of scripts/ share."""
+
+from pathtolive import interrupts
+
+interrupts.hide_traceback()

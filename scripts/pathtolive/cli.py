@@ -6,7 +6,6 @@ import argparse
 import importlib.util
 import os
 import re
-import signal
 import subprocess
 import sys
 import traceback
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
+
+from pathtolive import interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = ROOT / ".local"
@@ -150,8 +151,7 @@ def require(module: str, *, target: str) -> None:
 
 def main(command: Callable[[], int]) -> None:
     """Run a command and exit with its status, the status of its error, or 130 if it is interrupted."""
-    # SIGTERM, which ends a command in a pipeline, ends it as Ctrl-C does: with the programs that it started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.catch_sigterm()
     try:
         sys.exit(command())
     except CommandError as error:
@@ -164,7 +164,7 @@ def main(command: Callable[[], int]) -> None:
         print(f"\n{error.filename or 'System call'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\nInterrupted", file=sys.stderr)
+        print(interrupts.MESSAGE, file=sys.stderr)
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user
         print(f"\nUnexpected error: {error!r}\nThis is a bug. Report it with {_traceback()}", file=sys.stderr)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from pathtolive import interrupts
 from pathtolive.cli import LOGS, CommandError
 from pathtolive.toolchain import terraform
+
+POLL_SECONDS = 0.1
 
 
 class TerraformError(CommandError):
@@ -65,14 +70,19 @@ def log() -> Path:
 def run(*arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int, ...] = (0,)) -> int:
     """Run Terraform and return its exit status, one of ``statuses``.
 
-    With V=1 in the environment, its output goes to the terminal instead of the log. Ctrl-C is passed on to Terraform,
-    which saves its state and releases its lock; this waits for it.
+    With V=1 in the environment, its output goes to the terminal instead of the log. Ctrl-C and SIGTERM are passed on to
+    Terraform, which saves its state and releases its lock; this waits for it.
 
     Raises:
         TerraformError: its exit status is another.
     """
     verbose = os.environ.get("V") == "1"
-    with log().open("a", encoding="utf-8") as output:
+    # The errors go to a file: if this command is killed, a pipe would break, and its end would end Terraform, too.
+    with (
+        log().open("a", encoding="utf-8") as output,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as printed,
+        interrupts.deferred() as interrupted,
+    ):
         print(f"+ terraform {' '.join(arguments)}", file=output, flush=True)
         process = subprocess.Popen(
             ["terraform", arguments[0], "-no-color", *arguments[1:]],
@@ -80,31 +90,37 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=None if verbose else output,
-            stderr=None if verbose else subprocess.PIPE,
-            text=True,
+            stderr=None if verbose else printed,
             # Ctrl-C in a terminal would reach it a second time: then it ends without saving its state.
             process_group=0,
         )
-        errors = _wait(process)
+        _wait(process, interrupted)
+        printed.seek(0)
+        errors = printed.read()
         output.write(errors)
     if process.returncode not in statuses:
-        reason = errors.strip() or "See its errors above."
+        ended = f"It was ended by signal {-process.returncode}." if process.returncode < 0 else "See its errors above."
+        reason = errors.strip() or ended
         raise TerraformError(f"terraform {arguments[0]} failed:\n\n{reason}\n\nIts whole output is in {log()}")
     return process.returncode
 
 
-def _wait(process: subprocess.Popen[str]) -> str:
-    interrupted: KeyboardInterrupt | None = None
+def _wait(process: subprocess.Popen[bytes], interrupted: interrupts.Pending) -> None:
+    """Wait until Terraform has ended, and pass the first interruption on to it."""
+    known = 0
     while True:
-        try:
-            _, errors = process.communicate()
-        except KeyboardInterrupt as error:
-            if interrupted is None:
-                print("\nInterrupted. Waiting for Terraform to save its state ...", file=sys.stderr)
-            interrupted = error
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=POLL_SECONDS)
+            return
+        if interrupted.times == known:
+            continue
+        if known == 0:
+            print("\nInterrupted. Waiting for Terraform to save its state ...", file=sys.stderr)
             process.send_signal(signal.SIGINT)
         else:
-            break
-    if interrupted:
-        raise interrupted
-    return errors or ""
+            print(
+                "Still waiting for Terraform. To end it now, although what it has not saved is then missing in its "
+                f"state, run: kill -9 {process.pid}",
+                file=sys.stderr,
+            )
+        known = interrupted.times
