@@ -6,7 +6,6 @@ Standard library only: it runs before anything is installed.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import io
 import json
@@ -14,13 +13,14 @@ import os
 import re
 import stat
 import subprocess
-import tempfile
 import time
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pathtolive.files import write
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY_POINT = "handler.py"
@@ -87,7 +87,7 @@ def build(source: Path, output: Path) -> Summary:
     if info is not None:
         files = {**files, BUILD_INFO: (json.dumps(asdict(info), indent=2, sort_keys=True) + "\n").encode()}
     content = archive(files)
-    write(output, content)
+    write(output, content, mode=0o644)
     return Summary(
         path=str(output),
         bytes=len(content),
@@ -212,22 +212,3 @@ def archive(files: Mapping[str, bytes]) -> bytes:
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             target.writestr(entry, files[name])
     return buffer.getvalue()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Replace a file in one step: an interruption leaves the old file or the new one."""
-    if path.is_file() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(descriptor, 0o644)
-            os.fsync(descriptor)
-        os.replace(partial, path)  # noqa: PTH105 - the name is a string here
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)  # noqa: PTH108
-        raise

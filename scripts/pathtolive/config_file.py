@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import re
 import types
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pathtolive import terraform_cli
+from pathtolive import files, terraform_cli
 from pathtolive.cli import CommandError
 from pathtolive.hcl import Document, Element, Elements
 
@@ -123,9 +122,7 @@ class Pins:
 
     def write(self, path: Path) -> None:
         """Replace the file in one step, so that no reader finds half of it."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_bytes(self.text.encode())
-        partial.replace(path)
+        files.write(path, self.text.encode())
 
     def _with_value(self, stage: str, key: str, value: str | None) -> Pins:
         if getattr(self.stages[stage], key) == value:

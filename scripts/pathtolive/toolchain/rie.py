@@ -7,13 +7,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/python-image.html
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+from pathtolive import files
 from pathtolive.cli import LOCAL, CommandError, run
 
 SAM_CLI = "1.170.0"
@@ -54,8 +54,4 @@ def fetch() -> None:
             content = archive.read(f"samcli/local/rapid/aws-lambda-rie-{machine}")
     if hashlib.sha256(content).hexdigest() != SHA256[machine]:
         raise CommandError(f"aws-sam-cli {SAM_CLI} contains another emulator than the published one. Do not use it.")
-    path().parent.mkdir(parents=True, exist_ok=True)
-    partial = path().with_suffix(f".{os.getpid()}")
-    partial.write_bytes(content)
-    partial.chmod(0o755)
-    partial.replace(path())
+    files.write(path(), content, mode=0o755)

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pathtolive import files
 from pathtolive.cli import LOCAL, ROOT, CommandError, run
 
 OLDEST_TERRAFORM = (1, 11)
@@ -116,11 +117,7 @@ def _configuration() -> Path:
         cache = LOCAL / "provider-cache"
         cache.mkdir(exist_ok=True)
         text += f'plugin_cache_dir = "{cache}"\nplugin_cache_may_break_dependency_lock_file = true\n'
-    if not CLI_CONFIGURATION.exists() or CLI_CONFIGURATION.read_text() != text:
-        LOCAL.mkdir(exist_ok=True)
-        partial = CLI_CONFIGURATION.with_suffix(f".{os.getpid()}")
-        partial.write_text(text)
-        partial.replace(CLI_CONFIGURATION)
+    files.write(CLI_CONFIGURATION, text.encode())
     return CLI_CONFIGURATION
 
 
