@@ -19,7 +19,7 @@ def command() -> int:
         here.config.stage(options.stage)
     changed_stages.pin_renamed(here)
     deployment.deploy(here, {options.stage} - {None})
-    status.show(here, urls=False)
+    status.conclude(here)
     stages.report(here, stages.active(here))
     return 0
 

@@ -15,7 +15,7 @@ def command() -> int:
     here = stack.use(target.from_environment())
     recording.record_ended(here)
     promotion.promote(here, options.source, options.destination)
-    status.show(here, urls=False)
+    status.conclude(here)
     return 0
 
 

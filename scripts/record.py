@@ -14,14 +14,13 @@ def command() -> int:
     options = parser.parse_args()
     here = stack.use(target.from_environment())
     stage = options.stage
-    configured = here.config.stage(stage)
+    here.config.stage(stage)
     if here.target.workspace != "default":
         raise CommandError(f"In workspace {here.target.workspace}, every stage follows newest. Nothing to record.")
     if stage not in here.outputs["stages"]:
         raise CommandError(f"{stage} is not deployed. Run: make build deploy{here.target.make_variables}")
     version = Engine(here).active_version(stage)
-    known = here.outputs["stages"][stage]["function_version"]
-    if stages.recordable(configured, stages.active(here)[stage]) == configured and known == version:
+    if recording.recorded(here, stage, stages.active(here)[stage]):
         print(f"config.tf already records version {version} for {stage}")
         return 0
     recording.record(here, stage, version)

@@ -84,7 +84,7 @@ def command() -> int:
             f"{ended.outcome.capitalize()}: {brief(ended.reason)}\n"
             f"All traffic goes to version {ended.from_version}. config.tf was not changed.{remedy}"
         )
-    status.show(here, urls=False)
+    status.conclude(here)
     return 0
 
 

@@ -17,7 +17,7 @@ def command() -> int:
     options = parser.parse_args()
     here = stack.use(target.from_environment())
     rollback(here, options.stage, options.version)
-    status.show(here, urls=False)
+    status.conclude(here)
     return 0
 
 

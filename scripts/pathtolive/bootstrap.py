@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import stack, target
+from pathtolive import stack, target, terraform_cli
 from pathtolive.cli import LOCAL, CommandError, run
 
 SOURCE = target.SOURCE / "bootstrap"
@@ -124,7 +123,8 @@ def bootstrap(to: target.Target, given: Given) -> None:
     override, moved = directory / "backend_override.tf", directory / "terraform.tfstate"
     if not _exists(to, bucket) or moved.exists():
         override.write_text(LOCAL_BACKEND)
-        _terraform(to, directory, "init", "-reconfigure", "-lockfile=readonly", show=False)
+        terraform_cli.discard_initialization(directory)
+        _terraform(to, directory, "init", "-reconfigure", "-lockfile=readonly")
         _apply(to, directory, given, repository)
         override.unlink()
         _init(to, directory, bucket, "-migrate-state", "-force-copy")
@@ -132,9 +132,10 @@ def bootstrap(to: target.Target, given: Given) -> None:
         moved.with_suffix(".tfstate.backup").unlink(missing_ok=True)
     else:
         override.unlink(missing_ok=True)
+        terraform_cli.discard_initialization(directory)
         _init(to, directory, bucket, "-reconfigure")
         if BUCKET not in _resources(to, directory):
-            _terraform(to, directory, "import", BUCKET, bucket, show=False)
+            _terraform(to, directory, "import", BUCKET, bucket)
         _apply(to, directory, given, repository)
     outputs = _outputs(to, directory)
     print(f"Terraform's state goes to the bucket {outputs['state_bucket']}")
@@ -155,7 +156,7 @@ def _exists(to: target.Target, bucket: str) -> bool:
 def _init(to: target.Target, directory: Path, bucket: str, *arguments: str) -> None:
     backend = {"bucket": bucket, "region": to.region} | ({"use_path_style": "true"} if to.endpoint else {})
     given = [f"-backend-config={name}={value}" for name, value in backend.items()]
-    _terraform(to, directory, "init", "-lockfile=readonly", *arguments, *given, show=False)
+    _terraform(to, directory, "init", "-lockfile=readonly", *arguments, *given)
 
 
 def _apply(to: target.Target, directory: Path, given: Given, repository: Repository | None) -> None:
@@ -164,7 +165,7 @@ def _apply(to: target.Target, directory: Path, given: Given, repository: Reposit
     if repository:
         print(f"GitHub repository {repository}: preparing its deploy role", flush=True)
         variables = [f"-var=github_repository={json.dumps(asdict(repository))}"]
-    _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *variables, show=True)
+    _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *variables, shown=True)
 
 
 def _kept(output: Any, given: Given) -> Repository | None:
@@ -175,17 +176,23 @@ def _kept(output: Any, given: Given) -> Repository | None:
 
 
 def _resources(to: target.Target, directory: Path) -> set[str]:
-    state = json.loads(_terraform(to, directory, "show", "-json", show=False))
+    state = json.loads(_read(to, directory, "show"))
     return {resource["address"] for resource in state.get("values", {}).get("root_module", {}).get("resources", [])}
 
 
 def _outputs(to: target.Target, directory: Path) -> dict[str, Any]:
-    outputs = json.loads(_terraform(to, directory, "output", "-json", show=False))
+    outputs = json.loads(_read(to, directory, "output"))
     return {name: output["value"] for name, output in outputs.items()}
 
 
-def _terraform(to: target.Target, directory: Path, *arguments: str, show: bool) -> str:
+def _read(to: target.Target, directory: Path, command: str) -> str:
+    return run(["terraform", command, "-json"], cwd=directory, env=_environment(to), quiet=True)
+
+
+def _terraform(to: target.Target, directory: Path, *arguments: str, shown: bool = False) -> None:
+    terraform_cli.run(*arguments, cwd=directory, env=_environment(to), shown=shown)
+
+
+def _environment(to: target.Target) -> dict[str, str]:
     # A workspace is for copies of the service; there is one bucket.
-    environment = {name: value for name, value in to.environment.items() if name != "TF_WORKSPACE"}
-    color = ["-no-color"] if arguments[0] in {"apply", "init"} and not sys.stdout.isatty() else []
-    return run(["terraform", arguments[0], *color, *arguments[1:]], cwd=directory, env=environment, quiet=not show)
+    return {name: value for name, value in to.environment.items() if name != "TF_WORKSPACE"}

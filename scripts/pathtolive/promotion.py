@@ -41,23 +41,22 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
     promotion = _promotion(here, engine, source, destination)
     active = stages.active(here)[destination]
     pin = config_file.Pin(promotion.version, promotion.gateway_deployment)
-    if stages.recordable(pin, active) == pin == here.config.stage(destination):
+    if pin == here.config.stage(destination) and recording.recorded(here, destination, active):
         print(f"{destination} already runs version {promotion.version} with the routes of {source}. No changes.")
     else:
-        if active.version != promotion.version:
-            _move(engine, promotion)
-            here.read_config_again()
         again = f"make promote FROM={source} TO={destination}{here.target.make_variables}"
+        if active.version != promotion.version:
+            _move(engine, promotion, again)
         recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
     with progress.step(f"Verify that {destination} runs version {promotion.version}"):
         _check(here, engine, promotion)
 
 
-def _move(engine: Engine, promotion: Promotion) -> None:
+def _move(engine: Engine, promotion: Promotion, again: str) -> None:
     """Run the release engine, which smoke-tests the version and moves the alias."""
     stage = promotion.destination
-    running = engine.running(stage) or engine.start(PROMOTE, Settings(stage, promotion.version, steps=()))
-    again = f"make promote FROM={promotion.source} TO={stage}{engine.here.target.make_variables}"
+    settings = Settings(stage, promotion.version, steps=())
+    running = engine.running(stage) or engine.start(PROMOTE, settings, again)
     with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it") as step:
         step.result = running.name
         ended = view.follow(engine, running, again)

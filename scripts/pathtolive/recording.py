@@ -28,6 +28,7 @@ def record(
     record_again = f"make record STAGE={stage}{here.target.make_variables}"
     missing, remedy = "config.tf", again or record_again
     try:
+        here.hold()
         if gateway_deployment:
             routes.serve(here, stage, gateway_deployment)
         found = stages.active(here)
@@ -40,6 +41,10 @@ def record(
             f"{stage} runs version {version}, but {missing} does not record it: {error}\n"
             f"Fix the cause, then run: {remedy}"
         ) from error
+    except KeyboardInterrupt as error:
+        raise UnrecordedError(
+            f"Interrupted. {stage} runs version {version}, but {missing} does not record it.\nRun: {remedy}"
+        ) from error
 
 
 def record_ended(here: stack.Stack, created: Collection[str] = ()) -> None:
@@ -48,15 +53,12 @@ def record_ended(here: stack.Stack, created: Collection[str] = ()) -> None:
     A release that Terraform's state does not know was never recorded. If the state knows it, config.tf is outdated, or
     was edited on purpose. ``created`` are stages that did not exist before.
     """
-    if here.target.workspace != "default":
+    if here.target.workspace != "default" or not _unrecorded(here):
         return
+    here.hold()
     after = here.config
-    for stage, running in stages.active(here).items():
-        configured = after.stage(stage)
-        ended = _ended(here, stage, running)
-        if configured.function_version is not None and ended is None:
-            continue
-        after = with_pin(after, stage, stages.recordable(configured, running))
+    for stage, (running, ended) in _unrecorded(here).items():
+        after = with_pin(after, stage, stages.recordable(after.stage(stage), running))
         print(f"Pinned {stage} to version {running.version} in {here.target.config_file}")
         if stage not in created:
             reason = (
@@ -65,6 +67,25 @@ def record_ended(here: stack.Stack, created: Collection[str] = ()) -> None:
             edit = f"edit its pin, then run: make deploy STAGE={stage}{here.target.make_variables}"
             print(f"{reason} To change that, {edit}")
     here.write(after)
+
+
+def recorded(here: stack.Stack, stage: str, running: stages.Active) -> bool:
+    """Return whether config.tf and Terraform's state record the version and the routes of a stage."""
+    configured, known = here.config.stage(stage), here.outputs["stages"][stage]
+    in_state = (known["function_version"], known["gateway_deployment"])
+    in_config = stages.recordable(configured, running) == configured
+    return in_config and in_state == (running.version, running.gateway_deployment)
+
+
+def _unrecorded(here: stack.Stack) -> dict[str, tuple[stages.Active, str | None]]:
+    """Return the stages that config.tf does not record, and the names of the releases that moved them, if known."""
+    found = {}
+    for stage, running in stages.active(here).items():
+        configured = here.config.stage(stage)
+        ended = _ended(here, stage, running)
+        if configured.function_version is None or (ended and stages.recordable(configured, running) != configured):
+            found[stage] = running, ended
+    return found
 
 
 def _ended(here: stack.Stack, stage: str, running: stages.Active) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import config_file, discovery, locking, progress, terraform_cli
+from pathtolive import config_file, discovery, files, locking, progress, terraform_cli
 from pathtolive.cli import ROOT, CommandError, run
 from pathtolive.target import SOURCE, Target
 
@@ -46,6 +46,16 @@ class Stack:
         self.target.directory.mkdir(parents=True, exist_ok=True)
         config.write(self.target.config_file)
         self.__dict__["config"] = config
+
+    def hold(self) -> None:
+        """Let no other command of this directory change it until this command ends, and forget what was read before.
+
+        Raises:
+            CommandError: another command does not end in time.
+        """
+        locking.hold(self.target.lock_file)
+        self.read_config_again()
+        self.__dict__.pop("deployed", None)
 
     def read_config_again(self) -> None:
         """Read config.tf again when it is next needed: somebody may have edited it during a release."""
@@ -118,7 +128,7 @@ class Stack:
             self.change("plan", *arguments, statuses=(0, 2))
         except CommandError as error:
             raise CommandError(f"{error}\nNothing was changed.") from error
-        return Plan(path, json.loads(self._terraform("show", "-json", str(path))))
+        return Plan(path, json.loads(self._show("-json", str(path))))
 
     @contextlib.contextmanager
     def _importing(self, imports: Mapping[str, str]) -> Iterator[None]:
@@ -152,7 +162,7 @@ class Stack:
 
     def shown(self, plan: Plan) -> str:
         """Return a plan as Terraform shows it, in color on a terminal."""
-        return self._terraform("show", *([] if sys.stdout.isatty() else ["-no-color"]), str(plan.path)).strip()
+        return self._show(*([] if sys.stdout.isatty() else ["-no-color"]), str(plan.path)).strip()
 
     def refresh(self, kept: Mapping[str, config_file.Pin]) -> None:
         """Update Terraform's state and the outputs, and change nothing else.
@@ -171,10 +181,20 @@ class Stack:
     def initialize(self) -> None:
         """Initialize Terraform, and update an emulator's copy of the root module and of the artifact.
 
+        If Terraform's state is locked, print that the next command of Terraform waits.
+
         Raises:
-            CommandError: providers are missing.
+            CommandError: providers are missing, or another command of this directory does not end in time.
         """
+        self._initialize()
+        if lock := self.lock:
+            print(f"{lock} Waiting up to {locking.timeout()} for it to end ...", flush=True)
+
+    def _initialize(self) -> None:
+        self.hold()
         with progress.step("Prepare Terraform"):
+            # A command that was killed while it planned can have left it.
+            (self.target.directory / IMPORTS).unlink(missing_ok=True)
             if self.target.endpoint:
                 _copy(self)
             _init(self.target, bucket_name(self.target))
@@ -187,7 +207,7 @@ class Stack:
             CommandError: Terraform failed, or another command holds the lock.
         """
         try:
-            self._run(command, *locking.arguments(), *arguments, statuses=statuses)
+            _terraform(self.target, command, *locking.arguments(), *arguments, statuses=statuses)
         except terraform_cli.TerraformError as error:
             if locking.REFUSED not in str(error) or (lock := self.lock) is None:
                 raise
@@ -206,14 +226,13 @@ class Stack:
 
         https://developer.hashicorp.com/terraform/cli/commands/force-unlock
         """
-        self.initialize()
-        self._terraform("force-unlock", "-force", lock.id)
+        self._initialize()
+        _terraform(self.target, "force-unlock", "-force", lock.id)
 
-    def _run(self, *arguments: str, statuses: tuple[int, ...] = (0,)) -> int:
-        return terraform_cli.run(*arguments, cwd=self.target.directory, env=self.target.environment, statuses=statuses)
-
-    def _terraform(self, *arguments: str) -> str:
-        return _terraform(self.target, *arguments)
+    def _show(self, *arguments: str) -> str:
+        return run(
+            ["terraform", "show", *arguments], cwd=self.target.directory, env=self.target.environment, quiet=True
+        )
 
 
 @dataclass(frozen=True)
@@ -386,8 +405,7 @@ def _copy(here: Stack) -> None:
     here.write(_config(target))
     built = ROOT / "dist" / "lambda.zip"
     if built.exists():
-        target.artifact.parent.mkdir(exist_ok=True)
-        shutil.copyfile(built, target.artifact)
+        files.write(target.artifact, built.read_bytes())
 
 
 def _mirror(source: Path, destination: Path) -> None:
@@ -400,7 +418,7 @@ def _mirror(source: Path, destination: Path) -> None:
         if (source / name).is_dir():
             _mirror(source / name, destination / name)
         else:
-            shutil.copyfile(source / name, destination / name)
+            files.write(destination / name, (source / name).read_bytes())
 
 
 def _init(target: Target, bucket: str) -> None:
@@ -415,11 +433,13 @@ def _init(target: Target, bucket: str) -> None:
         digest.update((target.directory / name).read_bytes())
     if stamp.exists() and stamp.read_text() == digest.hexdigest():
         return
+    stamp.unlink(missing_ok=True)
+    terraform_cli.discard_initialization(target.directory)
     arguments = [f"-backend-config={name}={value}" for name, value in backend.items()]
     _terraform(target, "init", "-reconfigure", "-lockfile=readonly", *arguments, workspace=False)
     if target.workspace != "default":
         _terraform(target, "workspace", "select", "-or-create", target.workspace, workspace=False)
-    stamp.write_text(digest.hexdigest())
+    files.write(stamp, digest.hexdigest().encode())
 
 
 def _push_errored_state(target: Target) -> None:
@@ -446,10 +466,10 @@ def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:
     return [f"-var=pins={json.dumps(given)}"] if given else []
 
 
-def _terraform(target: Target, *arguments: str, workspace: bool = True) -> str:
+def _terraform(target: Target, *arguments: str, workspace: bool = True, statuses: tuple[int, ...] = (0,)) -> None:
     """Run Terraform in the target's workspace; ``workspace`` is False for commands that create or delete workspaces."""
     environment = {name: value for name, value in target.environment.items() if workspace or name != "TF_WORKSPACE"}
-    return run(["terraform", *arguments], cwd=target.directory, env=environment, quiet=True)
+    terraform_cli.run(*arguments, cwd=target.directory, env=environment, statuses=statuses)
 
 
 def delete_workspace(target: Target) -> None:

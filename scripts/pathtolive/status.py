@@ -78,6 +78,14 @@ def revision(url: str, version: str) -> str | None:
     return None
 
 
+def conclude(here: stack.Stack) -> None:
+    """Print the stages at the end of a command that has done everything else: Ctrl-C leaves out the table."""
+    try:
+        show(here, urls=False)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted after the last step. To see the result, run: make status{here.target.make_variables}")
+
+
 def show(here: stack.Stack, *, urls: bool = True) -> None:
     """Print the stages as a table, or as a list if the terminal is too narrow for it, then their URLs."""
     rows = stages(here)

@@ -60,6 +60,11 @@ class Target:
         return self.directory / "config.tf"
 
     @property
+    def lock_file(self) -> Path:
+        """The file that a command locks while it uses the directory."""
+        return LOCAL / ("local.lock" if self.endpoint else "aws.lock")
+
+    @property
     def make_variables(self) -> str:
         """The variables of make that lead a command to this target."""
         return " TARGET=local" if self.endpoint else ""

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathtolive.cli import LOGS, CommandError
 from pathtolive.toolchain import terraform
 
 POLL_SECONDS = 0.1
+# Commands that consist of two words.
+NESTED = {"state", "workspace"}
 
 
 class TerraformError(CommandError):
@@ -67,16 +70,20 @@ def log() -> Path:
     return path
 
 
-def run(*arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int, ...] = (0,)) -> int:
+def run(
+    *arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int, ...] = (0,), shown: bool = False
+) -> int:
     """Run Terraform and return its exit status, one of ``statuses``.
 
-    With V=1 in the environment, its output goes to the terminal instead of the log. Ctrl-C and SIGTERM are passed on to
-    Terraform, which saves its state and releases its lock; this waits for it.
+    Its output goes to the log, or to the terminal if it is ``shown`` or V=1 is in the environment. Ctrl-C and SIGTERM
+    are passed on to Terraform, which saves its state and releases its lock; this waits for it.
 
     Raises:
         TerraformError: its exit status is another.
     """
-    verbose = os.environ.get("V") == "1"
+    verbose = shown or os.environ.get("V") == "1"
+    words = 2 if arguments[0] in NESTED else 1
+    color = [] if shown and sys.stdout.isatty() else ["-no-color"]
     # The errors go to a file: if this command is killed, a pipe would break, and its end would end Terraform, too.
     with (
         log().open("a", encoding="utf-8") as output,
@@ -85,7 +92,7 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int,
     ):
         print(f"+ terraform {' '.join(arguments)}", file=output, flush=True)
         process = subprocess.Popen(
-            ["terraform", arguments[0], "-no-color", *arguments[1:]],
+            ["terraform", *arguments[:words], *color, *arguments[words:]],
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -99,10 +106,20 @@ def run(*arguments: str, cwd: Path, env: Mapping[str, str], statuses: tuple[int,
         errors = printed.read()
         output.write(errors)
     if process.returncode not in statuses:
-        ended = f"It was ended by signal {-process.returncode}." if process.returncode < 0 else "See its errors above."
-        reason = errors.strip() or ended
-        raise TerraformError(f"terraform {arguments[0]} failed:\n\n{reason}\n\nIts whole output is in {log()}")
+        reason = errors.strip()
+        if process.returncode < 0:
+            reason = f"It was ended by signal {-process.returncode}.\n{reason}".strip()
+        elsewhere = "See its errors above." if verbose else f"Its whole output is in {log()}"
+        raise TerraformError(
+            "\n\n".join(filter(None, [f"terraform {' '.join(arguments[:words])} failed:", reason, elsewhere]))
+        )
     return process.returncode
+
+
+def discard_initialization(directory: Path) -> None:
+    """Delete what ``terraform init -reconfigure`` writes again: it fails if an earlier init was killed halfway."""
+    (directory / ".terraform" / "terraform.tfstate").unlink(missing_ok=True)
+    shutil.rmtree(directory / ".terraform" / "modules", ignore_errors=True)
 
 
 def _wait(process: subprocess.Popen[bytes], interrupted: interrupts.Pending) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pathtolive import config_file, local_aws, recording, routes, stack, stages
-from pathtolive.cli import AWS_ERRORS, CommandError, RefusedError
+from pathtolive.cli import AWS_ERRORS, CommandError, LostSightError, RefusedError
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past
 from pathtolive.release.settings import Settings, percents, read_settings
@@ -25,14 +25,14 @@ def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
         CommandError: the release ended, but its rollback did not complete.
     """
     engine = Engine(here)
+    version = f" VERSION={given.version}" if given.version else ""
+    again = f"make release STAGE={given.stage}{version}{here.target.make_variables}"
     try:
-        started = _start(engine, given, yes=yes)
-    except RefusedError:
+        started = _start(engine, given, again, yes=yes)
+    except (RefusedError, LostSightError):
         raise
     except (CommandError, *AWS_ERRORS) as error:
         raise RefusedError(str(error)) from error
-    version = f" VERSION={given.version}" if given.version else ""
-    again = f"make release STAGE={given.stage}{version}{here.target.make_variables}"
     ended = watch(engine, started, again) if isinstance(started, Execution) else started
     if ended.outcome == SUCCEEDED:
         print(f"Succeeded: {ended.reason}", flush=True)
@@ -42,7 +42,7 @@ def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
     return ended
 
 
-def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
+def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Execution | Past:
     """Return a release that was started, the one in progress, or the last one if it is not recorded."""
     here, stage = engine.here, given.stage
     check_stage(here, stage)
@@ -54,10 +54,10 @@ def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
     if unrecorded := engine.unrecorded(stage):
         if given.version not in {"", unrecorded.to_version}:
             raise RefusedError(
-                f"{unrecorded.name} succeeded, but config.tf does not record it. Record it with: "
+                f"{unrecorded.name} succeeded, but it is not recorded. Record it with: "
                 f"make release STAGE={stage}{here.target.make_variables}"
             )
-        print(f"{unrecorded.name} succeeded, but config.tf does not record it. Recording it now.")
+        print(f"{unrecorded.name} succeeded, but it is not recorded. Recording it now.")
         return unrecorded
     version = given.version or _promoted_version(engine, stage)
     gateway_deployment = _routes(engine, stage, version, named=bool(given.version))
@@ -76,7 +76,7 @@ def _start(engine: Engine, given: Settings, *, yes: bool) -> Execution | Past:
     asks = not yes and here.target.endpoint is None and sys.stdin.isatty()
     if asks and not confirmed("Start the release? (y/N) ", "y"):
         raise RefusedError("Nothing was changed.")
-    return engine.start(RELEASE, given)
+    return engine.start(RELEASE, given, again)
 
 
 def check_stage(here: stack.Stack, stage: str) -> None:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pathtolive import config_file, local_aws, stack
-from pathtolive.cli import CommandError, RefusedError
+import botocore.exceptions
+
+from pathtolive import config_file, interrupts, local_aws, stack
+from pathtolive.cli import CommandError, LostSightError, RefusedError
 from pathtolive.release.executions import (
     NAME,
     RELEASE,
@@ -26,6 +28,7 @@ from pathtolive.release.executions import (
     Metrics,
     Past,
     Report,
+    continues,
     execution_name,
     origin,
     read_report,
@@ -108,14 +111,26 @@ class Engine:
         """Return settings with the state machine's defaults instead of None."""
         return dataclasses.replace(self.defaults(), **given.input)
 
-    def start(self, kind: str, given: Settings) -> Execution:
-        """Start an execution and return it.
+    def start(self, kind: str, given: Settings, again: str) -> Execution:
+        """Start an execution and return it. The command line ``again`` follows it if this command cannot.
 
         Raises:
             RefusedError: the name of the execution would be too long.
+            LostSightError: the command was interrupted, or there is no response. The execution continues, if there is
+                one.
         """
         name = execution_name(kind, given.stage, given.version, datetime.datetime.now(datetime.UTC))
-        response = self._executions.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given.input))
+        try:
+            with interrupts.deferred():
+                response = self._executions.start_execution(
+                    stateMachineArn=self.arn, name=name, input=json.dumps(given.input)
+                )
+        except KeyboardInterrupt as error:
+            raise LostSightError(f"Interrupted. {continues(name, again)}") from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise LostSightError(
+                f"AWS request failed: {error}\n{name} may have started nevertheless. To follow it, run: {again}"
+            ) from error
         return Execution(
             arn=response["executionArn"],
             name=name,
@@ -272,6 +287,11 @@ class Engine:
             return
         if running := self.running(stage):
             raise RefusedError(self.in_progress_error(running))
+        if rollback := next(self._of_stage(stage, RUNNING), None):
+            raise RefusedError(
+                f"The rollback of {rollback.rolls_back} is in progress: {traffic(weights)}. Wait for it to end, then "
+                "run the command again."
+            )
         raise RefusedError(
             f"The alias {stage} has weights: {traffic(weights)}. No release or rollback of {stage} is in progress. "
             f"Remove the weights with: {self.rollback_command(stage)}"
@@ -378,12 +398,12 @@ class Engine:
         return next((past for past in self.past(stage) if past.outcome == SUCCEEDED), None)
 
     def unrecorded(self, stage: str) -> Past | None:
-        """Return the release that moved a stage's alias to a version other than its pin in config.tf, or None."""
+        """Return the release that moved a stage's alias, if config.tf or Terraform's state lacks its version."""
         pin = self.here.stages[stage].function_version
         if stage not in self.here.outputs["stages"] or pin in {None, config_file.NEWEST}:
             return None
         alias = self.alias(stage)
-        if alias.weights or alias.version == pin:
+        if alias.weights or alias.version == pin == self.here.outputs["stages"][stage]["function_version"]:
             return None
         last = self.last(stage)
         return last if last and last.to_version == alias.version else None

@@ -166,6 +166,11 @@ def summarize(execution: Execution, rollback: Report | None) -> Past:
     )
 
 
+def continues(name: str, again: str) -> str:
+    """Return a sentence about an execution that no command watches, and the command line that follows it again."""
+    return f"{name} continues without this command. To follow it again, run: {again}"
+
+
 def brief(reason: str) -> str:
     """Return a reason without the stack trace of a function's error, which Lambda adds as JSON.
 

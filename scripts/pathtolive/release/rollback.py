@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathtolive import recording, stack
-from pathtolive.cli import CommandError, RefusedError
+from pathtolive.cli import CommandError, LostSightError, RefusedError
 from pathtolive.release import begin, view
 from pathtolive.release.engine import Engine, MissingMachineError
 from pathtolive.release.executions import ROLLBACK, SUCCEEDED, Execution, Past, active_versions, brief, previous_version
@@ -38,13 +38,13 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
     finished = unrecorded and unrecorded.kind == ROLLBACK and version in {None, unrecorded.to_version}
     if running is None and unrecorded and finished:
         print(
-            f"{unrecorded.name} succeeded, but config.tf does not record it. Recording it now. To roll back further, "
-            "run the command again."
+            f"{unrecorded.name} succeeded, but it is not recorded. Recording it now. To roll back further, run the "
+            "command again."
         )
         _record(here, stage, unrecorded.to_version)
         return
     again = f"make rollback STAGE={stage}{f' VERSION={version}' if version else ''}{here.target.make_variables}"
-    ended = view.follow(engine, running or _start(engine, stage, version), again)
+    ended = view.follow(engine, running or _start(engine, stage, version, again), again)
     if ended.outcome != SUCCEEDED:
         raise CommandError(
             f"The rollback of {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
@@ -87,13 +87,19 @@ def _abort(engine: Engine, running: Execution) -> str:
     stage = running.settings.stage
     engine.abort(running)
     print(f"Aborted {running.name}. Waiting for its rollback ...", flush=True)
-    ended = engine.wait(running)
+    try:
+        ended = engine.wait(running)
+    except KeyboardInterrupt as error:
+        raise LostSightError(
+            f"Interrupted. The rollback of {running.name} continues without this command. To see when all traffic of "
+            f"{stage} goes to one version, run: make status{engine.here.target.make_variables}"
+        ) from error
     if ended.outcome == SUCCEEDED:
         raise CommandError(f"{running.name} succeeded before it was aborted. To roll back, run the command again.")
     return engine.alias(stage).version
 
 
-def _start(engine: Engine, stage: str, version: str | None) -> Execution:
+def _start(engine: Engine, stage: str, version: str | None, again: str) -> Execution:
     """Start a rollback to a version, or to the previous version if it is None."""
     active = engine.active_version(stage)
     if version is None:
@@ -109,7 +115,7 @@ def _start(engine: Engine, stage: str, version: str | None) -> Execution:
     _check_version(engine, version)
     print(f"Rolling back {stage} from version {active} to version {version}", flush=True)
     given = Settings(stage, version, steps=(), smoke_test=False)
-    return engine.start(ROLLBACK, given)
+    return engine.start(ROLLBACK, given, again)
 
 
 def _check_version(engine: Engine, version: str) -> None:
@@ -122,5 +128,4 @@ def _check_version(engine: Engine, version: str) -> None:
 def _record(here: stack.Stack, stage: str, version: str) -> None:
     """Print that the rollback is complete before recording it, which takes longer. The routes stay."""
     print(f"All traffic of {stage} goes to version {version}", flush=True)
-    here.read_config_again()
     recording.record(here, stage, version)

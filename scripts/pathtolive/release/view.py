@@ -15,7 +15,7 @@ import rich.text
 from pathtolive import local_aws, stack
 from pathtolive.cli import LostSightError
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import Execution, Metrics, Past
+from pathtolive.release.executions import Execution, Metrics, Past, continues
 from pathtolive.release.settings import Settings, percents
 
 # Seconds without a connection, after which the command stops.
@@ -110,7 +110,7 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
         CommandError: it ended, but its rollback did not complete.
     """
     print(f"{execution.name} is in progress", flush=True)
-    continues = _continues(execution, again)
+    unwatched = continues(execution.name, again)
     view = View(engine, execution.settings, rich.console.Console(soft_wrap=True))
     abort = aborted = pause = False
     while True:
@@ -125,13 +125,13 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
                 return engine.wait(execution, view)
         except KeyboardInterrupt as error:
             if abort or not confirmed("\nAbort the release and roll back (a), or leave it running (Enter)? ", "a"):
-                raise LostSightError(continues) from error
+                raise LostSightError(unwatched) from error
             abort = True
         except botocore.exceptions.ClientError as error:
-            raise LostSightError(f"AWS request failed: {error}\n{continues}") from error
+            raise LostSightError(f"AWS request failed: {error}\n{unwatched}") from error
         except botocore.exceptions.BotoCoreError as error:
             if time.monotonic() - view.read > PATIENCE_SECONDS:
-                raise LostSightError(f"AWS request failed: {error}\n{continues}") from error
+                raise LostSightError(f"AWS request failed: {error}\n{unwatched}") from error
             pause = True
 
 
@@ -145,13 +145,9 @@ def follow(engine: Engine, execution: Execution, again: str) -> Past:
     try:
         return engine.wait(execution)
     except KeyboardInterrupt as error:
-        raise LostSightError(f"Interrupted. {_continues(execution, again)}") from error
+        raise LostSightError(f"Interrupted. {continues(execution.name, again)}") from error
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        raise LostSightError(f"AWS request failed: {error}\n{_continues(execution, again)}") from error
-
-
-def _continues(execution: Execution, again: str) -> str:
-    return f"{execution.name} continues without this command. To follow it again, run: {again}"
+        raise LostSightError(f"AWS request failed: {error}\n{continues(execution.name, again)}") from error
 
 
 def confirmed(question: str, wanted: str) -> bool:

@@ -314,7 +314,7 @@ def test_wait_for_an_execution_that_aws_does_not_find_yet(engine: Engine, execut
         "describe_execution",
         described(began["name"], input=json.dumps({"stage": "live", "version": "2"}), output=json.dumps(REPORT)),
     )
-    ended = engine.wait(engine.start(RELEASE, Settings("live", "2")))
+    ended = engine.wait(engine.start(RELEASE, Settings("live", "2"), "make release"))
     assert (ended.outcome, ended.to_version) == ("rolled back", "2")
 
 
