@@ -80,6 +80,8 @@ async def _serve(app: App, port: int) -> None:
     from hypercorn.asyncio import serve  # noqa: PLC0415 - imported only if MiniStack's server is needed
     from hypercorn.config import Config  # noqa: PLC0415
 
+    from emulator import connections  # noqa: PLC0415
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -90,6 +92,7 @@ async def _serve(app: App, port: int) -> None:
     # Longer than clients keep idle connections: 90 s in the AWS SDK for Go. If the server closes one, a request can be
     # on its way, and its response is lost. The client repeats it, and fails because the resource already exists.
     config.keep_alive_timeout = 3600
+    connections.install()
     print(f"Local AWS answers on http://{HOST}:{port}", flush=True)
     await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
 

@@ -162,7 +162,10 @@ class Environment:
         deadline = time.monotonic() + seconds
         content = b""
         while not content.endswith(b"\n"):
-            ready, _, _ = select.select([self._results], [], [], max(0, deadline - time.monotonic()))
+            # Unlike select, poll accepts descriptors above 1023.
+            poll = select.poll()
+            poll.register(self._results, select.POLLIN)
+            ready = poll.poll(max(0, 1000 * (deadline - time.monotonic())))
             chunk = os.read(self._results, 1 << 20) if ready else b""
             if not chunk:
                 return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib.metadata
 import json
+import resource
 import signal
 import socket
 import subprocess
@@ -113,6 +115,43 @@ def test_server_ends_with_its_workers(number: signal.Signals) -> None:
     assert (process.returncode, complained) == (0, "")
     assert len(gone) >= 1
     assert alive == []
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Let processes have more descriptors than select accepts."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], 4096), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_server_invokes_functions_while_it_has_a_thousand_connections_and_closes_them_with_the_clients(
+    many_descriptors: None,
+) -> None:
+    port = free_port()
+    with emulator("--port", str(port)) as process:
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: answers(url), 60)
+        with contextlib.ExitStack() as connections:
+            for _ in range(1100):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                connections.callback(connection.close)
+                connection.request("GET", "/_ministack/health")
+                connection.getresponse().read()
+            role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+            client(url, "lambda").create_function(
+                FunctionName="it",
+                Role=role,
+                Runtime="python3.13",
+                Handler="handler.handler",
+                Code={"ZipFile": zipped(SOURCE)},
+            )
+            response = client(url, "lambda").invoke(FunctionName="it")
+            assert json.loads(response["Payload"].read())["statusCode"] == 200
+        eventually(lambda: len(psutil.Process(process.pid).net_connections()) < 20)
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 def test_server_keeps_its_state_if_requested(tmp_path: Path) -> None:
