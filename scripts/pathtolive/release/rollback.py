@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
 from pathtolive import recording, stack
 from pathtolive.cli import CommandError, LostSightError, RefusedError
 from pathtolive.release import begin, view
 from pathtolive.release.engine import Engine, MissingMachineError
-from pathtolive.release.executions import ROLLBACK, SUCCEEDED, Execution, Past, active_versions, brief, previous_version
+from pathtolive.release.executions import (
+    REFUSED,
+    ROLLBACK,
+    SUCCEEDED,
+    Execution,
+    Past,
+    active_versions,
+    brief,
+    previous_version,
+)
 from pathtolive.release.settings import Settings
+
+# A rollback that is repeated within this time is perhaps meant to complete the one before.
+RECENT = timedelta(hours=1)
 
 
 def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
@@ -105,6 +120,7 @@ def _start(engine: Engine, stage: str, version: str | None, again: str) -> Execu
     if version is None:
         past = list(engine.past(stage))
         version = previous_version(active_versions(reversed(past)), active)
+        _refuse_repetition(engine, past, stage, active, version)
         if version is None:
             raise RefusedError(
                 f"The history of {stage} has no version before version {active}. Set the version to roll back to, such "
@@ -116,6 +132,25 @@ def _start(engine: Engine, stage: str, version: str | None, again: str) -> Execu
     print(f"Rolling back {stage} from version {active} to version {version}", flush=True)
     given = Settings(stage, version, steps=(), smoke_test=False)
     return engine.start(ROLLBACK, given, again)
+
+
+def _refuse_repetition(engine: Engine, past: Sequence[Past], stage: str, active: str, previous: str | None) -> None:
+    """Refuse to go back further than a recent rollback: perhaps only the command was interrupted.
+
+    Raises:
+        RefusedError: the last change of the stage was a rollback, or a release that was rolled back.
+    """
+    last = next((one for one in past if one.outcome != REFUSED), None)
+    if last is None or last.ended is None or datetime.now(UTC) - last.ended > RECENT:
+        return
+    repeated = last.kind == ROLLBACK and (last.outcome, last.to_version) == (SUCCEEDED, active)
+    if repeated or (last.kind != ROLLBACK and last.outcome != SUCCEEDED and last.from_version == active):
+        further = f"make rollback STAGE={stage} VERSION={previous}{engine.here.target.make_variables}"
+        raise RefusedError(
+            f"{stage} already runs version {active} again ({last.name} {last.outcome} at "
+            f"{last.ended.astimezone():%H:%M:%S}). "
+            + (f"To roll back further, run: {further}" if previous else "Its history has no version before that.")
+        )
 
 
 def _check_version(engine: Engine, version: str) -> None:
