@@ -28,6 +28,7 @@ def definition(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         name=FUNCTION,
         timeout_seconds=86_400,
         topic_arn="arn:aws:sns:eu-west-2:000000000000:greeter-alerts",
+        console_url="https://console.aws.amazon.com",
         unhealthy_alarms={stage: f"{FUNCTION}-{stage}-unhealthy" for stage in STAGES},
     ).plan()
     return str(plan.resources["aws_sfn_state_machine.this"]["values"]["definition"])
