@@ -52,7 +52,7 @@ def announce(here: stack.Stack) -> dict[str, config_file.Pin]:
             print(f"{stage} is new, and starts with {version}.")
     for stage, running in removed.items():
         print(
-            f"{stage} is no longer in config.tf, and runs version {running.version}. The deployment deletes its URL, "
+            f"{stage}, with version {running.version}, is no longer in config.tf. The deployment deletes its URL, "
             f"{here.stage_url(stage)}, and its alias, alarms, and access logs."
         )
     return renamed
