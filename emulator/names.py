@@ -100,7 +100,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_create_log_group",
         "_create_log_stream",
         "_fanout_to_subscription_filters",
+        "_log_events_lock",
         "_log_groups",
+        "_log_records",
     ),
     "ministack.services.eventbridge": (
         "_invoke_target",
