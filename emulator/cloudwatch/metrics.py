@@ -69,6 +69,7 @@ class Metric:
 def install() -> None:
     """Keep the metrics of MiniStack's services here."""
     hooks.wrap(cloudwatch, "record_metric", ["namespace", "metric_name", "value", "unit", "dimensions"], _record)
+    hooks.wrap(cloudwatch, "reset", [], _reset)
 
 
 def record(namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str]) -> None:
@@ -172,6 +173,11 @@ def _record(
     dimensions: Mapping[str, str] | None = None,
 ) -> None:
     record(namespace, metric_name, value, unit, dimensions or {})
+
+
+def _reset(original: Callable[..., Any]) -> None:
+    original()
+    STORE.clear()
 
 
 def _key(namespace: str, name: str, dimensions: Mapping[str, str]) -> Key:

@@ -9,6 +9,7 @@ import math
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ministack.services import cloudwatch
 
@@ -72,6 +73,20 @@ class Statistics:
         found: float = cloudwatch._percentile(list(values.items()), float(name[1:]))
         # The middle of a range can be outside of what was measured.
         return min(max(found, self.low), self.high)
+
+    def dump(self) -> list[Any]:
+        """Return all of it as JSON has it."""
+        values = self.values
+        pairs = None if values is None else [list(values), list(values.values())]
+        return [self.count, self.total, self.low, self.high, self.width, pairs]
+
+    @classmethod
+    def load(cls, dumped: list[Any]) -> Statistics:
+        """Return what ``dump`` returned."""
+        count, total, low, high, width, pairs = dumped
+        found = cls(count, total, low, high, None if pairs is None else dict(zip(*pairs, strict=True)), width)
+        found.pack()
+        return found
 
     def _counted(self, counts: dict[float, float], more: Mapping[float, float]) -> dict[float, float]:
         for value, count in more.items():

@@ -5,15 +5,19 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concep
 
 from __future__ import annotations
 
+import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ministack.core import persistence
+
 from emulator import clock
 from emulator.cloudwatch.statistics import Statistics, merged
+from emulator.persistence.database import Changes, Row
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 # From which age on data has which period. AWS deletes the longest after 15 months.
@@ -47,36 +51,44 @@ class _Metric:
     newest: float = -math.inf
     rolled_up: float = 0
 
-    def of(self, moment: float, unit: str, seconds: float) -> Statistics:
-        """Return the data of the period that a moment is in, and pack that of the periods before."""
-        start = floor(moment, clock.real(seconds))
-        found = self.periods.get((start, unit))
-        if found is None:
-            if start > self.newest:
-                for each in self.open:
-                    each.pack()
-                self.newest, self.open = start, []
-            found = self.periods[start, unit] = Statistics()
-            self.open.append(found)
-        return found
+    def add(self, moment: float, unit: str, data: Statistics, seconds: float) -> tuple[float, str]:
+        """Add data to the period that a moment is in, and return the period."""
+        period = floor(moment, clock.real(seconds)), unit
+        if period not in self.periods:
+            self.put(*period, Statistics())
+        self.periods[period].merge(data)
+        return period
 
-    def roll_up(self, now: float) -> None:
-        """Merge old data into longer periods, each hour."""
+    def put(self, start: float, unit: str, data: Statistics) -> None:
+        """Begin a period, and pack those before it."""
+        if start > self.newest:
+            for each in self.open:
+                each.pack()
+            self.newest, self.open = start, []
+        self.periods[start, unit] = data
+        self.open.append(data)
+
+    def roll_up(self, now: float) -> Iterator[tuple[float, str]]:
+        """Merge old data into longer periods, each hour, and yield the periods that change."""
         if now - self.rolled_up < clock.real(HOUR):
             return
         self.rolled_up = now
         for start, unit in list(self.periods):
             age = (now - start) * clock.speed()
             seconds = next((period for oldest, period in LONG_TERM if age > oldest), None)
-            if seconds is not None and (longer := floor(_inside(start), clock.real(seconds))) < start:
-                self.of(longer, unit, seconds).merge(self.periods.pop((start, unit)))
+            if seconds is not None and floor(_inside(start), clock.real(seconds)) < start:
+                yield start, unit
+                yield self.add(_inside(start), unit, self.periods.pop((start, unit)), seconds)
 
 
 class Store:
     """The data of all metrics."""
 
+    name = "metrics"
+
     def __init__(self) -> None:
         self._metrics: dict[Key, _Metric] = {}
+        self._changed: set[tuple[Key, float, str]] = set()
         # Lambda's threads add data while requests and alarms read it.
         self._lock = threading.Lock()
 
@@ -84,8 +96,9 @@ class Store:
         """Add data to the period that a moment is in, whose length is in AWS's seconds."""
         with self._lock:
             metric = self._metrics.setdefault(key, _Metric())
-            metric.of(moment, unit, seconds).merge(data)
-            metric.roll_up(time.time())
+            changed = {metric.add(moment, unit, data, seconds), *metric.roll_up(time.time())}
+            if persistence.PERSIST_STATE:
+                self._changed |= {(key, *period) for period in changed}
 
     def points(self, key: Key) -> list[Point]:
         """Return copies of the data of a metric."""
@@ -93,15 +106,35 @@ class Store:
             metric = self._metrics.get(key, _Metric())
             return [Point(_inside(start), unit, merged([each])) for (start, unit), each in metric.periods.items()]
 
-    def since(self, moment: float) -> Iterator[Key]:
-        """Yield the metrics that have data of a period that began after a moment."""
+    def since(self, moment: float) -> list[Key]:
+        """Return the metrics that have data of a period that began after a moment."""
         with self._lock:
-            return iter([key for key, metric in self._metrics.items() if metric.newest > moment])
+            return [key for key, metric in self._metrics.items() if metric.newest > moment]
 
     def clear(self) -> None:
         """Delete everything."""
         with self._lock:
+            self._changed |= {(key, *period) for key, metric in self._metrics.items() for period in metric.periods}
             self._metrics.clear()
+
+    def changes(self) -> Changes:
+        """Return the periods that have changed."""
+        changes = Changes()
+        with self._lock:
+            for key, start, unit in self._changed:
+                metric = self._metrics.get(key)
+                data = metric.periods.get((start, unit)) if metric else None
+                changes.rows[json.dumps(key), json.dumps([start, unit])] = json.dumps(data.dump()) if data else None
+            self._changed.clear()
+        return changes
+
+    def restore(self, rows: Iterable[Row]) -> None:
+        """Restore the data of all metrics."""
+        for row in rows:
+            account, region, namespace, name, dimensions = json.loads(row.owner)
+            key = Key(account, region, namespace, name, tuple((each, value) for each, value in dimensions))
+            start, unit = json.loads(row.key)
+            self._metrics.setdefault(key, _Metric()).put(start, unit, Statistics.load(json.loads(row.value)))
 
 
 def floor(moment: float, length: float) -> float:
