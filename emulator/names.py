@@ -133,6 +133,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.iam": ("_roles",),
     "ministack.services.lambda_svc": (
+        "CODE_BLOB_DIR",
         "_add_permission",
         "_create_alias",
         "_create_function",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,6 @@ from emulator.persistence.saver import Saver
 from emulator.persistence.services import Services
 from emulator.step_functions.restart import EXECUTIONS
 
-# How many packages of functions are known to be in their files.
-PACKAGES = 256
-
 
 class Lifecycle:
     """What happens to the state in a directory from the start of MiniStack to its end."""
@@ -36,14 +33,16 @@ class Lifecycle:
         # Services come first: the other parts belong to what they have.
         self.saver = Saver(database, [Services(), NUMBERS, STORE, History(), EVENTS, EXECUTIONS])
         self._restoring = False
+        # It takes long to hash large packages, which rarely change.
+        self._digests: dict[bytes, str] = {}
 
     def install(self) -> None:
         """Put this in the place of MiniStack's files."""
         hooks.wrap(ministack.app, "_load_persisted_state", [], self._restore)
         hooks.wrap(ministack.app, "save_all", ["services"], lambda *_: self.saver.save_last())
         hooks.wrap(ministack.app, "_handle_lifespan", ["scope", "receive", "send"], self._serve)
-        hooks.wrap(lambda_svc, "_write_code_blob", ["code_zip"], _write_once)
-        hooks.wrap(lambda_svc, "_prune_orphan_code_blobs", ["referenced"], self._prune)
+        hooks.wrap(lambda_svc, "_write_code_blob", ["code_zip"], self._write_package)
+        hooks.wrap(lambda_svc, "_prune_orphan_code_blobs", ["referenced"], self._delete_packages)
 
     def _restore(self, _original: Callable[..., Any]) -> None:
         self._restoring = True
@@ -52,8 +51,8 @@ class Lifecycle:
             lambda_svc.get_state()
         except Exception as error:  # noqa: BLE001 - whatever a state that nobody has written leads to
             self.saver.database.close()
-            ministack.app._reset_all_state()
             print(directory.set_aside(self._path, f"{type(error).__name__}: {error}"), flush=True)
+            ministack.app._reset_all_state()
             self.saver.database = directory.opened(self._path)
         self._restoring = False
 
@@ -75,12 +74,15 @@ class Lifecycle:
             await asyncio.sleep(0.05)
         EXECUTIONS.resume()
 
-    def _prune(self, original: Callable[..., Any], referenced: set[str]) -> None:
+    def _write_package(self, original: Callable[..., str], code_zip: bytes) -> str:
+        """Write the package of a function into a file that has its hash for a name, unless the file exists."""
+        if code_zip not in self._digests:
+            self._digests[code_zip] = hashlib.sha256(code_zip).hexdigest()
+        digest = self._digests[code_zip]
+        return digest if Path(lambda_svc.CODE_BLOB_DIR, f"{digest}.zip").exists() else original(code_zip)
+
+    def _delete_packages(self, original: Callable[..., Any], referenced: set[str]) -> None:
         """Delete the files of packages that no function has, but not before it is saved that none has them."""
+        self._digests = {code: digest for code, digest in self._digests.items() if digest in referenced}
         if self._restoring:
             original(referenced)
-
-
-@functools.lru_cache(PACKAGES)
-def _write_once(original: Callable[..., str], code_zip: bytes) -> str:
-    return original(code_zip)

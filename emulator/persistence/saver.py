@@ -15,7 +15,7 @@ from emulator.persistence.database import Changes, Database, Row
 # Executions, alarms, and threads change something too.
 SECONDS = 1.0
 # The operations that change nothing, in the protocols that name them.
-READS = re.compile(rb"(?:BatchGet|Describe|Filter|Get|List|Query|Scan)[A-Z]\w*|Query|Scan")
+READS = re.compile(r"(?:BatchGet|Describe|Filter|Get|List)[A-Z]\w*|Query|Scan")
 
 
 class Part(Protocol):
@@ -52,7 +52,7 @@ class Saver:
                     await self.save()
                 await send(message)
 
-            await app(scope, receive, sending if _may_change(scope, is_stage) else send)
+            await app(scope, receive, sending if may_change(scope, is_stage) else send)
 
         return saving
 
@@ -99,7 +99,7 @@ class Saver:
             self._unsaved, self._failed = {}, False
 
 
-def _may_change(scope: Scope, is_stage: Callable[[str, str], bool]) -> bool:
+def may_change(scope: Scope, is_stage: Callable[[str, str], bool]) -> bool:
     """Return whether a request can change anything but logs and metrics."""
     if scope["type"] != "http" or scope["path"].endswith("invocations"):
         return False
@@ -107,6 +107,7 @@ def _may_change(scope: Scope, is_stage: Callable[[str, str], bool]) -> bool:
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-making-api-requests-xml.html
         return b"Action=" in scope["query_string"]
     headers = dict(scope["headers"])
-    target = headers.get(b"x-amz-target") or scope["path"].encode()
-    operation = re.split(rb"[./]", target)[-1]
+    # AWS JSON has it in a header, and Smithy RPC v2 CBOR at the end of the path: see cloudwatch.protocol.
+    operation = headers.get(b"x-amz-target", b"").decode("latin-1").rpartition(".")[2]
+    operation = operation or scope["path"].partition("/operation/")[2]
     return not READS.fullmatch(operation) and not is_stage(headers.get(b"host", b"").decode("latin-1"), scope["path"])

@@ -71,6 +71,9 @@ class Executions:
         while self._interrupted:
             (account, region, arn), progress = self._interrupted.popitem()
             record = stepfunctions._executions.get_scoped(account, region, arn)
+            # A state that could be read in part only has been deleted.
+            if record is None:
+                continue
             with request_scope(account, region):
                 threading.Thread(
                     target=contextvars.copy_context().run, args=(_resume, record, progress), daemon=True
