@@ -17,11 +17,11 @@ from typing import Any
 import botocore.exceptions
 
 from pathtolive import config_file, progress, terraform_cli
-from pathtolive.cli import ROOT, CommandError, run
+from pathtolive.cli import ROOT, CommandError
 from pathtolive.target import SOURCE, Target
 
 # Terraform's own working files, and files that belong to one account.
-NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars"}
+NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars", terraform_cli.ERRORED}
 NAME = "path-to-live"
 # As in terraform/terraform.tf.
 STATE_KEY = "path-to-live.tfstate"
@@ -185,7 +185,9 @@ def prepare(target: Target) -> Stack:
     print(f"Using {target.description}", flush=True)
     if not _has_state_bucket(target):
         _begin(target)
-    return _initialised(target)
+    here = _initialised(target)
+    terraform_cli.push_errored(target.directory, target.environment)
+    return here
 
 
 def prepare_plan(target: Target) -> Stack:
@@ -295,7 +297,7 @@ def _init(target: Target, bucket: str) -> None:
     """Run ``terraform init`` if anything that it depends on has changed."""
     backend = {"bucket": bucket, "region": target.region}
     if target.endpoint:
-        backend["use_path_style"] = "true"
+        backend |= {"use_path_style": "true", "max_retries": "1"}
     stamp = target.directory / ".terraform" / "initialised"
     digest = hashlib.sha256(repr([backend, target.endpoint, target.workspace]).encode())
     # These name the modules, providers, and backend.
@@ -319,7 +321,7 @@ def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:
 def _terraform(target: Target, *arguments: str, workspace: bool = True) -> str:
     """Run Terraform in the target's workspace; ``workspace`` is False for commands that create or delete workspaces."""
     environment = {name: value for name, value in target.environment.items() if workspace or name != "TF_WORKSPACE"}
-    return run(["terraform", *arguments], cwd=target.directory, env=environment, quiet=True)
+    return terraform_cli.output(*arguments, cwd=target.directory, env=environment)
 
 
 def delete_workspace(target: Target) -> None:

@@ -182,7 +182,7 @@ def _record(engine: Engine, stage: str, ended: Past, again: str, *, named: bool)
                 f"{error}\nFix the cause, then deploy the routes with: "
                 f"make promote FROM={_previous_stage(here, stage)} TO={stage}{here.target.make_variables}"
             ) from error
-    except UnrecordedError:
+    except (UnrecordedError, local_aws.EndedError):
         raise
     except (CommandError, *AWS_ERRORS) as error:
         raise UnrecordedError(

@@ -12,7 +12,8 @@ import rich.console
 import rich.live
 import rich.text
 
-from pathtolive.cli import LostSightError
+from pathtolive import local_aws
+from pathtolive.cli import CommandError, LostSightError
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import Execution, Metrics, Past
 from pathtolive.release.settings import Settings, percents
@@ -86,10 +87,11 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
 
     Raises:
         LostSightError: the release continues without this command. The command line ``again`` follows it again.
-        CommandError: it ended, but its rollback did not complete.
+        CommandError: it ended, but its rollback did not complete, or it ended with local AWS.
     """
     print(f"{execution.name} is in progress", flush=True)
-    continues = f"{execution.name} continues without this command. To follow it again, run: {again}"
+    follow = f"To follow it again, run: {again}"
+    continues = f"{execution.name} continues without this command. {follow}"
     view = View(engine, execution.settings, rich.console.Console(soft_wrap=True))
     abort = aborted = pause = False
     while True:
@@ -106,10 +108,16 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
             if abort or not confirmed("\nAbort the release and roll back (a), or leave it running (Enter)? ", "a"):
                 raise LostSightError(continues) from error
             abort = True
+        except local_aws.EndedError as error:
+            if not error.kept:
+                raise CommandError(f"{error}\n{execution.name} ended with it.") from error
+            raise LostSightError(f"{error}\n{execution.name} then continues. {follow}") from error
         except botocore.exceptions.ClientError as error:
             raise LostSightError(f"AWS request failed: {error}\n{continues}") from error
         except botocore.exceptions.BotoCoreError as error:
             if time.monotonic() - view.read > PATIENCE_SECONDS:
+                if endpoint := engine.here.target.endpoint:
+                    continues = f"If {endpoint} is still running, {continues}"
                 raise LostSightError(f"AWS request failed: {error}\n{continues}") from error
             pause = True
 
