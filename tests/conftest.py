@@ -41,7 +41,9 @@ LONGEST = (
     "test_release_applied.py",
     "test_bootstrap.py",
     "test_validations.py",
+    "test_restart.py",
     "test_hooks.py",
+    "test_background.py",
     "test_rules.py",
     "test_commands.py",
 )

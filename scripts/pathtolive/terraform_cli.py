@@ -102,14 +102,14 @@ def push_errored(directory: Path, env: Mapping[str, str]) -> None:
             raise
         except CommandError as error:
             raise CommandError(
-                f"{error}\nIn {directory}, compare {ERRORED} with what 'terraform state pull' prints. Then push it with "
-                f"'terraform state push -force {ERRORED}', or delete it, and run the command again."
+                f"{error}\nIn {directory}, compare {ERRORED} with what 'terraform state pull' prints. Then delete it "
+                f"or push it with 'terraform state push -force {ERRORED}', and run the command again."
             ) from error
     errored.unlink()
 
 
 def _wait(process: subprocess.Popen[str], directory: Path, endpoint: str, *, changes: bool) -> str:
-    """Return the errors of Terraform when it has ended; raise what interrupted it. ``changes`` is whether it applies."""
+    """Return the errors of Terraform, which ``changes`` something, when it has ended; raise what interrupted it."""
     interrupted: KeyboardInterrupt | None = None
     while True:
         try:

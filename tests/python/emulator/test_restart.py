@@ -36,6 +36,7 @@ from tests.python.emulator.contract.state_machines import StateMachine, document
 from tests.python.emulator.contract.support import Function
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.endpoint
 # More than what changes by itself is saved within.
 SAVED_SECONDS = 2
 SOURCE = """
