@@ -1,15 +1,20 @@
-"""Save a change before the request that made it is answered, and what else has changed within a second."""
+"""Save a change as soon as the request that made it has been answered, and what else has changed within a second.
+
+If local AWS is killed, a client either knows of a change that is lost, or has no answer and no change. Terraform can
+handle both. What it cannot handle is a resource that exists although it has had no answer: that "already exists".
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from emulator.asgi import App, Message, Receive, Scope, Send
+from emulator.asgi import App, Receive, Scope, Send
 from emulator.persistence.database import Changes, Database, Row
 
 # Executions, alarms, and threads change something too.
@@ -37,22 +42,25 @@ class Saver:
         self.database, self._parts = database, parts
         self._unsaved: dict[str, Changes] = {}
         self._turn = asyncio.Lock()
-        self._asked = self._answered = 0
+        self._changed = asyncio.Event()
         self._failed = False
 
     def around(self, app: App, is_stage: Callable[[str, str], bool]) -> App:
-        """Return the application, whose answers to requests for changes wait until the changes are saved.
+        """Return the application, whose changes are saved.
 
         ``is_stage`` takes a ``Host`` header and a path, and returns whether they address a stage of an API.
         """
 
         async def saving(scope: Scope, receive: Receive, send: Send) -> None:
-            async def sending(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    await self.save()
-                await send(message)
-
-            await app(scope, receive, sending if may_change(scope, is_stage) else send)
+            changes = may_change(scope, is_stage)
+            if changes and to_s3(scope):
+                # MiniStack writes objects at once. Terraform's state must not be newer than the resources in it.
+                await self.save()
+            try:
+                await app(scope, receive, send)
+            finally:
+                if changes:
+                    self._changed.set()
 
         return saving
 
@@ -62,14 +70,10 @@ class Saver:
             part.restore(self.database.rows(part.name))
 
     async def save(self) -> None:
-        """Save what has changed until now. Requests that wait at the same time share the work."""
-        self._asked += 1
-        number = self._asked
+        """Save what has changed until now."""
         async with self._turn:
-            if self._answered < number:
-                self._answered = self._asked
-                self._collect()
-                await asyncio.to_thread(self._write)
+            self._collect()
+            await asyncio.to_thread(self._write)
 
     def save_last(self) -> None:
         """Save what has changed, and close the database."""
@@ -78,9 +82,11 @@ class Saver:
         self.database.close()
 
     async def run(self) -> None:
-        """Save each second."""
+        """Save after each request for a change, and each second."""
         while True:
-            await asyncio.sleep(SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), SECONDS)
+            self._changed.clear()
             await self.save()
 
     def _collect(self) -> None:
@@ -111,3 +117,12 @@ def may_change(scope: Scope, is_stage: Callable[[str, str], bool]) -> bool:
     operation = headers.get(b"x-amz-target", b"").decode("latin-1").rpartition(".")[2]
     operation = operation or scope["path"].partition("/operation/")[2]
     return not READS.fullmatch(operation) and not is_stage(headers.get(b"host", b"").decode("latin-1"), scope["path"])
+
+
+def to_s3(scope: Scope) -> bool:
+    """Return whether a request is signed for S3.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    """
+    signed = dict(scope["headers"]).get(b"authorization", b"") + scope["query_string"].replace(b"%2F", b"/")
+    return b"/s3/aws4_request" in signed

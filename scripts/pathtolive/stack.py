@@ -185,9 +185,7 @@ def prepare(target: Target) -> Stack:
     print(f"Using {target.description}", flush=True)
     if not _has_state_bucket(target):
         _begin(target)
-    here = _initialised(target)
-    terraform_cli.push_errored(target.directory, target.environment)
-    return here
+    return _initialised(target)
 
 
 def prepare_plan(target: Target) -> Stack:
@@ -236,6 +234,7 @@ def _initialised(target: Target) -> Stack:
         if target.endpoint:
             _copy(here)
         _init(target, bucket_name(target))
+        _push_errored_state(target)
     return here
 
 
@@ -310,6 +309,24 @@ def _init(target: Target, bucket: str) -> None:
     if target.workspace != "default":
         _terraform(target, "workspace", "select", "-or-create", target.workspace, workspace=False)
     stamp.write_text(digest.hexdigest())
+
+
+def _push_errored_state(target: Target) -> None:
+    """Push the state that an earlier apply could not save, so that what it changed is not forgotten.
+
+    https://developer.hashicorp.com/terraform/cli/state/recover#recover-from-state-write-errors
+    """
+    path = target.directory / terraform_cli.ERRORED
+    if not path.exists():
+        return
+    try:
+        _terraform(target, "state", "push", str(path))
+    except CommandError as error:
+        raise CommandError(
+            f"{error}\n{path} has changes of an earlier apply that Terraform's state lacks. Compare it with 'terraform "
+            "state pull', then push it with -force, or delete it."
+        ) from error
+    path.unlink()
 
 
 def _variables(kept: Mapping[str, config_file.Pin]) -> list[str]:

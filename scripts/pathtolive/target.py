@@ -30,6 +30,8 @@ ENDPOINT_VARIABLES = {
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 }
+# A refused connection, and one that was closed.
+CONNECTION_ERRORS = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
 LOOPBACK = "127.0.0.1,localhost,::1"
 
 
@@ -112,7 +114,7 @@ class Target:
 
     def _notice_end(self, caught_exception: Exception | None = None, **_: Any) -> None:
         """Raise local_aws.EndedError instead of sending a request again."""
-        if self.endpoint and isinstance(caught_exception, botocore.exceptions.HTTPClientError):
+        if self.endpoint and isinstance(caught_exception, CONNECTION_ERRORS):
             local_aws.check(self.endpoint, refused=True)
 
     @functools.cached_property

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from pathtolive import cli, local_aws, progress
+from pathtolive import cli, local_aws
 from pathtolive.cli import LOGS, CommandError
 
 # How soon the end of local AWS is noticed.
@@ -82,30 +82,6 @@ def output(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
     except CommandError:
         local_aws.check(env.get("AWS_ENDPOINT_URL", ""))
         raise
-
-
-def push_errored(directory: Path, env: Mapping[str, str]) -> None:
-    """Push the state that an earlier command could not save, if there is one. Terraform checks that it is newer.
-
-    https://developer.hashicorp.com/terraform/cli/commands/state/push
-
-    Raises:
-        CommandError: it cannot be pushed.
-    """
-    errored = directory / ERRORED
-    if not errored.exists():
-        return
-    with progress.step(f"Push {errored}, the state that an earlier command could not save"):
-        try:
-            output("state", "push", ERRORED, cwd=directory, env=env)
-        except local_aws.EndedError:
-            raise
-        except CommandError as error:
-            raise CommandError(
-                f"{error}\nIn {directory}, compare {ERRORED} with what 'terraform state pull' prints. Then delete it "
-                f"or push it with 'terraform state push -force {ERRORED}', and run the command again."
-            ) from error
-    errored.unlink()
 
 
 def _wait(process: subprocess.Popen[str], directory: Path, endpoint: str, *, changes: bool) -> str:

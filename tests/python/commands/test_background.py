@@ -157,8 +157,9 @@ def test_request_to_local_aws_that_has_ended_is_not_sent_again(background: Any) 
     topics.list_topics()
     kill(background)
     began = time.monotonic()
-    with pytest.raises(background.EndedError):
-        topics.list_topics()
+    for request in (topics.list_topics, target.Target(url, REGION).client("sqs").list_queues):
+        with pytest.raises(background.EndedError):
+            request()
     with pytest.raises(background.EndedError):
         smoke.check(f"{url}/_aws/execute-api/id/live/")
     assert time.monotonic() - began < 1
@@ -233,39 +234,3 @@ def test_terraform_that_notices_it_first_is_not_quoted(
     for run in (terraform_cli.run, terraform_cli.output):
         with pytest.raises(background.EndedError):
             run("init", cwd=tmp_path, env=variables)
-
-
-def test_state_that_could_not_be_saved_is_pushed(
-    terraform: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    terraform('#!/bin/sh\necho "$@" >> calls\n')
-    variables = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    terraform_cli.push_errored(tmp_path, variables)
-    assert not (tmp_path / "calls").exists()
-    (tmp_path / "errored.tfstate").write_text("{}")
-    terraform_cli.push_errored(tmp_path, variables)
-    assert (tmp_path / "calls").read_text() == "state push errored.tfstate\n"
-    assert not (tmp_path / "errored.tfstate").exists()
-    assert "the state that an earlier command could not save" in " ".join(capsys.readouterr().out.split())
-
-
-def test_state_that_cannot_be_pushed_is_kept(terraform: Callable[[str], None], tmp_path: Path) -> None:
-    terraform("#!/bin/sh\necho 'Error: Failed to write state: cannot import state with lineage' >&2\nexit 1\n")
-    (tmp_path / "errored.tfstate").write_text("{}")
-    with pytest.raises(CommandError, match=r"(?s)lineage.*terraform state push -force errored\.tfstate"):
-        terraform_cli.push_errored(tmp_path, {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"})
-    assert (tmp_path / "errored.tfstate").exists()
-
-
-def test_background_fails_if_another_server_answers(background: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another server takes the port after the check, and answers instead of local AWS."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        looks = iter([False, False])
-
-        def answers(_address: str) -> bool:
-            return next(looks, True)
-
-        monkeypatch.setattr(background, "answers", answers)
-        monkeypatch.setattr(background.time, "sleep", lambda _: threading.Event().wait(3))
-        with pytest.raises(CommandError, match="Local AWS did not start"):
-            background.start(other.getsockname()[1], 1, keep_state=False)

@@ -1,7 +1,8 @@
-"""Local AWS with ``--state`` loses nothing that it has answered, whatever ends it."""
+"""Local AWS with ``--state`` goes on where it was, whatever ends it."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import itertools
@@ -15,7 +16,7 @@ import subprocess
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ import botocore.exceptions
 import pytest
 from ministack.services import cloudwatch_logs
 
+from emulator.asgi import Message, Receive, Scope, Send
 from emulator.cloudwatch_logs import events as log_events
 from emulator.persistence import directory, saver
-from emulator.persistence.database import FORMAT, Changes, UnreadableError
+from emulator.persistence.database import FORMAT, Changes, Row, UnreadableError
 from tests import processes
 from tests.conftest import REGION, SPEED, free_port, start_local_aws
 from tests.python.emulator.contract.alarms import Alarms
@@ -72,6 +74,8 @@ class Server:
         self.process.wait(30)
 
     def restart(self, number: signal.Signals = signal.SIGKILL) -> str:
+        """End it after the last answer, whose changes are saved within milliseconds, and start it again."""
+        time.sleep(0.3)
         self.end(number)
         return self.start()
 
@@ -211,7 +215,6 @@ def restarted(
         kept = Kept(server)
         time.sleep(SAVED_SECONDS)
         before = kept.found
-        # Nothing is between this request and the end.
         kept.stopping.api.stop_execution(executionArn=kept.stopped, cause="enough")
         server.restart(request.param)
         yield kept, before
@@ -232,7 +235,7 @@ def test_execution_that_an_event_started_is_kept_with_its_cause(restarted: Resta
     """So that no abort of a release is kept without the rollback that it starts."""
     kept, _ = restarted
     found = kept.stopping.api.list_executions(stateMachineArn=kept.stopping.arn)["executions"]
-    assert [each["status"] for each in found] == ["RUNNING", "ABORTED"]
+    assert sorted(each["status"] for each in found) == ["ABORTED", "RUNNING"]
 
 
 def test_execution_goes_on_with_its_wait(restarted: Restarted) -> None:
@@ -272,31 +275,103 @@ def test_data_is_kept(restarted: Restarted, part: str) -> None:
     assert [line.split()[0] for _, line in before["logs"]] == ["INIT_START", "START", "working", "END", "REPORT"]
 
 
-def test_nothing_that_was_answered_is_lost_when_it_is_killed(server: Server) -> None:
-    """Whether it is killed between two requests or in the middle of one."""
-    answered: set[str] = set()
+def test_requests_that_were_answered_are_kept_when_it_is_killed_and_no_others(server: Server) -> None:
+    """But for those that were answered milliseconds before."""
+    asked: set[str] = set()
+    answered: dict[str, float] = {}
 
-    def create(thread: int) -> None:
+    def create(series: str) -> None:
         topics = boto3.client("sns", endpoint_url=server.url, region_name=REGION, config=ONCE)
         for number in itertools.count():
-            name = f"topic-{rounds}-{thread}-{number}"
+            name = f"topic-{series}-{number}"
+            asked.add(name)
             try:
                 topics.create_topic(Name=name)
             except (botocore.exceptions.BotoCoreError, OSError):
                 return
-            answered.add(name)
+            answered[name] = time.monotonic()
 
-    for rounds in range(3):
+    for number in range(3):
         with ThreadPoolExecutor(4) as threads:
-            done = [threads.submit(create, thread) for thread in range(4)]
-            eventually(lambda: len(answered) > 50 * (rounds + 1))  # noqa: B023 - called here
+            done = [threads.submit(create, f"{number}-{thread}") for thread in range(4)]
+            time.sleep(1.2)
+            killed = time.monotonic()
             server.end()
             for each in done:
                 each.result()
         server.start()
         pages = server.client("sns").get_paginator("list_topics").paginate()
         found = {topic["TopicArn"].rpartition(":")[2] for page in pages for topic in page["Topics"]}
-        assert answered <= found
+        assert {name for name, at in answered.items() if at < killed - 0.5} <= found
+        assert found <= answered.keys()
+        assert asked - answered.keys()
+        # What is lost is not missed in the next round.
+        for name in answered.keys() - found:
+            del answered[name]
+
+
+class Counter:
+    """A part of the state that every request changes."""
+
+    name = "counter"
+
+    def __init__(self) -> None:
+        self.count = self.saved = 0
+
+    def changes(self) -> Changes:
+        if self.saved == self.count:
+            return Changes()
+        self.saved = self.count
+        return Changes(rows={("counter", ""): str(self.count)})
+
+    def restore(self, rows: Iterable[Row]) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("service", ["sns", "s3"])
+def test_change_is_saved_after_its_answer_and_before_objects_are_written(tmp_path: Path, service: str) -> None:
+    database, part = directory.opened(tmp_path), Counter()
+    kept = saver.Saver(database, [part])
+    found: dict[str, list[str]] = {}
+
+    def look(when: str) -> None:
+        found[when] = [row.value for row in database.rows("counter")]
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        look("before")
+        part.count += 1
+        await send({"type": "http.response.start"})
+
+    async def send(_message: Message) -> None:
+        look("answered")
+
+    async def request() -> None:
+        part.count = 1
+        signed = f"AWS4-HMAC-SHA256 Credential=test/20261128/eu-west-2/{service}/aws4_request, SignedHeaders=host"
+        headers = [(b"host", b"localhost"), (b"authorization", signed.encode())]
+        scope = {"type": "http", "method": "PUT", "path": "/", "query_string": b"", "headers": headers}
+        await kept.around(app, lambda *_: False)(scope, None, send)  # type: ignore[arg-type]
+        task = asyncio.create_task(kept.run())
+        await asyncio.sleep(0.2)
+        look("then")
+        task.cancel()
+
+    asyncio.run(request())
+    earlier = ["1"] if service == "s3" else []
+    assert found == {"before": earlier, "answered": earlier, "then": ["2"]}
+    database.close()
+
+
+def test_object_is_not_newer_than_what_was_changed_before(server: Server) -> None:
+    """So that Terraform's state has no resource that does not exist."""
+    topics, s3, bucket = server.client("sns"), server.client("s3"), server.bucket()
+    for number in range(5):
+        arn = topics.create_topic(Name=f"before-{number}")["TopicArn"]
+        s3.put_object(Bucket=bucket, Key="key", Body=arn.encode())
+        server.end()
+        server.start()
+        written = s3.get_object(Bucket=bucket, Key="key")["Body"].read().decode()
+        assert topics.get_topic_attributes(TopicArn=written)["Attributes"]["TopicArn"] == arn
 
 
 def test_deleted_logs_stay_deleted(server: Server) -> None:
@@ -355,10 +430,11 @@ def test_package_is_deleted_after_no_function_has_it(server: Server) -> None:
     """If it were deleted before that is saved, a kill would leave a function without code."""
     function = server.function()
     packages = server.state / "lambda-blobs"
+    eventually(packages.exists)
     before = set(packages.iterdir())
     function.update("def handler(event, context): return 'later'")
     function.api.delete_function(FunctionName=function.name, Qualifier="1")
-    assert before < set(packages.iterdir())
+    eventually(lambda: before < set(packages.iterdir()))
     server.restart()
     assert not before & set(packages.iterdir())
     assert function.call({})["Payload"] == "later"
