@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from emulator import clock, fence, hooks, names
+from emulator.persistence import directory
+from emulator.persistence.database import Database, UnreadableError, UnusableError
 
 if TYPE_CHECKING:
     from emulator.asgi import App
@@ -27,11 +29,12 @@ class ServerError(RuntimeError):
 def load(port: int, state: Path | None, speed: float = 1) -> App:
     """Return local AWS as an ASGI application. Call it once per process: MiniStack's state is global.
 
-    ``state`` is the directory that keeps the state over a restart; without it, the state is lost. ``speed`` is how many
-    of AWS's seconds pass in a real one: see ``clock``.
+    ``state`` is the directory that keeps the state over a restart; without it, the state is lost. A state that cannot
+    be read is set aside, and what is printed says so. ``speed`` is how many of AWS's seconds pass in a real one: see
+    ``clock``.
 
     Raises:
-        ServerError: MiniStack is not installed, or is another version.
+        ServerError: MiniStack is not installed, or is another version, or the state cannot be used.
         HookError: MiniStack lacks something that a behaviour uses.
     """
     try:
@@ -42,6 +45,7 @@ def load(port: int, state: Path | None, speed: float = 1) -> App:
         raise ServerError(
             f"Local AWS needs MiniStack {hooks.MINISTACK_VERSION}, found {found or 'none'}. {hooks.REMEDY}"
         )
+    database = None if state is None else _database(state)
     # MiniStack reads its settings when it is imported.
     os.environ.update(_settings(port, state, speed))
     ministack = importlib.import_module("ministack.app")
@@ -49,7 +53,12 @@ def load(port: int, state: Path | None, speed: float = 1) -> App:
     names.check()
     importlib.import_module("emulator.behaviours").install()
     addresses = importlib.import_module("emulator.api_gateway.addresses")
-    return fence.around(ministack.app, port, addresses.is_stage)
+    app: App = ministack.app
+    if state is not None:
+        kept = importlib.import_module("emulator.persistence.lifecycle").Lifecycle(state, database, port)
+        kept.install()
+        app = kept.saver.around(app, addresses.is_stage)
+    return fence.around(app, port, addresses.is_stage)
 
 
 def serve(port: int, state: Path | None, speed: float = 1) -> None:
@@ -61,6 +70,17 @@ def serve(port: int, state: Path | None, speed: float = 1) -> None:
     check_port(port)
     app = load(port, state, speed)
     asyncio.run(_serve(app, port))
+
+
+def _database(state: Path) -> Database:
+    try:
+        try:
+            return directory.opened(state)
+        except UnreadableError as error:
+            print(directory.set_aside(state, str(error)), flush=True)
+            return directory.opened(state)
+    except (OSError, UnusableError) as error:
+        raise ServerError(f"The state in {state} cannot be used: {error}") from error
 
 
 def check_port(port: int) -> None:
@@ -84,8 +104,14 @@ async def _serve(app: App, port: int) -> None:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    executions = importlib.import_module("emulator.step_functions.executions")
+
+    def end() -> None:
+        executions.freeze()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     config = Config()
     config.bind = [f"{HOST}:{port}"]
     config.loglevel = "WARNING"

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import time
 
-from pathtolive import stack, target
+from pathtolive import local_aws, stack, target
 from pathtolive.cli import Parser, main
 from pathtolive.load import BUILD_INFO, Load, describe, paths
 
@@ -38,6 +38,7 @@ def command() -> int:
     with contextlib.suppress(KeyboardInterrupt):
         for line in itertools.count(1):
             time.sleep(LINE_SECONDS)
+            local_aws.check(url)
             last = [request for request in load.requests if request.at >= (line - 1) * LINE_SECONDS]
             print(describe(last) if last else "no response yet", flush=True)
     load.stop()

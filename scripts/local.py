@@ -20,9 +20,14 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
                 f"Nothing answers at AWS_ENDPOINT_URL={endpoint}. Start it, or unset the variable to use local AWS"
             )
     else:
+        running = local_aws.url() is not None
         with progress.step("Start local AWS") as step:
             address = local_aws.start(port, speed, keep_state=keep_state)
             step.result = f"{address}, {_pace(local_aws.speed(address))}"
+        if said := local_aws.set_aside():
+            print(said)
+        if not running:
+            stack.release_locks(target.from_environment())
     here = stack.prepare(target.from_environment(), new_workspace=True)
     changed_stages.pin_renamed(here)
     deployment.deploy(here)

@@ -42,7 +42,9 @@ LONGEST = (
     "test_release_applied.py",
     "test_bootstrap.py",
     "test_validations.py",
+    "test_restart.py",
     "test_hooks.py",
+    "test_background.py",
     "test_rules.py",
     "test_commands.py",
 )
@@ -182,7 +184,15 @@ def free_port() -> int:
 def local_aws(log: Path, *arguments: str) -> Iterator[str]:
     """Run ``python -m emulator`` on a free port, and yield its URL."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    process = start_local_aws(log, port, *arguments)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        processes.terminate(process)
+
+
+def start_local_aws(log: Path, port: int, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start ``python -m emulator``, and return the process when it answers."""
     command = [sys.executable, "-m", "emulator", "--port", str(port), "--speed", str(SPEED), *arguments]
     with log.open("ab") as output:
         before = output.tell()
@@ -190,14 +200,15 @@ def local_aws(log: Path, *arguments: str) -> Iterator[str]:
 
     def ready() -> bool:
         # Another test run may have taken the port in the meantime, and answer instead of this process.
-        return b"Local AWS answers on" in log.read_bytes()[before:] and answers(url)
+        return b"Local AWS answers on" in log.read_bytes()[before:] and answers(f"http://127.0.0.1:{port}")
 
     try:
         eventually(lambda: ready() or process.poll() is not None, 60, described=log.read_text)
         assert process.poll() is None, f"local AWS ended:\n{log.read_text()}"
-        yield url
-    finally:
+    except BaseException:
         processes.terminate(process)
+        raise
+    return process
 
 
 def answers(url: str) -> bool:

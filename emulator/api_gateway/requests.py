@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
-from ministack.services import apigateway, cloudwatch
+from ministack.services import apigateway
 
 from emulator import hooks
 from emulator.api_gateway import access_log, cors, deployments, events, throttle
+from emulator.cloudwatch import metrics
 from emulator.lambda_ import invocations, permissions
 
 PRINCIPAL = "apigateway.amazonaws.com"
@@ -312,4 +313,4 @@ def _put_metrics(request: events.Request, response: events.Response, trace: Trac
             ("IntegrationLatency", trace.integration_milliseconds, "Milliseconds"),
         ):
             if value is not None:
-                cloudwatch.record_metric("AWS/ApiGateway", name, value, unit, dimensions)
+                metrics.record("AWS/ApiGateway", name, value, unit, dimensions)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from emulator.cloudwatch import alarms, metrics, requests, states, ticker
+from emulator.cloudwatch import metrics, requests, states, ticker
 
 
 def install() -> None:
     """Put all of it in front of MiniStack's own CloudWatch."""
-    for behaviour in (alarms, metrics, requests, states, ticker):
+    for behaviour in (metrics, requests, states, ticker):
         behaviour.install()

@@ -16,7 +16,6 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch
 
-from emulator import hooks
 from emulator.cloudwatch import evaluation, queries, states
 from emulator.cloudwatch.protocol import RefusalError, output_of
 
@@ -25,11 +24,6 @@ UNCHECKED = "Unchecked: Initial alarm creation"
 STATE = ("StateValue", "StateReason", "StateReasonData", "StateUpdatedTimestamp", "StateTransitionedTimestamp")
 SUPPRESSION = ("ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")
 LISTS = ("AlarmActions", "OKActions", "InsufficientDataActions")
-
-
-def install() -> None:
-    """Keep MiniStack from evaluating alarms itself: it does so whenever data is put."""
-    hooks.wrap(cloudwatch, "_evaluate_alarm", ["alarm"], lambda *_: None)
 
 
 def put_metric_alarm(request: Input) -> dict[str, Any]:

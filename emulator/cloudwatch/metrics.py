@@ -1,4 +1,4 @@
-"""Statistics of metrics over periods.
+"""Metrics, their statistics over periods, and the requests for them.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html
 """
@@ -7,50 +7,43 @@ from __future__ import annotations
 
 import bisect
 import math
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch
 
 from emulator import clock, hooks
 from emulator.cloudwatch.expressions import Series
 from emulator.cloudwatch.protocol import RefusalError
+from emulator.cloudwatch.statistics import NAMES, Statistics, merged
+from emulator.cloudwatch.store import DAY, HOUR, MINUTE, Key, Point, Store, floor
 
-MINUTE = 60
-STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
-Point = Mapping[str, Any]
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html
+LISTED_SECONDS, RECENT_SECONDS, LISTED = 14 * DAY, 3 * HOUR, 500
+STORE = Store()
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What identifies a metric: exactly these dimensions. ``unit`` narrows it to the data in one unit."""
+    """A metric in the account and region of the request. ``unit`` narrows it to the data in one unit."""
 
-    namespace: str
-    name: str
-    dimensions: tuple[tuple[str, str], ...]
+    key: Key
     unit: str | None = None
 
     @classmethod
     def of(cls, description: Mapping[str, Any], unit: str | None = None) -> Metric:
         """Return the metric that has the Namespace, MetricName and Dimensions of a request."""
-        dimensions = description.get("Dimensions") or ()
-        return cls(
-            description.get("Namespace") or "",
-            description.get("MetricName") or "",
-            tuple(sorted((each["Name"], each["Value"]) for each in dimensions)),
-            unit,
-        )
+        dimensions = {each["Name"]: each["Value"] for each in description.get("Dimensions") or ()}
+        return cls(_key(description.get("Namespace") or "", description.get("MetricName") or "", dimensions), unit)
 
     def points(self, start: float, end: float) -> list[Point]:
         """Return the data from a moment on, and before another one."""
-        key = (self.namespace, self.name, cloudwatch._dims_key(dict(self.dimensions)))
-        # Lambda's threads add to this list meanwhile.
         return [
-            point
-            for point in list(cloudwatch._metrics.get(key, ()))
-            if start <= point["Timestamp"] < end and self.unit in {None, point["Unit"]}
+            point for point in STORE.points(self.key) if start <= point.moment < end and self.unit in {None, point.unit}
         ]
 
     def periods(self, period: float, start: float, end: float) -> dict[float, list[Point]]:
@@ -60,31 +53,30 @@ class Metric:
         """
         length, step = clock.real(period), clock.real(min(period, MINUTE))
         found: dict[float, list[Point]] = defaultdict(list)
-        # Data is stored by the minute, or in shorter periods if a request needs them: a minute counts as a whole.
+        # A minute counts as a whole.
         for point in self.points(floor(start, step), ceiling(end, step)):
-            found[floor(point["Timestamp"], length)].append(point)
+            found[floor(point.moment, length)].append(point)
         return {moment: found[moment] for moment in sorted(found)}
 
     def windows(self, starts: Sequence[float], length: float) -> dict[float, list[Point]]:
         """Return the data of periods of a length, real seconds, that follow each other, by their starts."""
         found: dict[float, list[Point]] = {start: [] for start in starts}
         for point in self.points(starts[0], starts[-1] + length):
-            found[starts[bisect.bisect(starts, point["Timestamp"]) - 1]].append(point)
+            found[starts[bisect.bisect(starts, point.moment) - 1]].append(point)
         return found
 
 
 def install() -> None:
-    """Keep metrics: AWS keeps data for 15 months, MiniStack for two weeks.
-
-    MiniStack also loses data that a thread adds while it deletes the old.
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html#metrics-retention
-    """
-    hooks.wrap(cloudwatch, "_evict_old_metrics", [], lambda *_: None)
+    """Keep the metrics of MiniStack's services here."""
+    hooks.wrap(cloudwatch, "record_metric", ["namespace", "metric_name", "value", "unit", "dimensions"], _record)
+    hooks.wrap(cloudwatch, "reset", [], _reset)
 
 
-def floor(moment: float, length: float) -> float:
-    """Return the last multiple of a length that is not after a moment."""
-    return math.floor(moment / length) * length
+def record(namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str]) -> None:
+    """Add a value to this minute of a metric of one of AWS's services."""
+    data = Statistics()
+    data.add(value)
+    STORE.add(_key(namespace, name, dimensions), time.time(), unit, data)
 
 
 def ceiling(moment: float, length: float) -> float:
@@ -94,9 +86,7 @@ def ceiling(moment: float, length: float) -> float:
 
 def statistic(points: Iterable[Point], name: str) -> float | None:
     """Return a statistic or percentile of data, or None if the data has none."""
-    found = list(points)
-    statistics = cloudwatch._calc_stats(found)
-    return cloudwatch._stat_value(statistics, name, found) if statistics else None
+    return merged(point.statistics for point in points).statistic(name)
 
 
 def series(periods: Mapping[float, Iterable[Point]], described: Mapping[str, Any], label: str) -> Series:
@@ -107,21 +97,88 @@ def series(periods: Mapping[float, Iterable[Point]], described: Mapping[str, Any
 
 def check(name: str) -> None:
     """Refuse a statistic that there is not."""
-    if name not in STATISTICS and not cloudwatch._is_percentile_stat(name):
+    if name not in NAMES and not cloudwatch._is_percentile_stat(name):
         raise RefusalError("ValidationError", f"The value {name} for parameter Stat is not supported.")
 
 
 def get_metric_statistics(request: Mapping[str, Any]) -> dict[str, Any]:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html."""
     metric = Metric.of(request, request.get("Unit"))
-    percentiles = request.get("ExtendedStatistics", [])
-    for name in percentiles:
+    statistics, percentiles = request.get("Statistics", []), request.get("ExtendedStatistics", [])
+    for name in (*statistics, *percentiles):
         check(name)
     datapoints = []
     for moment, points in metric.periods(request["Period"], request["StartTime"], request["EndTime"]).items():
-        for unit in sorted({point["Unit"] for point in points}):
-            found = [point for point in points if point["Unit"] == unit]
-            datapoint = {name: statistic(found, name) for name in request.get("Statistics", [])}
+        for unit in sorted({point.unit for point in points}):
+            found = [point for point in points if point.unit == unit]
+            datapoint = {name: statistic(found, name) for name in statistics}
             extended = {name: value for name in percentiles if (value := statistic(found, name)) is not None}
             datapoints.append({"Timestamp": moment, "Unit": unit, **datapoint, "ExtendedStatistics": extended or None})
-    return {"Label": metric.name, "Datapoints": datapoints}
+    return {"Label": metric.key.name, "Datapoints": datapoints}
+
+
+def list_metrics(request: Mapping[str, Any]) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html."""
+    wanted = [(each["Name"], each.get("Value")) for each in request.get("Dimensions", [])]
+
+    def matches(key: Key) -> bool:
+        given = dict(key.dimensions)
+        return (
+            (key.account, key.region) == (get_account_id(), get_region())
+            and request.get("Namespace", key.namespace) == key.namespace
+            and request.get("MetricName", key.name) == key.name
+            and all(name in given and value in {None, given[name]} for name, value in wanted)
+        )
+
+    seconds = RECENT_SECONDS if request.get("RecentlyActive") else LISTED_SECONDS
+    found = sorted(filter(matches, STORE.since(time.time() - seconds)))
+    start = int(request.get("NextToken", 0))
+    following = start + LISTED
+    return {
+        "Metrics": [
+            {
+                "Namespace": key.namespace,
+                "MetricName": key.name,
+                "Dimensions": [{"Name": name, "Value": value} for name, value in key.dimensions],
+            }
+            for key in found[start:following]
+        ],
+        "NextToken": str(following) if following < len(found) else None,
+    }
+
+
+def put_metric_data(request: Mapping[str, Any]) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html."""
+    for datum in request.get("MetricData", []):
+        data = Statistics()
+        if "StatisticValues" in datum:
+            given = datum["StatisticValues"]
+            data.add_set(given["SampleCount"], given["Sum"], given["Minimum"], given["Maximum"])
+        else:
+            values = datum.get("Values") or [datum.get("Value", 0.0)]
+            for value, count in zip(values, datum.get("Counts") or [1.0] * len(values), strict=True):
+                data.add(value, count)
+        moment, seconds = datum.get("Timestamp") or time.time(), datum.get("StorageResolution", MINUTE)
+        key = Metric.of({"Namespace": request["Namespace"], **datum}).key
+        STORE.add(key, moment, datum.get("Unit", "None"), data, seconds)
+    return {}
+
+
+def _record(
+    _original: Callable[..., Any],
+    namespace: str,
+    metric_name: str,
+    value: float,
+    unit: str = "None",
+    dimensions: Mapping[str, str] | None = None,
+) -> None:
+    record(namespace, metric_name, value, unit, dimensions or {})
+
+
+def _reset(original: Callable[..., Any]) -> None:
+    original()
+    STORE.clear()
+
+
+def _key(namespace: str, name: str, dimensions: Mapping[str, str]) -> Key:
+    return Key(get_account_id(), get_region(), namespace, name, tuple(sorted(dimensions.items())))

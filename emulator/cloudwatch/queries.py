@@ -13,6 +13,7 @@ from emulator import clock
 from emulator.cloudwatch import expressions, metrics
 from emulator.cloudwatch.expressions import Series
 from emulator.cloudwatch.protocol import RefusalError
+from emulator.cloudwatch.store import MINUTE
 
 Query = Mapping[str, Any]
 Look = Callable[[Query], Series]
@@ -72,7 +73,7 @@ def check(queries: Sequence[Query]) -> None:
 def period(queries: Sequence[Query]) -> float:
     """Return the longest period of some queries, in AWS's seconds."""
     found = [query.get("MetricStat", query).get("Period") for query in queries]
-    return max((each for each in found if each), default=metrics.MINUTE)
+    return max((each for each in found if each), default=MINUTE)
 
 
 def get_metric_data(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def get_metric_data(request: Mapping[str, Any]) -> dict[str, Any]:
         described = query["MetricStat"]
         metric = metrics.Metric.of(described["Metric"], described.get("Unit"))
         return metrics.series(
-            metric.periods(described["Period"], start, end), described, query.get("Label", metric.name)
+            metric.periods(described["Period"], start, end), described, query.get("Label", metric.key.name)
         )
 
     length = clock.real(period(asked))

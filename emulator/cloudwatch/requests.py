@@ -16,8 +16,10 @@ OPERATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "DescribeAlarms": alarms.describe_alarms,
     "GetMetricData": queries.get_metric_data,
     "GetMetricStatistics": metrics.get_metric_statistics,
+    "ListMetrics": metrics.list_metrics,
     "PutCompositeAlarm": alarms.put_composite_alarm,
     "PutMetricAlarm": alarms.put_metric_alarm,
+    "PutMetricData": metrics.put_metric_data,
     "SetAlarmState": alarms.set_alarm_state,
 }
 

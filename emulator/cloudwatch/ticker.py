@@ -21,8 +21,9 @@ from emulator.cloudwatch import evaluation, metrics, queries, states
 from emulator.cloudwatch.evaluation import Datapoint
 from emulator.cloudwatch.expressions import Series
 from emulator.cloudwatch.protocol import iso
+from emulator.cloudwatch.store import DAY, HOUR, MINUTE, floor
 
-TEN_SECONDS, HOUR, DAY = 10, 3600, 86_400
+TEN_SECONDS = 10
 Alarm = dict[str, Any]
 
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ async def _run() -> None:
     done: dict[int, float] = {}
     while True:
         now = time.time()
-        ends = {seconds: metrics.floor(now, clock.real(seconds)) for seconds in (TEN_SECONDS, metrics.MINUTE, HOUR)}
+        ends = {seconds: floor(now, clock.real(seconds)) for seconds in (TEN_SECONDS, MINUTE, HOUR)}
         due = {seconds: end for seconds, end in ends.items() if end != done.get(seconds)}
         for (account, region, _), alarm in list(cloudwatch._alarms._data.items()):
             with request_scope(account, region):
@@ -57,9 +58,9 @@ async def _run() -> None:
 
 def _interval(alarm: Alarm) -> int:
     period = _period(alarm)
-    if period < metrics.MINUTE:
+    if period < MINUTE:
         return TEN_SECONDS
-    return HOUR if period * alarm["EvaluationPeriods"] > DAY else metrics.MINUTE
+    return HOUR if period * alarm["EvaluationPeriods"] > DAY else MINUTE
 
 
 def _period(alarm: Alarm) -> int:
@@ -108,7 +109,7 @@ def _datapoints(alarm: Alarm, count: int, end: float) -> list[Datapoint]:
 def _series(query: Mapping[str, Any], starts: list[float], length: float) -> Series:
     described = query["MetricStat"]
     metric = metrics.Metric.of(described["Metric"], described.get("Unit"))
-    return metrics.series(metric.windows(starts, length), described, query.get("Label", metric.name))
+    return metrics.series(metric.windows(starts, length), described, query.get("Label", metric.key.name))
 
 
 def _too_few_samples(alarm: Alarm, datapoints: list[Datapoint]) -> bool:

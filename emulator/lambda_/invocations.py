@@ -44,9 +44,10 @@ from typing import Any
 from ministack.core.concurrency import run_reentrant
 from ministack.core.lambda_runtime import execution_credentials
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import cloudwatch, cloudwatch_logs, lambda_svc
+from ministack.services import cloudwatch_logs, lambda_svc
 
 from emulator import hooks
+from emulator.cloudwatch import metrics
 from emulator.lambda_ import environments
 
 POOL = environments.Pool()
@@ -289,11 +290,11 @@ def _put_metrics(config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         dimensions.append({"FunctionName": name, "Resource": resource, "ExecutedVersion": version})
     for names in dimensions:
         if result.get("throttle"):
-            cloudwatch.record_metric("AWS/Lambda", "Throttles", 1, "Count", names)
+            metrics.record("AWS/Lambda", "Throttles", 1, "Count", names)
             continue
-        cloudwatch.record_metric("AWS/Lambda", "Throttles", 0, "Count", names)
-        cloudwatch.record_metric("AWS/Lambda", "Invocations", 1, "Count", names)
-        cloudwatch.record_metric("AWS/Lambda", "Errors", int(bool(result.get("error"))), "Count", names)
+        metrics.record("AWS/Lambda", "Throttles", 0, "Count", names)
+        metrics.record("AWS/Lambda", "Invocations", 1, "Count", names)
+        metrics.record("AWS/Lambda", "Errors", int(bool(result.get("error"))), "Count", names)
         outcome = result.get("log_source")
         if isinstance(outcome, environments.Outcome):
-            cloudwatch.record_metric("AWS/Lambda", "Duration", outcome.milliseconds, "Milliseconds", names)
+            metrics.record("AWS/Lambda", "Duration", outcome.milliseconds, "Milliseconds", names)

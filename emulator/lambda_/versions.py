@@ -6,23 +6,48 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ministack.core import persistence
 from ministack.services import lambda_svc
 
 from emulator import hooks
+from emulator.persistence.database import Changes, Row
 
-_next: dict[str, int] = {}
+
+class Numbers:
+    """The next number of each function that was deleted."""
+
+    name = "version numbers"
+
+    def __init__(self) -> None:
+        self._next: dict[str, int] = {}
+        self._changed: set[str] = set()
+
+    def next(self, arn: str) -> int:
+        """Return the number of the first version of a new function."""
+        return self._next.get(arn, 1)
+
+    def keep(self, arn: str, number: int) -> None:
+        """Keep the next number of a function that is deleted."""
+        self._next[arn] = number
+        self._changed.add(arn)
+
+    def changes(self) -> Changes:
+        """Return the numbers that have changed."""
+        changed, self._changed = self._changed, set()
+        return Changes(rows={(arn, ""): str(self._next[arn]) for arn in changed})
+
+    def restore(self, rows: Iterable[Row]) -> None:
+        """Restore the numbers."""
+        self._next |= {row.owner: int(row.value) for row in rows}
+
+
+NUMBERS = Numbers()
 
 
 def install() -> None:
     """Put this in front of MiniStack's own CreateFunction and DeleteFunction."""
-    if _file().exists():
-        _next.update(json.loads(_file().read_text()))
     hooks.wrap(lambda_svc, "_create_function", ["data"], _create_function)
     hooks.wrap(lambda_svc, "_delete_function", ["name", "query_params", "path_qualifier"], _delete_function)
 
@@ -34,7 +59,7 @@ def _create_function(original: Callable[..., Any], data: Mapping[str, Any]) -> A
     name = data["FunctionName"]
     arn = lambda_svc._func_arn(name)
     function = lambda_svc._functions[name]
-    function["next_version"] = _next.get(arn, 1)
+    function["next_version"] = NUMBERS.next(arn)
     if not data.get("Publish"):
         return answer
     # Like PublishVersion, which can then detect that nothing has changed since.
@@ -48,11 +73,5 @@ def _delete_function(
     function = lambda_svc._functions.get(name)
     answer = original(name, query_params, path_qualifier)
     if function is not None and name not in lambda_svc._functions:
-        _next[lambda_svc._func_arn(name)] = function["next_version"]
-        if persistence.PERSIST_STATE:
-            _file().write_text(json.dumps(_next))
+        NUMBERS.keep(lambda_svc._func_arn(name), function["next_version"])
     return answer
-
-
-def _file() -> Path:
-    return Path(os.environ.get("STATE_DIR", "")) / "next-versions.json"

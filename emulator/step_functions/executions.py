@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextvars
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ministack.core.responses import error_response_json, json_response, now_iso
@@ -25,10 +27,11 @@ _EVENT_TYPES = {
     "ABORTED": "ExecutionAborted",
     "TIMED_OUT": "ExecutionTimedOut",
 }
-_runs: dict[str, Run] = {}
+RUNS: dict[str, Run] = {}
 _current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("execution", default=None)
 # Whoever ends an execution first has the last word: its own thread, StopExecution or the deadline.
-_lock = threading.Lock()
+LOCK = threading.Lock()
+_frozen = threading.Event()
 
 
 class EndedError(Exception):
@@ -37,11 +40,18 @@ class EndedError(Exception):
 
 @dataclass
 class Run:
-    """An execution at work, with the role and log that its state machine had when it started."""
+    """An execution at work, with the definition, the role, and the log that its state machine had when it started.
+
+    ``position`` is where it is: the state, its input, the context, and when the state was entered; or None before the
+    first one. ``waited`` is how many of AWS's seconds it was in the state before local AWS ended.
+    """
 
     record: dict[str, Any]
+    definition: str
     role_arn: str
     logging: Mapping[str, Any]
+    position: str | None = None
+    waited: float = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
     def event(self, event_type: str, **details: Any) -> None:
@@ -50,10 +60,22 @@ class Run:
         Raises:
             EndedError: the execution has ended.
         """
-        with _lock:
-            if self.record["status"] != "RUNNING":
+        self._add(event_type, details, self.position)
+
+    def enter(self, event_type: str, position: str, **details: Any) -> None:
+        """Add to the history that a state was entered.
+
+        Raises:
+            EndedError: the execution has ended.
+        """
+        self._add(event_type, details, position)
+
+    def _add(self, event_type: str, details: Mapping[str, Any], position: str | None) -> None:
+        with LOCK:
+            if self.record["status"] != "RUNNING" or _frozen.is_set():
                 raise EndedError
             event = _append(self.record, event_type, details)
+            self.position = position
         logs.write(self.logging, self.record, event)
 
     def sleep(self, seconds: float) -> None:
@@ -62,7 +84,8 @@ class Run:
         Raises:
             EndedError: the execution has ended in the meantime.
         """
-        if self.ended.wait(clock.real(seconds)):
+        waited, self.waited = self.waited, 0
+        if self.ended.wait(clock.real(max(0, seconds - waited))):
             raise EndedError
 
 
@@ -72,6 +95,11 @@ def install() -> None:
     hooks.wrap(stepfunctions, "_scaled_sleep", ["seconds"], _sleep)
     hooks.wrap(stepfunctions, "_start_execution", ["data"], _start_execution)
     hooks.wrap(stepfunctions, "_stop_execution", ["data"], _stop_execution)
+
+
+def freeze() -> None:
+    """Leave all executions where they are: local AWS stops, so that their tasks fail."""
+    _frozen.set()
 
 
 def current() -> Run:
@@ -106,7 +134,7 @@ def _start_execution(original: Callable[..., Any], data: Mapping[str, Any]) -> A
 def _stop_execution(original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
     """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html."""
     record = stepfunctions._executions.get(data.get("executionArn"))
-    if record is None or not _end(record, "ABORTED", error=data.get("error"), cause=data.get("cause")):
+    if record is None or not end(record, "ABORTED", error=data.get("error"), cause=data.get("cause")):
         return original(data)
     return json_response({"stopDate": record["stopDate"]})
 
@@ -124,64 +152,64 @@ def _run(_original: Callable[..., Any], exec_arn: str) -> None:
     machine = record and stepfunctions._state_machines.get(record["stateMachineArn"])
     if not record or not machine:
         return
-    definition = json.loads(machine["definition"])
-    run = Run(record, machine["roleArn"], machine["loggingConfiguration"])
-    _runs[exec_arn] = run
-    _current.set(run)
+    run = Run(record, machine["definition"], machine["roleArn"], machine["loggingConfiguration"])
     started = record["events"][0]
     started["previousEventId"] = 0
     started["executionStartedEventDetails"]["inputDetails"] = {"truncated": False}
     logs.write(run.logging, record, started)
+    work(run)
+
+
+def work(run: Run) -> None:
+    """Let an execution go on until it ends."""
+    definition = json.loads(run.definition)
+    RUNS[run.record["executionArn"]] = run
+    _current.set(run)
     deadline = _deadline(run, definition)
     try:
-        output = _walk(run, definition, machine)
-        _end(record, "SUCCEEDED", output=compact(output))
+        output = _walk(run, definition)
+        end(run.record, "SUCCEEDED", output=compact(output))
     except EndedError:
         pass
     except stepfunctions._ExecutionError as error:
-        _end(record, "FAILED", error=error.error, cause=error.cause)
+        end(run.record, "FAILED", error=error.error, cause=error.cause)
     except Exception as error:  # noqa: BLE001 - AWS too reports what its interpreter cannot do, whatever that is
-        _end(record, "FAILED", error="States.Runtime", cause=str(error))
+        end(run.record, "FAILED", error="States.Runtime", cause=str(error))
     finally:
         if deadline is not None:
             deadline.cancel()
-        del _runs[exec_arn]
+        del RUNS[run.record["executionArn"]]
 
 
 def _deadline(run: Run, definition: Mapping[str, Any]) -> threading.Timer | None:
     seconds = definition.get("TimeoutSeconds")
     if seconds is None:
         return None
-    arguments = (_end, run.record, "TIMED_OUT")
-    timer = threading.Timer(clock.real(seconds), contextvars.copy_context().run, arguments)
+    elapsed = time.time() - datetime.fromisoformat(run.record["startDate"]).timestamp()
+    arguments = (end, run.record, "TIMED_OUT")
+    timer = threading.Timer(clock.real(seconds) - elapsed, contextvars.copy_context().run, arguments)
     timer.daemon = True
     timer.start()
     return timer
 
 
-def _walk(run: Run, definition: Mapping[str, Any], machine: Mapping[str, Any]) -> Any:
+def _walk(run: Run, definition: Mapping[str, Any]) -> Any:
     """Go from state to state and return the last one's output."""
-    name, value = definition["StartAt"], json.loads(run.record["input"])
-    # https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html
-    context: dict[str, Any] = {
-        "QueryLanguage": definition.get("QueryLanguage", "JSONPath"),
-        "Execution": {
-            "Id": run.record["executionArn"],
-            "Input": value,
-            "Name": run.record["name"],
-            "RedriveCount": 0,
-            "RoleArn": run.role_arn,
-            "StartTime": run.record["startDate"],
-        },
-        "StateMachine": {"Id": run.record["stateMachineArn"], "Name": machine["name"]},
-        "variables": {},
-    }
+    name, value, context = definition["StartAt"], json.loads(run.record["input"]), _context(run, definition)
+    resumed = run.position is not None
+    if run.position is not None:
+        name, value, context, entered = json.loads(run.position)
+        if definition["States"][name].keys() & {"Seconds", "SecondsPath"}:
+            run.waited = (time.time() - entered) * clock.speed()
     while name is not None:
         state = definition["States"][name]
         kind = state["Type"]
-        context["State"] = {"Name": name, "EnteredTime": now_iso(), "RetryCount": 0}
-        entered = {"name": name, "input": compact(value), "inputDetails": {"truncated": False}}
-        run.event(f"{kind}StateEntered", stateEnteredEventDetails=entered)
+        if not resumed:
+            context["State"] = {"Name": name, "EnteredTime": now_iso(), "RetryCount": 0}
+            details = {"name": name, "input": compact(value), "inputDetails": {"truncated": False}}
+            position = json.dumps([name, value, context, time.time()])
+            run.enter(f"{kind}StateEntered", position, stateEnteredEventDetails=details)
+        resumed = False
         try:
             value, following = _step(run, kind, state, value, context)
         except stepfunctions._ExecutionError as error:
@@ -193,6 +221,26 @@ def _walk(run: Run, definition: Mapping[str, Any], machine: Mapping[str, Any]) -
         run.event(f"{kind}StateExited", stateExitedEventDetails=exited)
         name = following
     return value
+
+
+def _context(run: Run, definition: Mapping[str, Any]) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/input-output-contextobject.html."""
+    return {
+        "QueryLanguage": definition.get("QueryLanguage", "JSONPath"),
+        "Execution": {
+            "Id": run.record["executionArn"],
+            "Input": json.loads(run.record["input"]),
+            "Name": run.record["name"],
+            "RedriveCount": 0,
+            "RoleArn": run.role_arn,
+            "StartTime": run.record["startDate"],
+        },
+        "StateMachine": {
+            "Id": run.record["stateMachineArn"],
+            "Name": run.record["stateMachineArn"].rpartition(":")[2],
+        },
+        "variables": {},
+    }
 
 
 def evaluation_failed(run: Run, state: str, error: Any) -> None:
@@ -223,11 +271,11 @@ def _step(run: Run, kind: str, state: Mapping[str, Any], value: Any, context: di
     }[kind](state, value, context)
 
 
-def _end(record: dict[str, Any], status: str, **outcome: str | None) -> bool:
+def end(record: dict[str, Any], status: str, **outcome: str | None) -> bool:
     """End an execution and notify its listeners, or return False if it has already ended."""
-    run = _runs.get(record["executionArn"])
-    with _lock:
-        if record["status"] != "RUNNING":
+    run = RUNS.get(record["executionArn"])
+    with LOCK:
+        if record["status"] != "RUNNING" or _frozen.is_set():
             return False
         record.update(outcome)
         record["status"], record["stopDate"] = status, now_iso()

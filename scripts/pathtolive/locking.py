@@ -25,6 +25,7 @@ from pathtolive.target import Target
 DEFAULT_TIMEOUT = "2m"
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 POLL_SECONDS = 0.2
+SUFFIX = ".tflock"
 REFUSED = "Error acquiring the state lock"
 
 
@@ -99,9 +100,22 @@ def held(target: Target, bucket: str, key: str) -> Lock | None:
     """
     s3 = target.client("s3")
     try:
-        content = json.loads(s3.get_object(Bucket=bucket, Key=f"{key}.tflock")["Body"].read())
+        content = json.loads(s3.get_object(Bucket=bucket, Key=f"{key}{SUFFIX}")["Body"].read())
     except s3.exceptions.NoSuchKey:
         return None
     # Terraform writes nanoseconds, which Python 3.11 reads, but does not keep.
     since = datetime.fromisoformat(content["Created"])
     return Lock(content["ID"], content["Who"], content["Operation"].removeprefix("OperationType").lower(), since)
+
+
+def release_all(target: Target, bucket: str) -> None:
+    """Release the locks of every state: the commands that held them have ended with an earlier local AWS."""
+    s3 = target.client("s3")
+    try:
+        found = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
+    except s3.exceptions.NoSuchBucket:
+        return
+    for key in (item["Key"] for item in found if item["Key"].endswith(SUFFIX)):
+        lock = held(target, bucket, key.removesuffix(SUFFIX))
+        s3.delete_object(Bucket=bucket, Key=key)
+        print(f"Released the lock of Terraform's state: {lock and lock.holder} held it when local AWS ended.")

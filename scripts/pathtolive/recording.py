@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import rich.console
 import rich.syntax
 
-from pathtolive import config_file, routes, stack, stages
+from pathtolive import config_file, local_aws, routes, stack, stages
 from pathtolive.cli import AWS_ERRORS, CommandError, UnrecordedError
 from pathtolive.release.engine import Engine
 
@@ -36,6 +36,8 @@ def record(
         missing, remedy = "Terraform's state", record_again
         here.initialize()
         here.refresh(stages.kept(here, found))
+    except local_aws.EndedError:
+        raise
     except (CommandError, *AWS_ERRORS) as error:
         raise UnrecordedError(
             f"{stage} runs version {version}, but {missing} does not record it: {error}\n"

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from pathtolive import local_aws
 from pathtolive.cli import CommandError
 
 OK = 200
@@ -39,11 +40,16 @@ def build_info(url: str) -> dict[str, Any] | None:
 
 
 def get(url: str) -> tuple[int, str]:
-    """Return the status and the text of a response, or status 0 and the reason if there is none."""
+    """Return the status and the text of a response, or status 0 and the reason if there is none.
+
+    Raises:
+        EndedError: local AWS ended.
+    """
     try:
         with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - the URL of a stage
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
     except OSError as error:
+        local_aws.check(url, refused=True)
         return 0, str(error)

@@ -17,12 +17,12 @@ from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import config_file, discovery, files, locking, progress, terraform_cli
-from pathtolive.cli import ROOT, CommandError, run
+from pathtolive import config_file, discovery, files, local_aws, locking, progress, terraform_cli
+from pathtolive.cli import ROOT, CommandError
 from pathtolive.target import SOURCE, Target
 
 # Terraform's own working files, and files that belong to one account.
-NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "errored.tfstate", "terraform.tfvars"}
+NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars", terraform_cli.ERRORED}
 NAME = "path-to-live"
 # As in terraform/terraform.tf.
 STATE_KEY = "path-to-live.tfstate"
@@ -126,6 +126,8 @@ class Stack:
         arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
         try:
             self.change("plan", *arguments, statuses=(0, 2))
+        except local_aws.EndedError:
+            raise
         except CommandError as error:
             raise CommandError(f"{error}\nNothing was changed.") from error
         return Plan(path, json.loads(self._show("-json", str(path))))
@@ -157,6 +159,8 @@ class Stack:
             with progress.step("Apply the plan"):
                 try:
                     self.change("apply", "-compact-warnings", str(plan.path))
+                except local_aws.EndedError:
+                    raise
                 except CommandError as error:
                     raise CommandError(f"{error}\nFix the cause, then run the command again.") from error
 
@@ -230,9 +234,7 @@ class Stack:
         _terraform(self.target, "force-unlock", "-force", lock.id)
 
     def _show(self, *arguments: str) -> str:
-        return run(
-            ["terraform", "show", *arguments], cwd=self.target.directory, env=self.target.environment, quiet=True
-        )
+        return terraform_cli.output("show", *arguments, cwd=self.target.directory, env=self.target.environment)
 
 
 @dataclass(frozen=True)
@@ -425,7 +427,7 @@ def _init(target: Target, bucket: str) -> None:
     """Run ``terraform init`` if anything that it depends on has changed."""
     backend = {"bucket": bucket, "region": target.region}
     if target.endpoint:
-        backend["use_path_style"] = "true"
+        backend |= {"use_path_style": "true", "max_retries": "1"}
     stamp = target.directory / ".terraform" / "initialised"
     digest = hashlib.sha256(repr([backend, target.endpoint, target.workspace]).encode())
     # These name the modules, providers, and backend.
@@ -447,7 +449,7 @@ def _push_errored_state(target: Target) -> None:
 
     https://developer.hashicorp.com/terraform/cli/state/recover#recover-from-state-write-errors
     """
-    path = target.directory / "errored.tfstate"
+    path = target.directory / terraform_cli.ERRORED
     if not path.exists():
         return
     try:
@@ -470,6 +472,11 @@ def _terraform(target: Target, *arguments: str, workspace: bool = True, statuses
     """Run Terraform in the target's workspace; ``workspace`` is False for commands that create or delete workspaces."""
     environment = {name: value for name, value in target.environment.items() if workspace or name != "TF_WORKSPACE"}
     terraform_cli.run(*arguments, cwd=target.directory, env=environment, statuses=statuses)
+
+
+def release_locks(target: Target) -> None:
+    """Release the locks of the states of an earlier local AWS, which has just been started again with its state."""
+    locking.release_all(target, bucket_name(target))
 
 
 def delete_workspace(target: Target) -> None:

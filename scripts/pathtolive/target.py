@@ -30,6 +30,8 @@ ENDPOINT_VARIABLES = {
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 }
+# A refused connection, and one that was closed.
+CONNECTION_ERRORS = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
 LOOPBACK = "127.0.0.1,localhost,::1"
 
 
@@ -101,8 +103,8 @@ class Target:
         return variables
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of a service."""
-        return self._session.client(
+        """Return a boto3 client of a service; if local AWS has ended, its requests raise local_aws.EndedError."""
+        client = self._session.client(
             service,
             endpoint_url=self.endpoint,
             config=botocore.config.Config(
@@ -111,6 +113,14 @@ class Target:
             if self.endpoint
             else None,
         )
+        # https://docs.aws.amazon.com/boto3/latest/guide/events.html
+        client.meta.events.register_first("needs-retry", self._notice_end)
+        return client
+
+    def _notice_end(self, caught_exception: Exception | None = None, **_: Any) -> None:
+        """Raise local_aws.EndedError instead of sending a request again."""
+        if self.endpoint and isinstance(caught_exception, CONNECTION_ERRORS):
+            local_aws.check(self.endpoint, refused=True)
 
     @functools.cached_property
     def account(self) -> str:
@@ -161,7 +171,7 @@ def from_environment() -> Target:
     ignore_aws_settings()
     endpoint = given or local_aws.url()
     if endpoint is None:
-        raise CommandError("Local AWS is not running. Start it with: make local")
+        raise local_aws.not_running()
     return Target(
         endpoint.rstrip("/"), os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
     )

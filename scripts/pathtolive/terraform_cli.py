@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import re
 import shutil
@@ -11,16 +12,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from pathtolive import interrupts
+from pathtolive import cli, interrupts, local_aws
 from pathtolive.cli import LOGS, CommandError
 from pathtolive.toolchain import terraform
 
 POLL_SECONDS = 0.1
 # Commands that consist of two words.
 NESTED = {"state", "workspace"}
+
+# How long Terraform takes at most to save its state when local AWS has ended.
+SAVE_SECONDS = 60
+# Where Terraform saves its state if the backend does not answer.
+ERRORED = "errored.tfstate"
 
 
 class TerraformError(CommandError):
@@ -76,10 +83,12 @@ def run(
     """Run Terraform and return its exit status, one of ``statuses``.
 
     Its output goes to the log, or to the terminal if it is ``shown`` or V=1 is in the environment. Ctrl-C and SIGTERM
-    are passed on to Terraform, which saves its state and releases its lock; this waits for it.
+    are passed on to Terraform, which saves its state and releases its lock; this waits for it. Terraform is interrupted
+    too if local AWS ends: it would send its requests again for minutes.
 
     Raises:
         TerraformError: its exit status is another.
+        EndedError: local AWS ended.
     """
     verbose = shown or os.environ.get("V") == "1"
     words = 2 if arguments[0] in NESTED else 1
@@ -101,7 +110,8 @@ def run(
             # Ctrl-C in a terminal would reach it a second time: then it ends without saving its state.
             process_group=0,
         )
-        _wait(process, interrupted)
+        errored = cwd / ERRORED if arguments[0] == "apply" else None
+        _wait(process, interrupted, env.get("AWS_ENDPOINT_URL", ""), errored)
         printed.seek(0)
         errors = printed.read()
         output.write(errors)
@@ -122,13 +132,42 @@ def discard_initialization(directory: Path) -> None:
     shutil.rmtree(directory / ".terraform" / "modules", ignore_errors=True)
 
 
-def _wait(process: subprocess.Popen[bytes], interrupted: interrupts.Pending) -> None:
-    """Wait until Terraform has ended, and pass the first interruption on to it."""
+def output(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
+    """Run Terraform and return what it prints.
+
+    Raises:
+        CommandError: it fails.
+        EndedError: local AWS ended.
+    """
+    try:
+        return cli.run(["terraform", *arguments], cwd=cwd, env=env, quiet=True)
+    except CommandError:
+        local_aws.check(env.get("AWS_ENDPOINT_URL", ""))
+        raise
+
+
+def _wait(
+    process: subprocess.Popen[bytes], interrupted: interrupts.Pending, endpoint: str, errored: Path | None
+) -> None:
+    """Wait until Terraform has ended, and pass the first interruption on to it.
+
+    If local AWS ends, Terraform saves its state in the file ``errored``, unless that is None.
+
+    Raises:
+        EndedError: local AWS ended.
+    """
     known = 0
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=POLL_SECONDS)
+            if process.wait(timeout=POLL_SECONDS):
+                # Terraform can notice the end of local AWS first.
+                local_aws.check(endpoint)
             return
+        try:
+            local_aws.check(endpoint)
+        except local_aws.EndedError as error:
+            _end(process, errored if error.kept else None)
+            raise
         if interrupted.times == known:
             continue
         if known == 0:
@@ -141,3 +180,27 @@ def _wait(process: subprocess.Popen[bytes], interrupted: interrupts.Pending) -> 
                 file=sys.stderr,
             )
         known = interrupted.times
+
+
+def _end(process: subprocess.Popen[bytes], errored: Path | None) -> None:
+    """End Terraform after local AWS has ended, but not before it has saved what it did, if that matters.
+
+    If its backend does not answer, Terraform writes its state into a file. It would try to release its lock, too.
+    """
+    began = time.time()
+    if errored:
+        print("\nLocal AWS ended. Waiting for Terraform to save its state ...", file=sys.stderr)
+        process.send_signal(signal.SIGINT)
+        while process.poll() is None and not _is_saved(errored, began) and time.time() < began + SAVE_SECONDS:
+            time.sleep(0.1)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _is_saved(state: Path, since: float) -> bool:
+    """Return whether a state was written completely after a time."""
+    try:
+        return state.stat().st_mtime > since and bool(json.loads(state.read_text()))
+    except (FileNotFoundError, ValueError):
+        return False

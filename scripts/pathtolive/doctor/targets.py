@@ -74,7 +74,7 @@ def _local_aws() -> Finding:
             taken = other.connect_ex(("127.0.0.1", port)) == 0
         if taken:
             return Finding(PROBLEM, name, f"port {port} is in use. Choose another: make local PORT={port + 1}")
-        return Finding(MISSING, name, "local AWS is not running. Start it with: make local")
+        return Finding(MISSING, name, str(local_aws.not_running()))
     os.environ["TARGET"] = "local"
     here = Stack(target.from_environment())
     try:

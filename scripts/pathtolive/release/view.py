@@ -13,7 +13,7 @@ import rich.live
 import rich.text
 
 from pathtolive import local_aws, stack
-from pathtolive.cli import LostSightError
+from pathtolive.cli import CommandError, LostSightError
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import Execution, Metrics, Past, continues
 from pathtolive.release.settings import Settings, percents
@@ -107,7 +107,7 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
 
     Raises:
         LostSightError: the release continues without this command. The command line ``again`` follows it again.
-        CommandError: it ended, but its rollback did not complete.
+        CommandError: it ended, but its rollback did not complete, or it ended with local AWS.
     """
     print(f"{execution.name} is in progress", flush=True)
     unwatched = continues(execution.name, again)
@@ -127,10 +127,18 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
             if abort or not confirmed("\nAbort the release and roll back (a), or leave it running (Enter)? ", "a"):
                 raise LostSightError(unwatched) from error
             abort = True
+        except local_aws.EndedError as error:
+            if not error.kept:
+                raise CommandError(f"{error}\n{execution.name} ended with it.") from error
+            raise LostSightError(
+                f"{error}\n{execution.name} then continues. To follow it again, run: {again}"
+            ) from error
         except botocore.exceptions.ClientError as error:
             raise LostSightError(f"AWS request failed: {error}\n{unwatched}") from error
         except botocore.exceptions.BotoCoreError as error:
             if time.monotonic() - view.read > PATIENCE_SECONDS:
+                if endpoint := engine.here.target.endpoint:
+                    unwatched = f"If {endpoint} is still running, {unwatched}"
                 raise LostSightError(f"AWS request failed: {error}\n{unwatched}") from error
             pause = True
 

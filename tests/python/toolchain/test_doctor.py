@@ -38,7 +38,7 @@ def test_doctor_finds_the_tools_and_packages() -> None:
         *("packages: run", "packages: demo", "packages: dev"),
     }
     assert found["TARGET=aws"] == ("missing", "Unable to locate credentials")
-    assert found["TARGET=local"] == ("missing", "local AWS is not running. Start it with: make local")
+    assert found["TARGET=local"] == ("missing", "Local AWS is not running. Start it with: make local")
 
 
 def test_doctor_finds_the_target_that_answers(endpoint: str) -> None:

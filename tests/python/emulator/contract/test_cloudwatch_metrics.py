@@ -178,3 +178,54 @@ def test_cloudwatch_data_of_a_request_has_the_dimensions_of_api_stage_and_alias(
     assert count("AWS/ApiGateway", "5xx", "Sum", ApiId=echo.id, Stage="dev") == 0
     assert count("AWS/ApiGateway", "Latency", "p99", ApiId=echo.id, Stage="dev") > 0
     eventually(lambda: count("AWS/Lambda", "Duration", "p99", FunctionName=function) > 0, seconds=PATIENCE)
+
+
+def test_cloudwatch_high_resolution_data_has_periods_of_seconds(alarms: Alarms) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html."""
+    alarms.wait_for_minute()
+    second = datetime.timedelta(seconds=alarms.minute / 60)
+    begun = datetime.datetime.fromtimestamp(time.time() // alarms.minute * alarms.minute, datetime.UTC)
+    alarms.api.put_metric_data(
+        Namespace=alarms.namespace,
+        MetricData=[
+            {"MetricName": "m", "Value": value, "Timestamp": begun + age * second, "StorageResolution": 1}
+            for value, age in ((1, 0.5), (2, 5.5), (4, 15.5))
+        ],
+    )
+    query = statistic(alarms, "m", "m") | {"ReturnData": True}
+    query["MetricStat"]["Period"] = 10
+    within = {"StartTime": begun, "EndTime": begun + 60 * second}
+    eventually(lambda: read(alarms, query, **within)["m"]["Values"] == [3, 4], seconds=PATIENCE)
+
+
+def test_cloudwatch_lists_metrics(alarms: Alarms) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html."""
+    alarms.data_of({"first": [1], "second": [1]}, {"Function": "it", "Stage": "live"})
+    alarms.data_of({"first": [1]})
+
+    def listed(**given: Any) -> list[tuple[str, dict[str, str]]]:
+        pages = alarms.api.get_paginator("list_metrics").paginate(Namespace=alarms.namespace, **given)
+        metrics = [metric for page in pages for metric in page["Metrics"]]
+        found = [(each["MetricName"], {one["Name"]: one["Value"] for one in each["Dimensions"]}) for each in metrics]
+        return sorted(found, key=str)
+
+    live = {"Function": "it", "Stage": "live"}
+    # AWS lists a metric up to 15 minutes after its first data.
+    eventually(lambda: len(listed()) == 3, seconds=15 * 60 + PATIENCE)
+    assert listed(MetricName="second", RecentlyActive="PT3H") == [("second", live)]
+    assert listed(Dimensions=[{"Name": "Stage"}]) == [("first", live), ("second", live)]
+    assert listed(MetricName="first", Dimensions=[{"Name": "Stage", "Value": "live"}]) == [("first", live)]
+    assert listed(Dimensions=[{"Name": "Stage", "Value": "dev"}]) == []
+
+
+def test_cloudwatch_lists_metrics_in_pages(alarms: Alarms) -> None:
+    names = [f"m{number:03}" for number in range(501)]
+    data = [{"MetricName": name, "Value": 1.0} for name in names]
+    alarms.api.put_metric_data(Namespace=alarms.namespace, MetricData=data)
+    pages = alarms.api.get_paginator("list_metrics").paginate
+
+    def listed() -> list[int]:
+        return [len(page["Metrics"]) for page in pages(Namespace=alarms.namespace)]
+
+    eventually(lambda: sum(listed()) == 501, seconds=15 * 60 + PATIENCE)
+    assert len(listed()) > 1
