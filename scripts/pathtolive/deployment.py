@@ -40,7 +40,10 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
 
 
 def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collection[str]) -> None:
-    plan = here.plan(stages.kept(here, found, moved=moved))
+    kept = stages.kept(here, found, moved=moved)
+    plan = here.plan(kept)
+    if here.untaint(plan):
+        plan = here.plan(kept)
     recording.refuse_weights(here, plan, found)
     here.apply(plan)
 

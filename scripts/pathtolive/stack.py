@@ -148,6 +148,22 @@ class Stack:
         finally:
             path.unlink()
 
+    def untaint(self, plan: Plan) -> bool:
+        """Keep the resources that a plan replaces only because their creation was interrupted, if there are any.
+
+        Most of their names are unique, so that AWS refuses to create another one first. The next plan updates them.
+
+        https://developer.hashicorp.com/terraform/cli/commands/untaint
+        """
+        tainted = [
+            change["address"]
+            for change in plan.content.get("resource_changes", [])
+            if change.get("action_reason") == "replace_because_tainted"
+        ]
+        for address in tainted:
+            self.change("untaint", address)
+        return bool(tainted)
+
     def apply(self, plan: Plan) -> None:
         """Apply a plan, unless it is empty.
 

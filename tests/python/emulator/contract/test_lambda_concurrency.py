@@ -47,17 +47,18 @@ def test_versions_and_aliases_share_the_reserved_concurrency(function: Function)
     function.create(SLEEPS, Timeout=30)
     function.alias("live", "1")
     function.api.put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)
-    busy = threading.Thread(target=invoke, args=(function, "live"), kwargs={"seconds": 3})
-    busy.start()
 
-    def throttled() -> bool:
+    def throttled(qualifier: str, **event: Any) -> bool:
         try:
-            invoke(function, "1")
+            invoke(function, qualifier, **event)
         except botocore.exceptions.ClientError as error:
             return error.response["Error"]["Code"] == "TooManyRequestsException"
         return False
 
-    eventually(throttled)
+    # Each of the two can throttle the other.
+    busy = threading.Thread(target=eventually, args=(lambda: not throttled("live", seconds=3), 60))
+    busy.start()
+    eventually(lambda: throttled("1"), 60)
     busy.join()
     assert invoke(function, "1")["StatusCode"] == 200
 
