@@ -152,12 +152,12 @@ variable "throttles" {
     burst               = optional(number)
     requests_per_second = optional(number)
   }))
-  description = "Throttling limits by stage. API Gateway responds with 429 to requests above them. A limit that is not set here is that of every stage: 500 requests per second, with a burst of 1000. This default does not depend on the name of a stage, so that a renamed or added stage is never throttled by accident. Set lower limits for stages that need less."
+  description = "Throttling limits by stage. API Gateway responds with 429 to requests above them. A stage without an entry allows 500 requests per second, with a burst of 1000. A limit that an entry leaves out keeps this default. The default is the same for every stage, so that a stage that is renamed or added is never throttled by accident."
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for stage in keys(var.throttles) : contains(keys(local.stages), stage)])
-    error_message = "throttles sets limits of ${join(", ", [for stage in keys(var.throttles) : stage if !contains(keys(local.stages), stage)])}, which config.tf does not have. Its stages are ${join(", ", keys(local.stages))}. If you have renamed or removed a stage, rename or remove it in throttles, too."
+    error_message = "throttles has entries for stages that config.tf does not have: ${join(", ", [for stage in keys(var.throttles) : stage if !contains(keys(local.stages), stage)])}. The stages of config.tf are ${join(", ", keys(local.stages))}. If you have renamed or removed a stage, change throttles, too."
   }
 }

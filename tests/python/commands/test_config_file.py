@@ -467,6 +467,28 @@ CHANGES: list[tuple[Edit, str]] = [
 ]
 
 
+STYLES = {
+    "of the repository": (ROOT / "terraform" / "config.tf").read_text(),
+    "aligned": ALIGNED,
+    "of Windows": ALIGNED.replace("\n", "\r\n"),
+    "without a format": HAND_WRITTEN,
+    "of a JSON encoder": config(
+        json.dumps({"live": {"function_version": "5", "gateway_deployment": "1"}, "dev": {}}, indent=2), '["1", "2"]'
+    ),
+    "with a file header": f"/*\n * Owned by the platform team.\n * locals {{ stages = {{}} }}\n */\n{ALIGNED}",
+    "in several blocks": (
+        'locals {\n  gateway_deployments = ["1"]\n}\n\nvariable "owner" {\n  default = "ann"\n}\n\nlocals {\n'
+        "  team = <<-EOT\n    stages = {}\n  EOT\n  stages = {\n    dev = { owner = var.owner, team = local.team }\n"
+        '    live = { function_version = 5, gateway_deployment = 1, tags = merge({}, { a = "}" }) }\n  }\n}\n'
+    ),
+}
+
+
+def test_styles_are_read_as_terraform_reads_them(tmp_path: Path) -> None:
+    texts = list(STYLES.values())
+    assert [read_by_commands(text) for text in texts] == read_by_terraform(tmp_path, texts)
+
+
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 @pytest.mark.parametrize(("edit", "difference"), CHANGES)
 def test_changes_of_a_formatted_file_keep_its_comments_and_its_format(

@@ -312,6 +312,17 @@ class TestStagesChange:
         assert get(stage_urls(checkout)["staging"])[0] == 200
         assert alarms(checkout, "staging") == alarms(checkout, "live") == 5
 
+    def test_expression_is_refused(self, checkout: Checkout) -> None:
+        copy, before = (checkout.path / CONFIG).read_text(), versions(checkout)
+        self.edit(checkout, '["1"]', 'concat(["1"], [])')
+        for command in ("deploy", "promote FROM=dev TO=live"):
+            refused = checkout.run(f"make {command} TARGET=local")
+            assert refused.returncode != 0
+            assert "config.tf line 5: gateway_deployments is a function call, but the commands read" in refused.stderr
+        self.edit(checkout, 'concat(["1"], [])', '["1"]')
+        assert (checkout.path / CONFIG).read_text() == copy
+        assert versions(checkout) == before
+
     def test_stages_that_are_renamed_together_are_refused(self, checkout: Checkout) -> None:
         before = versions(checkout)
         self.edit(checkout, "    live = {", "    prod = {")

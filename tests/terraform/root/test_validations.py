@@ -45,8 +45,8 @@ ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"tags": {"AWS:cost": "1"}}, "tags must have keys of 1 to 128 characters that do not start with aws:"),
     (
         {"throttles": {"prod": {"burst": 1}, "live": {}, "qa": {}}},
-        "throttles sets limits of prod, qa, which config.tf does not have. Its stages are dev, live, test. If you have "
-        "renamed or removed a stage, rename or remove it in throttles, too.",
+        "throttles has entries for stages that config.tf does not have: prod, qa. The stages of config.tf are dev, "
+        "live, test. If you have renamed or removed a stage, change throttles, too.",
     ),
 ]
 
