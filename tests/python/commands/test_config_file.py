@@ -518,6 +518,7 @@ def test_changes_of_a_formatted_file_keep_its_comments_and_its_format(
             Edit("live", "function_version", "7"),
         ),
         ("{ live = {} }", "[]", Edit(names=["1", "2"])),
+        ("{\n    live = {} /* a */\n  }", '["1" /* b */]', Edit(names=["1", "2"])),
         ("{ live = {} }", "[]", Edit("live", "function_version", "7")),
         ('{ live = { function_version = "7" } }', "[]", Edit("live", "function_version", None)),
     ],
