@@ -22,6 +22,7 @@ from emulator.persistence import directory
 from emulator.persistence.database import Database
 from emulator.persistence.saver import Saver
 from emulator.persistence.services import Services
+from emulator.step_functions import executions
 from emulator.step_functions.restart import EXECUTIONS
 
 
@@ -38,6 +39,8 @@ class Lifecycle:
 
     def install(self) -> None:
         """Put this in the place of MiniStack's files."""
+        # A task whose result is lost is started again: the fewer, the better.
+        executions.ON_CHANGE.append(self.saver.soon)
         hooks.wrap(ministack.app, "_load_persisted_state", [], self._restore)
         hooks.wrap(ministack.app, "save_all", ["services"], lambda *_: self.saver.save_last())
         hooks.wrap(ministack.app, "_handle_lifespan", ["scope", "receive", "send"], self._serve)
@@ -65,7 +68,7 @@ class Lifecycle:
                 task.cancel()
 
     async def _resume(self) -> None:
-        """Let executions go on when local AWS answers: they send requests to it."""
+        """Continue executions when local AWS answers: they send requests to it."""
         while True:
             with contextlib.suppress(OSError):
                 _, connection = await asyncio.open_connection("127.0.0.1", self._port)

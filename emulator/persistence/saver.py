@@ -17,7 +17,7 @@ from typing import Protocol
 from emulator.asgi import App, Receive, Scope, Send
 from emulator.persistence.database import Changes, Database, Row
 
-# Executions, alarms, and threads change something too.
+# Alarms and functions change something too.
 SECONDS = 1.0
 # The operations that change nothing, in the protocols that name them.
 READS = re.compile(r"(?:BatchGet|Describe|Filter|Get|List)[A-Z]\w*|Query|Scan")
@@ -43,6 +43,7 @@ class Saver:
         self._unsaved: dict[str, Changes] = {}
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._failed = False
 
     def around(self, app: App, is_stage: Callable[[str, str], bool]) -> App:
@@ -54,7 +55,7 @@ class Saver:
         async def saving(scope: Scope, receive: Receive, send: Send) -> None:
             changes = may_change(scope, is_stage)
             if changes and to_s3(scope):
-                # MiniStack writes objects at once. Terraform's state must not be newer than the resources in it.
+                # MiniStack writes objects immediately. Terraform's state must not be newer than the resources in it.
                 await self.save()
             try:
                 await app(scope, receive, send)
@@ -81,8 +82,14 @@ class Saver:
         self._write()
         self.database.close()
 
+    def soon(self) -> None:
+        """Save soon; other threads call this."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._changed.set)
+
     async def run(self) -> None:
         """Save after each request for a change, and each second."""
+        self._loop = asyncio.get_running_loop()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), SECONDS)

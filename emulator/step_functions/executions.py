@@ -32,6 +32,8 @@ _current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("execution
 # Whoever ends an execution first has the last word: its own thread, StopExecution or the deadline.
 LOCK = threading.Lock()
 _frozen = threading.Event()
+# What else is called when an execution has made progress.
+ON_CHANGE: list[Callable[[], None]] = []
 
 
 class EndedError(Exception):
@@ -42,7 +44,7 @@ class EndedError(Exception):
 class Run:
     """An execution at work, with the definition, the role, and the log that its state machine had when it started.
 
-    ``position`` is where it is: the state, its input, the context, and when the state was entered; or None before the
+    ``position`` is its current position: the state, its input, the context, and when the state was entered; or None before the
     first one. ``waited`` is how many of AWS's seconds it was in the state before local AWS ended.
     """
 
@@ -76,6 +78,8 @@ class Run:
                 raise EndedError
             event = _append(self.record, event_type, details)
             self.position = position
+        for notice in ON_CHANGE:
+            notice()
         logs.write(self.logging, self.record, event)
 
     def sleep(self, seconds: float) -> None:
@@ -98,7 +102,7 @@ def install() -> None:
 
 
 def freeze() -> None:
-    """Leave all executions where they are: local AWS stops, so that their tasks fail."""
+    """Stop all executions in their current state: local AWS stops, so that their tasks would fail."""
     _frozen.set()
 
 
@@ -161,7 +165,7 @@ def _run(_original: Callable[..., Any], exec_arn: str) -> None:
 
 
 def work(run: Run) -> None:
-    """Let an execution go on until it ends."""
+    """Run an execution until it ends."""
     definition = json.loads(run.definition)
     RUNS[run.record["executionArn"]] = run
     _current.set(run)

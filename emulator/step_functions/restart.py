@@ -1,6 +1,6 @@
-"""Keep executions over a restart of local AWS, and let those in progress go on.
+"""Keep executions over a restart of local AWS, and continue those in progress.
 
-On AWS, nothing interrupts an execution. Here, it goes on with the state that it was in: a wait ends when it would have
+On AWS, nothing interrupts an execution. Here, it continues with its current state: a wait ends when it would have
 ended, and a task is started again.
 https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
 """
@@ -24,7 +24,7 @@ INTERRUPTED = "Local AWS ended during the execution"
 
 
 class Executions:
-    """All executions: a row for each, with what it needs to go on, and one for each event of its history."""
+    """All executions: a row for each, with what it needs to continue, and one for each event of its history."""
 
     name = "executions"
 
@@ -67,7 +67,7 @@ class Executions:
             self._saved[key] = record["status"], len(record["events"])
 
     def resume(self) -> None:
-        """Let the executions go on that were in progress; call it when local AWS answers."""
+        """Continue the executions that were in progress; call it when local AWS answers."""
         while self._interrupted:
             (account, region, arn), progress = self._interrupted.popitem()
             record = stepfunctions._executions.get_scoped(account, region, arn)
@@ -84,7 +84,7 @@ EXECUTIONS = Executions()
 
 
 def _progress(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what an execution in progress needs to go on, or None if it has not begun or has ended."""
+    """Return what an execution in progress needs to continue, or None if it has not begun or has ended."""
     run = executions.RUNS.get(record["executionArn"])
     if run is None or record["status"] != "RUNNING":
         return None

@@ -37,7 +37,7 @@ UNREADABLE = "The saved state could not be read"
 
 
 class EndedError(CommandError):
-    """Local AWS has ended; ``kept`` is whether it goes on with its state when it is started again."""
+    """Local AWS has ended; ``kept`` is whether it keeps its state when it is started again."""
 
     def __init__(self, how: str, *, kept: bool) -> None:
         state, persist = ("", " PERSIST=1") if kept else (", and its state is lost", "")

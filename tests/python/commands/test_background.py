@@ -80,11 +80,17 @@ def kill(background: Any) -> None:
     os.kill(json.loads(background.LOCK.read_text())["pid"], signal.SIGKILL)
 
 
+def is_saved(state: Path, text: str) -> bool:
+    return any(text.encode() in path.read_bytes() for path in state.rglob("*") if path.is_file())
+
+
 def test_background_keeps_state_if_requested(background: Any) -> None:
     port = free_port()
     s3 = client(background.start(port, 1, keep_state=True), "s3")
     for end in (background.stop, lambda: kill(background)):
         s3.create_bucket(Bucket=f"kept{port}", CreateBucketConfiguration={"LocationConstraint": REGION})
+        # It saves a change soon after the answer.
+        eventually(lambda: is_saved(background.STATE, f"kept{port}"))
         end()
         eventually(lambda: background.url() is None)
         background.start(port, 1, keep_state=True)

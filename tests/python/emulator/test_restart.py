@@ -1,4 +1,4 @@
-"""Local AWS with ``--state`` goes on where it was, whatever ends it."""
+"""Local AWS with ``--state`` continues with its state, whatever ends it."""
 
 from __future__ import annotations
 
