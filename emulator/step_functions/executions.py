@@ -44,8 +44,8 @@ class EndedError(Exception):
 class Run:
     """An execution at work, with the definition, the role, and the log that its state machine had when it started.
 
-    ``position`` is its current position: the state, its input, the context, and when the state was entered; or None before the
-    first one. ``waited`` is how many of AWS's seconds it was in the state before local AWS ended.
+    ``position`` is the current state, its input, the context, and when the state was entered; or None before the first
+    one. ``waited`` is how many of AWS's seconds it was in the state before local AWS ended.
     """
 
     record: dict[str, Any]

@@ -43,7 +43,8 @@ def test_file_imports_no_command_and_no_emulator(path: Path) -> None:
 
 def test_build_needs_only_the_standard_library() -> None:
     """The build runs before any package is installed."""
-    waiting, used = [SCRIPTS / "build.py", SCRIPTS / "pathtolive" / "__init__.py"], set()
+    waiting = [SCRIPTS / "build.py", SCRIPTS / "pathtolive" / "__init__.py"]
+    used: set[str] = set()
     while waiting:
         for name in imported(waiting.pop()) - used:
             used.add(name)
