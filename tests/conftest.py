@@ -38,6 +38,8 @@ LONGEST = (
     "test_path.py",
     "test_deploy_commands.py",
     "test_two_machines.py",
+    "test_interruptions.py",
+    "test_local_aws_ends.py",
     "test_stack.py",
     "test_release_applied.py",
     "test_bootstrap.py",
