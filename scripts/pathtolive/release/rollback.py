@@ -53,8 +53,7 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
     finished = unrecorded and unrecorded.kind == ROLLBACK and version in {None, unrecorded.to_version}
     if running is None and unrecorded and finished:
         print(
-            f"{unrecorded.name} succeeded, but it is not recorded. Recording it now. To roll back further, run the "
-            "command again."
+            f"{unrecorded.name} succeeded, but it is not recorded. Recording it now. To roll back further, set VERSION."
         )
         _record(here, stage, unrecorded.to_version)
         return

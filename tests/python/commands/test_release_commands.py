@@ -325,8 +325,15 @@ class TestReleases:
         assert (checkout.path / CONFIG).read_text() == before
         assert alias(checkout, "test") == (BAD, {})
 
-    def test_rollback_returns_to_the_previous_version(self, checkout: Checkout) -> None:
-        said = checkout.make("rollback STAGE=live TARGET=local")
+    def test_rollback_soon_after_another_needs_a_version(self, checkout: Checkout) -> None:
+        refused = script(checkout, "rollback", "--stage", "live")
+        assert refused.returncode == 2
+        assert re.search(r"live already runs version 2 again \(live-release-3-\S+ rolled back at ", refused.stderr)
+        assert "To roll back further, run: make rollback STAGE=live VERSION=1 TARGET=local" in refused.stderr
+        assert alias(checkout) == ("2", {})
+
+    def test_rollback_returns_to_a_named_version_and_records_it_later(self, checkout: Checkout) -> None:
+        said = checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
         # Recording takes longer than the rollback itself.
         assert said.index("All traffic of live goes to version 1") < said.index("Refresh Terraform's state")
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
@@ -357,7 +364,7 @@ class TestReleases:
     def test_interrupted_rollback_is_recorded_and_not_repeated(self, checkout: Checkout) -> None:
         interrupted(checkout, "live", "rollback", "1")
         assert pinned(checkout) == "2"
-        assert "Recording it now. To roll back further, run the command again." in checkout.make(
+        assert "Recording it now. To roll back further, set VERSION." in checkout.make(
             "rollback STAGE=live TARGET=local"
         )
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
