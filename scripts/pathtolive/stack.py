@@ -443,7 +443,7 @@ def _init(target: Target, bucket: str) -> None:
     """Run ``terraform init`` if anything that it depends on has changed."""
     backend = {"bucket": bucket, "region": target.region}
     if target.endpoint:
-        backend |= {"use_path_style": "true", "max_retries": "3"}
+        backend["use_path_style"] = "true"
     stamp = target.directory / ".terraform" / "initialised"
     digest = hashlib.sha256(repr([backend, target.endpoint, target.workspace]).encode())
     # These name the modules, providers, and backend.

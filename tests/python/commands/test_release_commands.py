@@ -356,7 +356,10 @@ class TestReleases:
         done = script(checkout, "rollback", "--stage", "live", "--version", "1")
         config.write_text(before)
         assert done.returncode == 4
-        assert "live runs version 1, but config.tf does not record it: config.tf is not valid Terraform" in done.stderr
+        assert (
+            "live runs version 1, but config.tf does not record it: config.tf line 1 is not valid Terraform"
+            in done.stderr
+        )
         assert "Fix the cause, then run: make record STAGE=live TARGET=local" in done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("1", {}))
         checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
