@@ -443,7 +443,8 @@ def _init(target: Target, bucket: str) -> None:
     """Run ``terraform init`` if anything that it depends on has changed."""
     backend = {"bucket": bucket, "region": target.region}
     if target.endpoint:
-        backend["use_path_style"] = "true"
+        # Without a limit, Terraform repeats its requests for minutes if local AWS ends.
+        backend |= {"use_path_style": "true", "max_retries": "2"}
     stamp = target.directory / ".terraform" / "initialised"
     digest = hashlib.sha256(repr([backend, target.endpoint, target.workspace]).encode())
     # These name the modules, providers, and backend.
