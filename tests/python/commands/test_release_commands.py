@@ -487,9 +487,10 @@ class TestReleases:
         assert "The alias live has weights: version 1 has 10 % of the traffic. No release or rollback" in done.stderr
         assert alias(checkout) == ("2", {})
 
-    def test_lost_connection_prints_the_command_to_continue(self, checkout: Checkout) -> None:
+    def test_release_ends_with_local_aws(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             checkout.make("stop")
-            assert terminal.end() == 3
-        assert f"To follow it again, run: make release STAGE=live VERSION={BAD} TARGET=local" in terminal.shown
+            assert terminal.end() == 1
+        assert "Local AWS ended while this command was in progress, and its state is lost." in terminal.shown
+        assert re.search(rf"live-release-{BAD}-\S+ ended with it\.", terminal.shown)
