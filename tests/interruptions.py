@@ -60,8 +60,9 @@ class Running:
     def kill_script(self) -> None:
         """Kill the Python process of the command. Programs that it has started continue."""
         for each in self.processes():
-            if any("scripts/" in part for part in each.cmdline()):
-                each.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if any("scripts/" in part for part in each.cmdline()):
+                    each.kill()
 
     def press_ctrl_c(self) -> None:
         """Send SIGINT to the process group, as a terminal does."""
@@ -84,12 +85,11 @@ class Running:
 
     def processes(self) -> list[psutil.Process]:
         """Return its processes, parents first."""
-        try:
+        found = []
+        with contextlib.suppress(psutil.NoSuchProcess):
             first = psutil.Process(self.process.pid)
             found = [first, *first.children(recursive=True)]
-            return [each for each in found if each.status() != psutil.STATUS_ZOMBIE]
-        except psutil.NoSuchProcess:
-            return []
+        return [each for each in found if processes.runs(each)]
 
 
 @dataclass(frozen=True)

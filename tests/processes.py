@@ -41,6 +41,12 @@ def below(directory: Path) -> list[psutil.Process]:
     return _found(lambda each: inside(each.cwd()) or any(map(inside, each.cmdline())))
 
 
+def with_argument(argument: str) -> list[psutil.Process]:
+    """Return the children of this process whose command has an argument."""
+    children = set(psutil.Process().children())
+    return _found(lambda each: each in children and argument in each.cmdline())
+
+
 def end_all(processes: Sequence[psutil.Process]) -> None:
     """End processes, and wait until they have ended."""
     for send in (psutil.Process.terminate, psutil.Process.kill):
@@ -48,6 +54,14 @@ def end_all(processes: Sequence[psutil.Process]) -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 send(process)
         _, processes = psutil.wait_procs(processes, timeout=END_SECONDS)
+
+
+def runs(process: psutil.Process) -> bool:
+    """Return whether a process has not ended: the entry of an ended one stays until its parent has asked for it."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def describe(process: psutil.Process) -> str:
@@ -90,6 +104,6 @@ def _found(matches: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     for process in psutil.process_iter():
         # Access to the processes of other users is denied, and any process may end in the meantime.
         with contextlib.suppress(psutil.Error):
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and matches(process):
+            if process.pid != os.getpid() and runs(process) and matches(process):
                 found.append(process)
     return found

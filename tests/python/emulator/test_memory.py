@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
-import psutil
 import pytest
 
 from emulator import clock
 from emulator.cloudwatch import store
 from emulator.cloudwatch.statistics import MAX_VALUES, Statistics, merged
 from emulator.cloudwatch_logs import events
+from tests import processes
 from tests.conftest import REGION, local_aws
 from tests.python.emulator.contract.support import Api, Function
 
@@ -74,8 +74,8 @@ def send(api: Api, number: int) -> None:
 
 
 def memory(url: str) -> int:
-    port = str(urllib.parse.urlsplit(url).port)
-    (process,) = (each for each in psutil.Process().children() if port in each.cmdline())
+    """Return the memory of local AWS in bytes."""
+    (process,) = processes.with_argument(str(urllib.parse.urlsplit(url).port))
     return int(process.memory_info().rss)
 
 
