@@ -8,6 +8,29 @@ locals {
   # IAM has no pattern for digits, so match everything that starts with one.
   version_arns = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
 
+  # An execution ends after 25,000 events, and a look has 20 of them. Lambda sends metrics once a minute.
+  # https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html
+  look_seconds = 60 * ceil(var.timeout_seconds / 60000)
+
+  # The metrics that a release analyzes, of the new version and of the one that it replaces. Those whose ids start with
+  # "errors" are added up. The metrics of the whole function would dilute the errors of the new version.
+  # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+  dimensions = {
+    FunctionName    = local.function_name
+    Resource        = "${local.function_name}:{stage}"
+    ExecutedVersion = "{version}"
+  }
+  metrics = concat(
+    [
+      { id = "invocations", namespace = "AWS/Lambda", name = "Invocations", dimensions = local.dimensions, statistic = "Sum" },
+      { id = "errors", namespace = "AWS/Lambda", name = "Errors", dimensions = local.dimensions, statistic = "Sum" },
+      # The number of invocations that took longer.
+      # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html
+      { id = "slow", namespace = "AWS/Lambda", name = "Duration", dimensions = local.dimensions, statistic = "TC({max_p99_ms}:)" },
+    ],
+    [for i, metric in var.error_metrics : merge(metric, { id = "errors_${i}", statistic = "Sum" })],
+  )
+
   # The errors with which the state machine itself fails an execution. Any other failure can leave weights on the alias.
   errors = [
     "AlarmFiring",
@@ -113,11 +136,17 @@ resource "aws_sfn_state_machine" "this" {
   name     = "${var.name}-release"
   role_arn = aws_iam_role.this.arn
   definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml.tftpl", {
-    executions_url   = var.console_url == null ? "" : "${var.console_url}/states/home?region=${local.function.region}#/v2/executions/details/"
-    function_name    = local.function_name
-    timeout_seconds  = var.timeout_seconds
-    topic_arn        = var.topic_arn
-    unhealthy_alarms = jsonencode(var.unhealthy_alarms)
+    analyze               = jsonencode("{% ${file("${path.module}/analysis.jsonata")} %}")
+    bake_seconds          = var.bake_seconds
+    executions_url        = var.console_url == null ? "" : "${var.console_url}/states/home?region=${local.function.region}#/v2/executions/details/"
+    function_name         = local.function_name
+    look_seconds          = local.look_seconds
+    metrics               = jsonencode(local.metrics)
+    metrics_delay_seconds = var.metrics_delay_seconds
+    read_metrics          = jsonencode("{% ${file("${path.module}/metrics.jsonata")} %}")
+    timeout_seconds       = var.timeout_seconds
+    topic_arn             = var.topic_arn
+    unhealthy_alarms      = jsonencode(var.unhealthy_alarms)
   })))
 
   logging_configuration {

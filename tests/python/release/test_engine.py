@@ -12,7 +12,8 @@ from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 
-from tests.python.release.world import BASELINE, NEW, Engine, ServiceError, World, response
+from tests.python.release.conftest import SHORT
+from tests.python.release.world import BASELINE, NEW, Engine, Minute, ServiceError, World, response
 
 Release = Callable[..., Any]
 State = tuple[str, dict[str, float]]
@@ -24,8 +25,7 @@ UNSHIFTED: State = (BASELINE, {})
 
 def test_definition_passes_the_linter(definition: str) -> None:
     problems = Linter.validate(definition, Config(ignored_problem_types=[ProblemType.FLOAT]))
-    # Seconds may be an expression: https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
-    assert [problem for problem in problems if "WaitInStep.Seconds" not in problem] == []
+    assert problems == []
 
 
 def test_every_task_is_retried_and_caught(states: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class TestSucceeded:
     def test_shifts_in_steps_then_all_traffic(self, release: Release, world: World) -> None:
         done = release(steps=[0.1, 0.5])
         assert done.status == "SUCCEEDED"
-        assert world.shifts() == [0.1, 0.5, NEW]
+        assert world.shifts() == [0.1, 0.5, 1, NEW]
         assert world.state() == SHIFTED
 
     def test_returns_a_report_and_publishes_it(self, release: Release, world: World) -> None:
@@ -50,31 +50,62 @@ class TestSucceeded:
             "stage": "live",
             "from": BASELINE,
             "to": NEW,
-            "reason": "Release completed.",
+            "reason": "Release completed. 0 of 300 invocations of version 7 failed with all traffic.",
         }
         assert {key: done.report[key] for key in expected} == expected
         (message,) = world.notifications
         assert message["Subject"] == "live: release of version 7 succeeded"
         assert "From version: 6" in message["Message"]
-        assert "Invocations in the last analysis: 100, errors: 0\n" in message["Message"]
+        assert "Last analysis: 0 of 300 invocations of version 7 failed with all traffic.\n" in message["Message"]
         assert message["Message"].endswith(f":{done.name}")
         assert f"\nExecution: {EXECUTIONS}arn:aws:states:" in message["Message"]
 
-    def test_analyzes_only_the_new_version(self, release: Release, world: World) -> None:
+    def test_reads_the_metrics_of_both_versions_and_of_no_other(self, release: Release, world: World) -> None:
         release()
-        queries = next(given for action, given in world.requests if action == "getMetricData")["MetricDataQueries"]
-        for query in queries:
-            metric = query["MetricStat"]["Metric"]
-            assert metric["Namespace"] == "AWS/Lambda"
-            assert {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]} == {
-                "FunctionName": "greeter",
-                "Resource": "greeter:live",
-                "ExecutedVersion": NEW,
+        found = {
+            query["Id"]: (metric["Namespace"], metric["MetricName"], query["MetricStat"]["Stat"], dimensions)
+            for query in world.queries[0]["MetricDataQueries"]
+            for metric in [query["MetricStat"]["Metric"]]
+            for dimensions in [{each["Name"]: each["Value"] for each in metric["Dimensions"]}]
+        }
+        expected = {}
+        for id_, version in (("new", NEW), ("baseline", BASELINE)):
+            of_lambda = {"FunctionName": "greeter", "Resource": "greeter:live", "ExecutedVersion": version}
+            of_log = {"alias": "live", "version": version}
+            expected |= {
+                f"{id_}_invocations": ("AWS/Lambda", "Invocations", "Sum", of_lambda),
+                f"{id_}_errors": ("AWS/Lambda", "Errors", "Sum", of_lambda),
+                f"{id_}_slow": ("AWS/Lambda", "Duration", "TC(1000:)", of_lambda),
+                f"{id_}_errors_0": ("greeter", "Answered", "Sum", of_log),
             }
+        assert found == expected
 
-    def test_reads_metrics_every_minute_of_a_step(self, release: Release, world: World) -> None:
-        release(steps=[0.5], step_seconds=150)
-        assert [action for action, _ in world.requests].count("getMetricData") == 3
+    def test_reads_metrics_once_a_minute_when_the_first_minute_is_complete(self, release: Release, world: World) -> None:
+        release(steps=[0.5], step_seconds=180, bake_seconds=0)
+        actions = [action for action, _ in world.requests]
+        assert actions[actions.index("updateAlias") :].count("describeAlarms") == 4
+        assert actions.count("getMetricData") == 3
+
+    def test_reads_no_minute_that_can_be_incomplete(self, release: Release, world: World) -> None:
+        release(steps=[0.5], step_seconds=120, bake_seconds=0, metrics_delay_seconds=90)
+        looks = [action for action, _ in world.requests if action in {"describeAlarms", "getMetricData"}]
+        # One look before the release, and three until the first minute is complete.
+        assert looks == [*["describeAlarms"] * 5, "getMetricData", "describeAlarms", "getMetricData"]
+        first, second = world.queries
+        assert first["StartTime"] == second["StartTime"] < first["EndTime"] < second["EndTime"]
+
+    def test_bakes_with_all_traffic(self, release: Release, world: World) -> None:
+        release(steps=[0.5], bake_seconds=180)
+        assert world.shifts() == [0.5, 1, NEW]
+        assert [action for action, _ in world.requests].count("getMetricData") == 1 + 3
+
+    def test_bakes_fifteen_minutes_unless_it_is_told_otherwise(self, engine: Engine, world: World) -> None:
+        engine.run({"stage": "live", "version": NEW, "steps": [0.5], "step_seconds": 60})
+        assert [action for action, _ in world.requests].count("getMetricData") == 1 + 15
+
+    def test_promotion_bakes_if_it_is_told_to(self, release: Release, world: World) -> None:
+        assert release(steps=[], bake_seconds=60).status == "SUCCEEDED"
+        assert world.shifts() == [1, NEW]
 
     def test_invokes_the_new_version_before_it_gets_traffic(self, release: Release, world: World) -> None:
         release()
@@ -110,25 +141,26 @@ class TestSucceeded:
         assert json.loads(payloads[1]["body"])["stage"] == "live"
 
     def test_without_steps_shifts_all_traffic_in_one_step_and_ignores_alarms(
-        self, release: Release, world: World
+        self, engine: Engine, world: World
     ) -> None:
         world.firing = True
-        assert release(steps=[]).status == "SUCCEEDED"
+        assert engine.run({"stage": "live", "version": NEW, "steps": []}).status == "SUCCEEDED"
         assert world.shifts() == [NEW]
         assert world.state() == SHIFTED
 
     def test_without_smoke_test_invokes_nothing(self, release: Release, world: World) -> None:
-        assert release(steps=[], smoke_test=False).status == "SUCCEEDED"
+        assert release(steps=[], bake_seconds=0, smoke_test=False).status == "SUCCEEDED"
         assert "invoke" not in {action for action, _ in world.requests}
 
     @pytest.mark.parametrize(("smoke_test", "action"), [(True, "promotion"), (False, "rollback")])
     def test_promotion_and_rollback_have_their_own_words_and_no_analysis(
         self, release: Release, world: World, smoke_test: bool, action: str
     ) -> None:
-        assert release(steps=[], smoke_test=smoke_test).report["reason"] == f"{action.capitalize()} completed."
+        done = release(steps=[], bake_seconds=0, smoke_test=smoke_test)
+        assert done.report["reason"] == f"{action.capitalize()} completed."
         (message,) = world.notifications
         assert message["Subject"] == f"live: {action} to version 7 succeeded"
-        assert "Invocations" not in message["Message"]
+        assert "analysis" not in message["Message"]
 
     def test_accepts_an_artifact_without_build_info(self, release: Release, world: World) -> None:
         text = {"statusCode": 200, "headers": {"Content-Type": "text/plain"}, "body": "No build info available"}
@@ -136,13 +168,13 @@ class TestSucceeded:
         assert release().status == "SUCCEEDED"
 
     def test_releases_of_two_stages_are_independent(self, engine: Engine, world: World) -> None:
-        world.metrics = lambda weight: (100, 50 if weight == 0.3 else 0, 20.0)
+        world.metrics = lambda weight: [Minute(new_errors=50 if weight == 0.3 else 0)] * 3
         started = [
-            engine.start({"stage": stage, "version": NEW, "steps": steps})
+            engine.start({"stage": stage, "version": NEW, "steps": steps, **SHORT})
             for stage, steps in (("test", [0.2, 0.4]), ("live", [0.1, 0.3]))
         ]
         test, live = (engine.end(arn) for arn in started)
-        assert (test.status, world.state("test"), world.shifts("test")) == ("SUCCEEDED", SHIFTED, [0.2, 0.4, NEW])
+        assert (test.status, world.state("test"), world.shifts("test")) == ("SUCCEEDED", SHIFTED, [0.2, 0.4, 1, NEW])
         assert (live.error, world.state("live"), world.shifts("live")) == (
             "RolledBack",
             UNSHIFTED,
@@ -178,8 +210,15 @@ class TestRefused:
             ({"stage": "live", "version": NEW, "steps": [0]}, "steps must be a list of increasing weights"),
             ({"stage": "live", "version": NEW, "steps": [1]}, "steps must be a list of increasing weights"),
             ({"stage": "live", "version": NEW, "steps": ["0.1"]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "step_seconds": 0}, "step_seconds must be a whole number from 1 to"),
-            ({"stage": "live", "version": NEW, "step_seconds": 1.5}, "step_seconds must be a whole number from 1 to"),
+            ({"stage": "live", "version": NEW, "step_seconds": 0}, "step_seconds must be a multiple of 60, up to 50000."),
+            ({"stage": "live", "version": NEW, "step_seconds": 1.5}, "step_seconds must be a multiple of 60, up to 50000."),
+            ({"stage": "live", "version": NEW, "step_seconds": 90}, "step_seconds must be a multiple of 60"),
+            ({"stage": "live", "version": NEW, "bake_seconds": 30}, "bake_seconds must be 0 or a multiple of 60"),
+            ({"stage": "live", "version": NEW, "bake_seconds": "long"}, "bake_seconds must be 0 or a multiple of 60"),
+            ({"stage": "live", "version": NEW, "metrics_delay_seconds": -1}, "metrics_delay_seconds must be a whole"),
+            ({"stage": "live", "version": NEW, "steps": [None]}, "steps must be a list of increasing weights"),
+            ({"stage": "live", "version": "7\n"}, "version must be a version number."),
+            ({"stage": "live", "version": "7 8"}, "version must be a version number."),
             ({"stage": "live", "version": NEW, "max_error_rate": 2}, "max_error_rate must be a number from 0 to 1."),
             ({"stage": "live", "version": NEW, "max_error_rate": "1%"}, "max_error_rate must be a number from 0 to 1."),
             ({"stage": "live", "version": NEW, "max_p99_ms": 0}, "max_p99_ms must be a number from 1 to 900000."),
@@ -201,8 +240,8 @@ class TestRefused:
             ),
             ({"stage": "live", "version": NEW, "smoke_test": "no"}, "smoke_test must be true or false."),
             (
-                {"stage": "live", "version": NEW, "step_seconds": 20_000, "steps": [0.1, 0.5]},
-                "steps, step_seconds, and max_extensions reach the timeout of a release (86400 seconds).",
+                {"stage": "live", "version": NEW, "step_seconds": 12_000, "steps": [0.1, 0.5]},
+                "steps, step_seconds, max_extensions, and bake_seconds reach the timeout of a release (50000 seconds).",
             ),
         ],
     )
@@ -271,74 +310,178 @@ def rolled_back(done: Any, world: World) -> str:
 
 
 class TestRolledBack:
-    def test_error_rate_above_its_limit_at_the_first_step(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (100, 2, 20.0)
-        reason = rolled_back(release(steps=[0.1, 0.5]), world)
-        assert reason == "2 of 100 invocations failed (2 %, limit 1 %) at 10 % of the traffic."
+    def test_more_failures_than_the_baseline_at_the_first_step(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: [Minute(new_errors=10, baseline_invocations=900, baseline_errors=3)] * 3
+        assert rolled_back(release(steps=[0.1, 0.5]), world) == (
+            "30 of 300 invocations of version 7 failed, and 9 of 2,700 of version 6 at 10 % of the traffic. "
+            "Odds of 1,000,000 to 1 that version 7 fails more often (limit 1 %)."
+        )
         assert world.shifts() == [0.1, "removed"]
 
-    def test_error_rate_above_its_limit_at_a_later_step(self, release: Release, world: World) -> None:
-        world.metrics = lambda weight: (100, 20 if weight == 0.5 else 0, 20.0)
-        reason = rolled_back(release(steps=[0.1, 0.5]), world)
-        assert "20 of 100 invocations failed (20 %, limit 1 %) at 50 % of the traffic." in reason
+    def test_more_failures_at_a_later_step(self, release: Release, world: World) -> None:
+        world.metrics = lambda weight: [Minute(new_errors=20 if weight == 0.5 else 0)] * 3
+        assert "60 of 300 invocations of version 7 failed" in rolled_back(release(steps=[0.1, 0.5]), world)
         assert world.shifts() == [0.1, 0.5, "removed"]
 
+    def test_failures_that_were_answered(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: [Minute(new_errors=3, new_errors_0=7)] * 3
+        assert "30 of 300 invocations of version 7 failed" in rolled_back(release(), world)
+
     def test_immediately_and_not_at_the_end_of_the_step(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (100, 100, 20.0)
+        world.metrics = lambda _weight: [Minute(new_errors=10)] * 3
         rolled_back(release(step_seconds=3600), world)
-        assert [action for action, _ in world.requests].count("getMetricData") == 1
+        assert len(world.queries) == 1
 
-    def test_not_for_an_error_rate_at_the_limit(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (100, 1, 20.0)
-        assert release().status == "SUCCEEDED"
-
-    def test_not_for_errors_of_too_few_invocations(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (19, 19, 20.0)
-        assert rolled_back(release(), world).startswith("Inconclusive")
+    def test_more_slow_invocations_than_the_baseline(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: [Minute(new_slow=10)] * 4
+        reason = rolled_back(release(max_p99_ms=1500), world)
+        assert reason.startswith("30 of 300 invocations of version 7 took longer than 1500 ms, and 0 of 300 of version 6")
+        assert "version 7 is slow more often (limit 1 %)" in reason
 
     def test_alarm_that_fires_during_a_step(self, release: Release, world: World) -> None:
         def before(action: str, nth: int) -> None:
             world.firing = action == "describeAlarms" and nth == 3
 
         world.before = before
-        assert rolled_back(release(), world) == ("The alarm greeter-live-unhealthy fires: the error rate is too high")
-
-    def test_p99_above_its_limit(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (100, 0, 1500.4)
-        assert rolled_back(release(max_p99_ms=1500), world) == (
-            "The p99 duration was 1500.4 ms (limit 1500 ms) at 10 % of the traffic."
-        )
+        assert rolled_back(release(), world) == "The alarm greeter-live-unhealthy fires: the error rate is too high"
 
     def test_too_few_invocations_after_the_extensions(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (3, 0, 20.0)
-        reason = rolled_back(release(step_seconds=60, max_extensions=2), world)
-        assert reason == "Inconclusive: 3 invocations at 10 % of the traffic, but the analysis of a step needs 20."
-        assert [action for action, _ in world.requests].count("getMetricData") == 3
+        world.metrics = lambda _weight: [Minute(new_invocations=3)]
+        assert rolled_back(release(max_extensions=2), world) == (
+            "Inconclusive: too few invocations of version 7: 3 at 10 % of the traffic, "
+            "but the analysis of a step needs 50."
+        )
+        assert len(world.queries) == 3
 
     def test_no_invocations(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (0, 0, 0.0)
-        assert rolled_back(release(), world).startswith("Inconclusive: 0 invocations")
+        world.metrics = lambda _weight: []
+        assert rolled_back(release(), world).startswith("Inconclusive: too few invocations of version 7: 0 at 10 %")
+
+    def test_both_versions_over_the_limit(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: [Minute(new_errors=2, baseline_errors=2)] * 3
+        assert rolled_back(release(), world) == (
+            "Inconclusive: both versions exceed the limit of 1 %: 6 of 300 invocations of version 7 failed, "
+            "and 6 of 300 of version 6 at 10 % of the traffic."
+        )
+
+    def test_failures_that_may_be_chance(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: [Minute(new_errors=1), Minute(new_errors=2), Minute(new_errors=1)]
+        reason = rolled_back(release(), world)
+        assert reason.startswith("Inconclusive: version 7 may be the cause of more failures, but that is not certain: 4 of")
+
+    def test_failures_of_a_single_minute(self, release: Release, world: World) -> None:
+        """A burst in one minute can have another cause, such as a dependency that was down."""
+        world.metrics = lambda _weight: [Minute(new_errors=30), Minute(), Minute()]
+        assert rolled_back(release(), world).startswith("Inconclusive: version 7 may be the cause")
+
+
+class TestBake:
+    def test_failures_that_begin_with_all_traffic(self, release: Release, world: World) -> None:
+        world.metrics = lambda weight: [Minute(new_errors=10 if weight == 1 else 0)] * 3
+        assert rolled_back(release(), world) == (
+            "30 of 300 invocations of version 7 failed with all traffic. That is at least 5.91 % (limit 1 %)."
+        )
+        assert world.shifts() == [0.1, 0.5, 1, "removed"]
+
+    def test_slow_invocations_that_begin_with_all_traffic(self, release: Release, world: World) -> None:
+        world.metrics = lambda weight: [Minute(new_slow=10 if weight == 1 else 0)] * 3
+        assert rolled_back(release(), world).startswith("30 of 300 invocations of version 7 took longer than 1000 ms with")
+
+    def test_alarm_that_fires(self, release: Release, world: World) -> None:
+        def before(action: str, nth: int) -> None:
+            world.firing = world.weights().get(NEW) == 1
+
+        world.before = before
+        assert rolled_back(release(), world).startswith("The alarm greeter-live-unhealthy fires")
+
+    def test_failures_of_a_single_minute_do_not_roll_back(self, release: Release, world: World) -> None:
+        world.metrics = lambda weight: [Minute(new_errors=30 if weight == 1 else 0), Minute(), Minute()]
+        assert release().status == "SUCCEEDED"
+
+    def test_repair_of_a_part_does_not_roll_back(self, release: Release, world: World) -> None:
+        """The new version fails more often than its limit, but less often than the previous version did."""
+        world.metrics = lambda weight: [Minute(new_errors=5, baseline_errors=40 if weight < 1 else 0)] * 3
+        assert release().status == "SUCCEEDED"
+
+    def test_failures_of_a_promotion(self, release: Release, world: World) -> None:
+        world.metrics = lambda _weight: [Minute(new_errors=10)] * 3
+        done = release(steps=[], bake_seconds=60)
+        assert (done.error, world.state()) == ("RolledBack", UNSHIFTED)
+
+    def test_alias_changed_outside(self, release: Release, world: World) -> None:
+        def before(action: str, count: int) -> None:
+            if action == "getMetricData" and world.weights().get(NEW) == 1:
+                world.change(RoutingConfig={"AdditionalVersionWeights": {}})
+
+        world.before = before
+        assert rolled_back(release(), world) == "The alias live was changed outside this release."
+
+
+class TestSucceedsInSpiteOfFailures:
+    @pytest.mark.parametrize(
+        "minute",
+        [
+            Minute(new_errors=1, baseline_errors=1),
+            Minute(baseline_errors=50),
+            Minute(new_errors=5, baseline_errors=40),
+            Minute(new_slow=1, baseline_slow=1),
+            Minute(new_slow=5, baseline_slow=40),
+        ],
+        ids=["at the limit", "baseline fails", "repaired in part", "slow at the limit", "faster"],
+    )
+    def test_of_both_versions(self, release: Release, world: World, minute: Minute) -> None:
+        world.metrics = lambda _weight: [minute] * 3
+        assert release().status == "SUCCEEDED"
+
+    def test_slow_first_minute(self, release: Release, world: World) -> None:
+        """New execution environments start cold."""
+        world.metrics = lambda _weight: [Minute(new_slow=100), *[Minute()] * 3]
+        assert "took longer" in rolled_back(release(steps=[0.1, 0.5]), world)
+        assert world.shifts() == [0.1, 0.5, "removed"]
 
 
 class TestInconclusive:
     def test_succeeds_with_enough_invocations_after_an_extension(self, release: Release, world: World) -> None:
         readings = iter(range(1, 1000))
-        world.metrics = lambda _weight: (15 * next(readings), 0, 20.0)
-        assert release(steps=[0.1], step_seconds=60, max_extensions=1).status == "SUCCEEDED"
+        world.metrics = lambda _weight: [Minute(new_invocations=30)] * next(readings)
+        assert release(steps=[0.1], max_extensions=2).status == "SUCCEEDED"
 
     def test_promote_continues(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (0, 0, 0.0)
+        world.metrics = lambda _weight: []
         assert release(on_inconclusive="promote").status == "SUCCEEDED"
         assert world.state() == SHIFTED
 
     def test_hold_publishes_once_and_waits_for_enough_invocations(self, release: Release, world: World) -> None:
         readings = iter(range(1, 1000))
-        world.metrics = lambda _weight: (2 * next(readings), 0, 20.0)
-        done = release(steps=[0.1], step_seconds=60, max_extensions=0, on_inconclusive="hold")
+        world.metrics = lambda _weight: [Minute(new_invocations=30)] * next(readings)
+        done = release(steps=[0.1], max_extensions=0, on_inconclusive="hold")
         assert done.status == "SUCCEEDED"
         assert [message["Subject"] for message in world.notifications] == [
             "live: release of version 7 on hold",
             "live: release of version 7 succeeded",
+        ]
+        assert "too few invocations of version 7: 30 at 10 %" in world.notifications[0]["Message"]
+
+
+class TestAlarmOfBothVersions:
+    """An alarm that fires because of both versions is not blamed on the new one."""
+
+    @pytest.fixture(autouse=True)
+    def _fails(self, world: World) -> None:
+        world.metrics = lambda _weight: [Minute(new_errors=5, baseline_errors=5)] * 3
+
+        def before(action: str, nth: int) -> None:
+            world.firing = action == "describeAlarms" and nth > 1 and bool(world.queries)
+
+        world.before = before
+
+    def test_holds_the_step_and_publishes_once(self, release: Release, world: World) -> None:
+        reason = rolled_back(release(step_seconds=240, max_extensions=0), world)
+        assert reason.startswith("Inconclusive: the alarm greeter-live-unhealthy fires, but both versions exceed a limit: 15")
+        assert len(world.queries) == 4
+        assert [message["Subject"] for message in world.notifications] == [
+            "live: release of version 7 on hold",
+            "live: release of version 7 rolled back",
         ]
 
 
@@ -348,12 +491,12 @@ class TestIgnoredAlarms:
         done = release(ignore_alarms_reason="7 fixes it")
         assert done.status == "SUCCEEDED"
         assert world.state() == SHIFTED
-        assert done.report["reason"] == "Release completed. Alarms were ignored: 7 fixes it"
+        assert done.report["reason"].endswith(" Alarms were ignored: 7 fixes it")
 
     def test_do_not_prevent_the_analysis(self, release: Release, world: World) -> None:
         world.firing = True
-        world.metrics = lambda _weight: (100, 50, 20.0)
-        assert "50 of 100 invocations failed" in rolled_back(release(ignore_alarms_reason="7 fixes it"), world)
+        world.metrics = lambda _weight: [Minute(new_errors=50)] * 3
+        assert "150 of 300 invocations of version 7 failed" in rolled_back(release(ignore_alarms_reason="7 fixes it"), world)
 
 
 class TestChangedOutside:
@@ -369,11 +512,11 @@ class TestChangedOutside:
 
     def test_weights_removed(self, release: Release, world: World) -> None:
         self.at(world, 1, lambda: world.change(RoutingConfig={"AdditionalVersionWeights": {}}))
-        assert rolled_back(release(step_seconds=60), world) == "The alias live was changed outside this release."
+        assert rolled_back(release(), world) == "The alias live was changed outside this release."
 
     def test_another_version(self, release: Release, world: World) -> None:
         self.at(world, 1, lambda: world.change(FunctionVersion="5"))
-        done = release(step_seconds=60)
+        done = release()
         assert (done.error, world.state()) == ("RolledBack", ("5", {}))
         assert done.report["from"] == "5"
 
@@ -381,12 +524,12 @@ class TestChangedOutside:
         """The rollback removes only the weights of its own release."""
         weights = {"AdditionalVersionWeights": {NEW: 0.2}}
         self.at(world, 1, lambda: world.change(RoutingConfig=weights, Description="Release another: 20 % to version 7"))
-        done = release(step_seconds=60)
+        done = release()
         assert (done.error, world.state()) == ("RolledBack", (BASELINE, {NEW: 0.2}))
 
     def test_at_the_last_step(self, release: Release, world: World) -> None:
         self.at(world, 2, world.change)
-        assert rolled_back(release(steps=[0.1, 0.5], step_seconds=60), world).startswith("The alias live was changed")
+        assert rolled_back(release(steps=[0.1, 0.5]), world).startswith("The alias live was changed")
 
     def test_before_the_first_step(self, release: Release, world: World) -> None:
         def before(action: str, count: int) -> None:
@@ -400,7 +543,7 @@ class TestChangedOutside:
         assert (done.error, world.state()) == ("RolledBack", (BASELINE, {NEW: 0.2}))
 
     def test_during_the_rollback(self, release: Release, world: World) -> None:
-        world.metrics = lambda _weight: (100, 50, 20.0)
+        world.metrics = lambda _weight: [Minute(new_errors=50)] * 3
 
         def before(action: str, count: int) -> None:
             if action == "updateAlias" and count == 2:
@@ -437,7 +580,7 @@ class TestEnded:
     @pytest.fixture
     def aborted(self, engine: Engine, world: World) -> dict[str, Any]:
         """Return the event of a release that was aborted at its first step."""
-        given = {"stage": "live", "version": NEW, "step_seconds": 86_000, "steps": [0.1], "max_extensions": 0}
+        given = {"stage": "live", "version": NEW, "step_seconds": 36_000, "steps": [0.1], "max_extensions": 0}
         arn = engine.start(given, "live-release")
         while not world.weights():
             time.sleep(0.001)
@@ -483,7 +626,7 @@ class TestEnded:
         self, stepfunctions: Any, definition: str, engine: Engine, world: World
     ) -> None:
         short = json.dumps(json.loads(definition) | {"TimeoutSeconds": 2000})
-        given = {"stage": "live", "version": NEW, "step_seconds": 86_000, "steps": [0.1], "max_extensions": 0}
+        given = {"stage": "live", "version": NEW, "step_seconds": 36_000, "steps": [0.1], "max_extensions": 0}
         timed_out = Engine(stepfunctions, short).run(given, "live-release")
         assert (timed_out.status, world.state()) == ("TIMED_OUT", (BASELINE, {NEW: 0.1}))
         assert engine.run(self.event("live-release", given, "TIMED_OUT")).status == "SUCCEEDED"

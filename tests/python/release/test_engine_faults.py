@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.python.release.world import BASELINE, NEW, Engine, ServiceError, World
+from tests.python.release.conftest import SHORT
+from tests.python.release.world import BASELINE, NEW, Engine, Minute, ServiceError, World
 
 Release = Callable[..., Any]
 BEFORE_SHIFTING = ["FindVersion", "ReadAlias", "ReadAlarmBefore", "SmokeGreeting", "SmokeBuildInfo"]
@@ -20,8 +21,8 @@ NOTIFYING = ["Notify", "NotifyOfHold", "NotifyOfFailedRollback"]
 TEMPORARY = "Lambda.ServiceException"
 
 
-def failing(_weight: float) -> tuple[int, int, float]:
-    return 100, 50, 20.0
+def failing(_weight: float) -> list[Minute]:
+    return [Minute(new_errors=50)] * 3
 
 
 def fails(
@@ -116,8 +117,9 @@ def test_release_succeeds_if_sns_fails(release: Release, world: World) -> None:
 
 def test_hold_continues_if_sns_fails(release: Release, world: World) -> None:
     readings = iter(range(1, 1000))
-    world.metrics, world.faults = lambda _weight: (5 * next(readings), 0, 20.0), fails("NotifyOfHold")
-    assert release(steps=[0.1], max_extensions=0, on_inconclusive="hold", step_seconds=60).status == "SUCCEEDED"
+    world.metrics = lambda _weight: [Minute(new_invocations=20)] * next(readings)
+    world.faults = fails("NotifyOfHold")
+    assert release(steps=[0.1], max_extensions=0, on_inconclusive="hold").status == "SUCCEEDED"
 
 
 class TestLostResponse:
@@ -148,24 +150,26 @@ FAULTS = st.dictionaries(
 @given(
     faults=FAULTS,
     lost=FAULTS,
-    errors=st.lists(st.integers(0, 30), min_size=2, max_size=2),
+    errors=st.lists(st.integers(0, 30), min_size=3, max_size=3),
     invocations=st.integers(0, 60),
 )
-@example(faults={"ShiftAllTraffic": 9}, lost={"SetWeight": 1, "RemoveWeights": 2}, errors=[0, 0], invocations=60)
+@example(faults={"ShiftAllTraffic": 9}, lost={"SetWeight": 1, "RemoveWeights": 2}, errors=[0, 0, 0], invocations=60)
 # The state machine is a fixture, but each example starts with a new world.
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_alias_ends_at_one_version_after_any_faults(
     engine: Engine, world: World, *, faults: dict[str, int], lost: dict[str, int], errors: list[int], invocations: int
 ) -> None:
     world.__init__()  # type: ignore[misc]
-    by_weight = {0.1: errors[0], 0.5: errors[1]}
-    world.metrics = lambda weight: (invocations, min(invocations, by_weight.get(weight, 0)), 20.0)
+    by_weight = dict(zip([0.1, 0.5, 1], errors, strict=True))
+    world.metrics = lambda weight: [
+        Minute(new_invocations=invocations, new_errors=min(invocations, by_weight.get(weight, 0)))
+    ] * 3
     world.faults = lambda state, nth: ServiceError(TEMPORARY) if nth <= faults.get(state, 0) else None
     world.lost_responses = lambda state, nth: ServiceError(TEMPORARY) if nth <= lost.get(state, 0) else None
-    done = engine.run({"stage": "live", "version": NEW, "steps": [0.1, 0.5], "step_seconds": 60, "max_extensions": 0})
+    done = engine.run({"stage": "live", "version": NEW, "steps": [0.1, 0.5], "max_extensions": 0, **SHORT})
     succeeded = done.report["outcome"] == "succeeded"
     assert done.report["outcome"] in {"succeeded", "rolled back", "refused"}
     assert world.state() == ((NEW if succeeded else BASELINE), {})
     assert done.status == ("SUCCEEDED" if succeeded else "FAILED")
-    if invocations < 20 or max(by_weight.values()) > 0.01 * invocations:
+    if 3 * invocations < 50 or max(errors[:2]) > 0.01 * invocations:
         assert not succeeded

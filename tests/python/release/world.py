@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,20 @@ class ServiceError(Exception):
         self.cause = cause
 
 
+@dataclass(frozen=True)
+class Minute:
+    """What CloudWatch has counted in a minute, by the ids of the queries."""
+
+    new_invocations: int = 100
+    new_errors: int = 0
+    new_errors_0: int = 0
+    new_slow: int = 0
+    baseline_invocations: int = 100
+    baseline_errors: int = 0
+    baseline_errors_0: int = 0
+    baseline_slow: int = 0
+
+
 @dataclass
 class World:
     """A function with aliases, its metrics, its alarms, and a topic.
@@ -40,8 +55,9 @@ class World:
     firing: bool = False
     requests: list[tuple[str, Json]] = field(default_factory=list)
     notifications: list[Json] = field(default_factory=list)
-    # Invocations, errors, and p99 of the new version, by its weight.
-    metrics: Callable[[float], tuple[int, int, float]] = lambda _weight: (100, 0, 20.0)
+    queries: list[Json] = field(default_factory=list)
+    # The complete minutes of a step, by the weight of the new version.
+    metrics: Callable[[float], Sequence[Minute]] = lambda _weight: [Minute()] * 3
     responses: Callable[[str, str], Any] = lambda path, version: response(path, version)  # noqa: PLW0108 - it is defined below
     before: Callable[[str, int], None] = lambda _action, _nth: None
     faults: Callable[[str, int], ServiceError | None] = lambda _state, _nth: None
@@ -115,16 +131,20 @@ class World:
         return {"CompositeAlarms": found, "MetricAlarms": []}
 
     def _getMetricData(self, given: Json) -> Json:  # noqa: N802
-        stage = next(
-            dimension["Value"].partition(":")[2]
-            for dimension in given["MetricDataQueries"][0]["MetricStat"]["Metric"]["Dimensions"]
-            if dimension["Name"] == "Resource"
-        )
-        invocations, errors, p99 = self.metrics(self.weights(stage).get(NEW, 0))
-        values = {"invocations": [invocations], "errors": [errors], "p99": [p99], "timed": [invocations]}
+        self.queries.append(given)
+        (dimensions,) = {
+            json.dumps(query["MetricStat"]["Metric"]["Dimensions"])
+            for query in given["MetricDataQueries"]
+            if query["Id"] == "new_invocations"
+        }
+        named = {dimension["Name"]: dimension["Value"] for dimension in json.loads(dimensions)}
+        minutes = self.metrics(self.weights(named["Resource"].partition(":")[2]).get(NEW, 0))
+        # Local AWS runs 10,000 times as fast: a minute takes 6 milliseconds.
+        start = datetime.datetime.fromisoformat(given["StartTime"])
+        times = [(start + datetime.timedelta(milliseconds=index)).isoformat() for index, _ in enumerate(minutes)]
         return {
             "MetricDataResults": [
-                {"Id": query["Id"], "Values": values[query["Id"]] if invocations else []}
+                {"Id": query["Id"], "Timestamps": times, "Values": [getattr(each, query["Id"], 0) for each in minutes]}
                 for query in given["MetricDataQueries"]
             ]
         }
