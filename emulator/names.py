@@ -125,10 +125,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_log_groups",
         "_log_records",
         "_metric_filters",
+        "_put_metric_filter",
         "_queries",
         "_resolve_query_log_groups",
         "_resource_policies",
         "_start_query",
+        "handle_request",
     ),
     "ministack.services.eventbridge": (
         "_invoke_target",
