@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.python.emulator.contract.alarms import PATIENCE, Alarms
+from tests.python.emulator.contract.alarms import BOUND, PATIENCE, Alarms, bound
 from tests.waiting import eventually
 
 
@@ -181,6 +181,30 @@ def test_cloudwatch_alarm_on_an_expression_may_require_a_minimum(alarms: Alarms)
     alarms.reaches(bare, "ALARM")
     alarms.reaches(guarded, "OK")
     assert alarms.states(guarded) == ["OK"]
+
+
+# The rate is the same, but that of fewer calls can be by chance.
+@pytest.mark.parametrize(("errors", "calls", "state"), [(15, 100, "ALARM"), (3, 20, "OK")])
+def test_cloudwatch_alarm_evaluates_the_lower_bound_of_a_rate(
+    alarms: Alarms, errors: float, calls: float, state: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html."""
+    queries = rate(alarms, f"IF(errors >= 2 AND calls >= 3, {BOUND}, 0)")
+    name = alarms.put(
+        None, Metrics=queries, Threshold=0.05, DatapointsToAlarm=2, EvaluationPeriods=3, TreatMissingData="ignore"
+    )
+    alarms.data_of({"errors": [errors] * 3, "calls": [calls] * 3})
+    points = json.loads(alarms.reaches(name, state)["StateReasonData"])["recentDatapoints"]
+    assert points == pytest.approx([bound(errors, calls)] * len(points))
+
+
+def test_cloudwatch_alarm_fires_if_every_call_fails(alarms: Alarms) -> None:
+    queries = rate(alarms, "IF(calls >= 3 AND errors >= calls, 1, 0)")
+    for query in queries[1:]:
+        query["MetricStat"]["Period"] = 300
+    name = alarms.put(None, Metrics=queries, Threshold=0, TreatMissingData="ignore")
+    alarms.data_of({"errors": [1, 1, 1], "calls": [1, 1, 1]})
+    eventually(lambda: "ALARM" in alarms.states(name), seconds=PATIENCE)
 
 
 @pytest.mark.parametrize("expression", ["errors +", "errors / unknown", "SUM(errors)", "NOSUCH(errors)", "rate + 1"])
