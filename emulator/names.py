@@ -165,6 +165,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_publish_version",
         "_qp_first",
         "_qualifier_from_path_or_query",
+        "_remove_permission",
         "_runtime_env_vars",
         "_update_alias",
         "_write_code_blob",
