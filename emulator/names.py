@@ -218,6 +218,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_list_executions",
         "_map_runs",
         "_next_or_end",
+        "_register_sfn_jsonata_functions",
         "_resolve_path_or_ctx",
         "_resolve_state_machine_arn",
         "_run_execution",
