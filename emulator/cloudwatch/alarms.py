@@ -16,7 +16,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch
 
-from emulator.cloudwatch import evaluation, queries, states
+from emulator.cloudwatch import evaluation, metrics, queries, states
 from emulator.cloudwatch.protocol import RefusalError, output_of
 
 Input = dict[str, Any]
@@ -108,6 +108,8 @@ def _check(request: Mapping[str, Any]) -> None:
             raise RefusalError("ValidationError", "Exactly one element of the metrics list should return data.")
     elif bool(request.get("Statistic")) == bool(request.get("ExtendedStatistic")):
         raise RefusalError("ValidationError", "Exactly one of Statistic and ExtendedStatistic must be given.")
+    elif request.get("ExtendedStatistic"):
+        metrics.check(request["ExtendedStatistic"], "ExtendedStatistic")
 
 
 def _record_configuration(alarm: dict[str, Any], *, created: bool) -> None:

@@ -64,7 +64,8 @@ def diagnose(definition: str) -> list[Diagnostic]:
         return [Diagnostic("INVALID_JSON_DESCRIPTION", str(error), "/")]
     if not isinstance(machine, dict):
         return [Diagnostic(_SCHEMA, "Value is not an object", "/")]
-    return list(_by_statelint(machine)) or list(_missed(machine, ""))
+    language = machine.get("QueryLanguage", "JSONPath")
+    return list(_by_statelint(_with_languages(machine, language))) or list(_missed(machine, "", language))
 
 
 def _refusal(original: Callable[..., Any], definition_str: str) -> str | None:
@@ -111,6 +112,33 @@ def _by_statelint(machine: dict[str, Any]) -> Iterator[Diagnostic]:
             yield Diagnostic(code, problem, locations[named])
 
 
+def _with_languages(machine: dict[str, Any], language: str) -> dict[str, Any]:
+    """Return a definition in which each state has its language: to statelint, it is that of the state around it.
+
+    To AWS, it is that of the whole state machine.
+    https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+    """
+    states = machine.get("States")
+    if not isinstance(states, dict):
+        return machine
+    return {**machine, "States": {name: _with_language(state, language) for name, state in states.items()}}
+
+
+def _with_language(state: Any, language: str) -> Any:
+    if not isinstance(state, dict):
+        return state
+    inner: dict[str, Any] = {
+        field: _with_languages(state[field], language)
+        for field in ("ItemProcessor", "Iterator")
+        if isinstance(state.get(field), dict)
+    }
+    if isinstance(state.get("Branches"), list):
+        inner["Branches"] = [
+            _with_languages(branch, language) if isinstance(branch, dict) else branch for branch in state["Branches"]
+        ]
+    return {"QueryLanguage": language, **state, **inner}
+
+
 def _locations(value: Any, path: str, location: str) -> Iterator[tuple[str, str]]:
     """Return the location of everything in a definition, by the path that statelint gives it."""
     yield path, location or "/"
@@ -122,8 +150,11 @@ def _locations(value: Any, path: str, location: str) -> Iterator[tuple[str, str]
             yield from _locations(item, f"{path}[{index}]", f"{location}[{index}]")
 
 
-def _missed(machine: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
-    """Return what statelint does not find: it takes a loop for reachable where a choice or a catcher is part of it."""
+def _missed(machine: Mapping[str, Any], at: str, language: str) -> Iterator[Diagnostic]:
+    """Return what statelint does not find: it takes a loop for reachable where a choice or a catcher is part of it.
+
+    It also lets states turn back to JSONPath. AWS's words are from https://github.com/floci-io/floci/issues/2968.
+    """
     states = machine["States"]
     reached: set[str] = set()
     ahead = [machine["StartAt"]]
@@ -139,14 +170,17 @@ def _missed(machine: Mapping[str, Any], at: str) -> Iterator[Diagnostic]:
             continue
         if name not in reached:
             yield Diagnostic(_TARGET, f'State "{name}" is not reachable.', where)
+        if language == "JSONata" and state.get("QueryLanguage") == "JSONPath":
+            message = "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine"
+            yield Diagnostic(_SCHEMA, message, where)
         if state["Type"] == "Task" and "Resource" not in state:
             yield Diagnostic(_SCHEMA, "These fields are required: [Resource]", where)
         if state["Type"] in {"Map", "Parallel"} and "TimeoutSeconds" in state:
             yield Diagnostic(_SCHEMA, "Field 'TimeoutSeconds' is not supported", where)
         for index, branch in enumerate(state.get("Branches", [])):
-            yield from _missed(branch, f"{where}/Branches[{index}]")
+            yield from _missed(branch, f"{where}/Branches[{index}]", language)
         for field in {"ItemProcessor", "Iterator"} & state.keys():
-            yield from _missed(state[field], f"{where}/{field}")
+            yield from _missed(state[field], f"{where}/{field}", language)
 
 
 def _targets(state: Any) -> list[str]:

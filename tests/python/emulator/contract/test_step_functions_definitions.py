@@ -81,6 +81,25 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"StartAt": "A", "States": {"A": {"Type": "Pass", "Parameters": {}, "End": True}}},
         "SCHEMA_VALIDATION_FAILED",
     ),
+    # https://github.com/floci-io/floci/issues/2968
+    "state that turns back to JSONPath": (
+        {"StartAt": "A", "States": {"A": {"Type": "Pass", "QueryLanguage": "JSONPath", "End": True}}},
+        "SCHEMA_VALIDATION_FAILED",
+    ),
+    "state in a branch that turns back to JSONPath": (
+        {"StartAt": "A", "States": {"A": parallel({"B": {"Type": "Pass", "QueryLanguage": "JSONPath", "End": True}})}},
+        "SCHEMA_VALIDATION_FAILED",
+    ),
+    "field of the other language in a branch of a state with that language": (
+        {
+            "QueryLanguage": "JSONPath",
+            "StartAt": "A",
+            "States": {
+                "A": parallel({"B": {"Type": "Pass", "Output": 1, "End": True}}, QueryLanguage="JSONata"),
+            },
+        },
+        "SCHEMA_VALIDATION_FAILED",
+    ),
     "field that does not exist": (
         {"StartAt": "A", "States": {"A": {"Type": "Pass", "Outptu": {}, "End": True}}},
         "SCHEMA_VALIDATION_FAILED",
@@ -140,6 +159,9 @@ READER = {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputTy
 PROCESSOR = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "End", "States": END}
 RIGHT: dict[str, dict[str, Any]] = {
     "variable in JSONPath": {"QueryLanguage": "JSONPath", "Type": "Pass", "Assign": {"a.$": "$.b"}},
+    "branch in the language of the state machine": parallel(
+        {"B": {"Type": "Pass", "Parameters": {}, "End": True}}, QueryLanguage="JSONata"
+    ),
     "path of a variable": {"QueryLanguage": "JSONPath", "Type": "Wait", "SecondsPath": "$seconds"},
     "time that is an expression": {"QueryLanguage": "JSONata", "Type": "Wait", "Timestamp": "{% $now() %}"},
     "arguments on more lines": task("lambda:invoke", "{%\n$states.input\n%}") | {"QueryLanguage": "JSONata"},
