@@ -36,6 +36,12 @@ def _options() -> argparse.Namespace:
         help="weights of the new version in percent, such as 10,50",
     )
     parser.variable("--step-seconds", "STEP_SECONDS", type=int, metavar="SECONDS", help="duration of each step")
+    parser.variable(
+        *("--bake-seconds", "BAKE_SECONDS"),
+        type=int,
+        metavar="SECONDS",
+        help="how long the new version is watched while it has all traffic",
+    )
     parser.add_argument(
         "--max-error-rate",
         type=valid(share),
@@ -43,18 +49,21 @@ def _options() -> argparse.Namespace:
         help="highest share of the new version's invocations that can fail",
     )
     parser.add_argument(
-        "--max-p99-ms", type=valid(milliseconds), metavar="MS", help="highest p99 duration of the new version"
+        "--max-p99-ms",
+        type=valid(milliseconds),
+        metavar="MS",
+        help="duration that at most 1 %% of its invocations can exceed",
     )
     parser.add_argument(
         "--min-invocations", type=int, metavar="NUMBER", help="invocations that the analysis of a step needs"
     )
     parser.add_argument(
-        "--max-extensions", type=int, metavar="NUMBER", help="how many times a step with fewer invocations is extended"
+        "--max-extensions", type=int, metavar="NUMBER", help="how many times an inconclusive step is extended"
     )
     parser.add_argument(
         "--on-inconclusive",
         choices=["rollback", "promote", "hold"],
-        help="if there are still fewer: roll back, continue with the next step, or hold until there are enough",
+        help="then: roll back, continue with the next step, or hold the weight until the analysis succeeds or fails",
     )
     parser.variable(
         *("--ignore-alarms-reason", "IGNORE_ALARMS_REASON"),

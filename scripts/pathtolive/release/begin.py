@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 from pathtolive import config_file, local_aws, recording, routes, stack, stages
@@ -10,6 +11,8 @@ from pathtolive.release.engine import Engine
 from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past
 from pathtolive.release.settings import Settings, percents, read_settings
 from pathtolive.release.view import confirmed, duration, watch
+
+MINUTE = 60
 
 
 def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
@@ -71,7 +74,9 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
             f"{stage} already runs version {version}. To release another version, set VERSION. To change only the "
             "routes, run make promote."
         )
-    given = read_settings(given.input | {"version": version})
+    # Emulators do not delay metrics.
+    delay = {"metrics_delay_seconds": 0} if here.target.endpoint else {}
+    given = read_settings(given.input | {"version": version} | delay)
     _announce(engine, active, engine.complete(given), gateway_deployment)
     asks = not yes and here.target.endpoint is None and sys.stdin.isatty()
     if asks and not confirmed("Start the release? (y/N) ", "y"):
@@ -136,17 +141,25 @@ def _announce(engine: Engine, active: str, given: Settings, gateway_deployment: 
 
 def _described(given: Settings, speed: float) -> dict[str, str]:
     """Return lines about the steps of a release and their analysis, by name."""
-    if not given.steps:
-        return {"traffic": "100 % in one step, without an analysis"}
-    step_seconds, extensions = given.step_seconds or 0, given.max_extensions or 0
-    seconds = len(given.steps) * step_seconds / speed
+    steps, bake_seconds = given.steps or (), given.bake_seconds or 0
+    step_seconds, extensions, delay = (
+        given.step_seconds or 0,
+        given.max_extensions or 0,
+        given.metrics_delay_seconds or 0,
+    )
+    # The metrics of a step's last minute arrive after it.
+    waits = (MINUTE + math.ceil(delay / MINUTE) * MINUTE) * (len(steps) + bool(bake_seconds))
+    seconds = len(steps) * step_seconds + bake_seconds + waits
+    extended = seconds + len(steps) * step_seconds * extensions
     inconclusive = {"hold": "holds the weight", "promote": "continues", "rollback": "rolls back"}
     return {
-        "traffic": f"{', '.join(map(percents, given.steps))}, then 100 %; {duration(step_seconds)} per step",
-        "duration": f"about {duration(seconds)}, or up to {duration(seconds * (1 + extensions))} with few invocations",
-        "limits": f"error rate {percents(given.max_error_rate or 0)}, p99 duration {given.max_p99_ms:g} ms",
-        "analysis": f"needs {given.min_invocations} invocations per step; "
-        f"{inconclusive[given.on_inconclusive or 'rollback']} if there are fewer after {extensions} extensions",
+        "traffic": f"{', '.join(map(percents, steps))}, then 100 %; {duration(step_seconds)} per step, "
+        f"{duration(bake_seconds)} of bake",
+        "duration": f"about {duration(seconds / speed)}, or up to {duration(extended / speed)} with inconclusive steps",
+        "limits": f"{percents(given.max_error_rate or 0)} of the invocations fail, "
+        f"1 % take longer than {given.max_p99_ms:g} ms",
+        "analysis": f"compares both versions, needs {given.min_invocations} invocations per step; "
+        f"{inconclusive[given.on_inconclusive or 'rollback']} if inconclusive after {extensions} extensions",
         "alarms": f"ignored: {given.ignore_alarms_reason}"
         if given.ignore_alarms_reason
         else f"rolls back if the alarm of {given.stage} fires",

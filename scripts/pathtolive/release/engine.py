@@ -347,26 +347,24 @@ class Engine:
             return False
         return True
 
-    def metrics(self, stage: str, version: str, since: datetime.datetime) -> Metrics:
-        """Return a version's metrics through a stage's alias, as the state machine reads them.
+    def metrics(self, given: Settings, version: str, since: datetime.datetime) -> Metrics:
+        """Return a version's metrics through the alias of a release.
 
         https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
         """
         dimensions = {
             "FunctionName": self.function_name,
-            "Resource": f"{self.function_name}:{stage}",
+            "Resource": f"{self.function_name}:{given.stage}",
             "ExecutedVersion": version,
         }
         wanted = {
             "invocations": ("Invocations", "Sum"),
             "errors": ("Errors", "Sum"),
-            "p99": ("Duration", "p99"),
-            "timed": ("Duration", "SampleCount"),
+            "slow": ("Duration", f"TC({given.max_p99_ms:g}:)"),
         }
         response = self._cloudwatch.get_metric_data(
             StartTime=since,
             EndTime=datetime.datetime.now(datetime.UTC),
-            ScanBy="TimestampAscending",
             MetricDataQueries=[
                 {
                     "Id": name,
@@ -383,15 +381,7 @@ class Engine:
                 for name, (metric, statistic) in wanted.items()
             ],
         )
-        values = {result["Id"]: result["Values"] for result in response["MetricDataResults"]}
-        timed = values.get("timed", [])
-        # Percentiles cannot be aggregated: this is the mean of each minute's p99, weighted by its invocations.
-        weighted = sum(p99 * count for p99, count in zip(values.get("p99", []), timed, strict=False))
-        return Metrics(
-            int(sum(values.get("invocations", []))),
-            int(sum(values.get("errors", []))),
-            weighted / sum(timed) if sum(timed) else 0.0,
-        )
+        return Metrics(**{result["Id"]: int(sum(result["Values"])) for result in response["MetricDataResults"]})
 
     def last(self, stage: str) -> Past | None:
         """Return the last release, promotion or rollback of a stage that succeeded, or None if none is known."""

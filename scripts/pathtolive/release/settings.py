@@ -18,12 +18,14 @@ class Settings:
     version: str
     steps: tuple[float, ...] | None = None
     step_seconds: int | None = None
+    bake_seconds: int | None = None
     max_error_rate: float | None = None
     max_p99_ms: float | None = None
     min_invocations: int | None = None
     max_extensions: int | None = None
     on_inconclusive: str | None = None
     ignore_alarms_reason: str | None = None
+    metrics_delay_seconds: int | None = None
     smoke_test: bool | None = None
 
     @property

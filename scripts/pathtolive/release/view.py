@@ -49,9 +49,11 @@ class View:
     read: float = field(default_factory=time.monotonic)
 
     def __call__(self, execution: Execution) -> None:
-        """Print the weight and the metrics of the new version."""
-        weight = self.engine.alias(self.settings.stage).weights.get(self.settings.version, 0.0)
-        metrics = self.engine.metrics(self.settings.stage, self.settings.version, execution.started)
+        """Print the weight of the new version, and the metrics of both versions."""
+        alias = self.engine.alias(self.settings.stage)
+        weight = alias.weights.get(self.settings.version, 0.0)
+        metrics = self.engine.metrics(self.settings, self.settings.version, execution.started)
+        baseline = self.engine.metrics(self.settings, alias.version, execution.started)
         self.read = time.monotonic()
         seconds = (datetime.datetime.now(datetime.UTC) - execution.started).total_seconds()
         quiet = seconds * local_aws.speed(self.engine.here.target.endpoint) >= QUIET_SECONDS
@@ -60,7 +62,7 @@ class View:
                 f"{self.settings.stage} has no traffic. {send_traffic(self.engine.here, self.settings.stage)}"
             )
             self.hinted = True
-        line = f"{describe(self.settings, weight, metrics)}, {duration(seconds)}"
+        line = f"{describe(self.settings, weight, metrics, alias.version, baseline)}, {duration(seconds)}"
         if self.live:
             self.live.update(rich.text.Text(line), refresh=True)
         elif weight != self.weight or self.read - self.printed >= LINE_SECONDS:
@@ -86,20 +88,19 @@ def send_traffic(here: stack.Stack, stage: str) -> str:
     return f"In a second terminal, send requests with: make load STAGE={stage}{here.target.make_variables}"
 
 
-def describe(settings: Settings, weight: float, metrics: Metrics) -> str:
-    """Return a line with the step of a release, and the metrics of the new version with their limits."""
+def describe(settings: Settings, weight: float, metrics: Metrics, active: str, baseline: Metrics) -> str:
+    """Return a line with the step of a release, and the metrics of both versions."""
     steps = settings.steps or ()
     step = next((f"step {i} of {len(steps)}, " for i, share in enumerate(steps, 1) if abs(share - weight) < 1e-6), "")
     return (
-        f"{step}{percents(weight)} to version {settings.version}: {_number(metrics.invocations, 'invocation')}, "
-        f"{_number(metrics.errors, 'error')} ({percents(metrics.error_rate)}, "
-        f"limit {percents(settings.max_error_rate or 0)}), "
-        f"p99 {metrics.p99_ms:.0f} ms (limit {settings.max_p99_ms:g} ms)"
+        f"{'bake, ' if weight == 1 else step}{percents(weight)} to version {settings.version}: "
+        f"{_counts(metrics, settings.version)}; {_counts(baseline, active)}"
+        f"{f'; {metrics.slow:,} took longer than {settings.max_p99_ms:g} ms' if metrics.slow else ''}"
     )
 
 
-def _number(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _counts(metrics: Metrics, version: str) -> str:
+    return f"{metrics.errors:,} of {metrics.invocations:,} invocations of version {version} failed"
 
 
 def watch(engine: Engine, execution: Execution, again: str) -> Past:

@@ -68,7 +68,7 @@ class TestSucceeded:
             for metric in [query["MetricStat"]["Metric"]]
             for dimensions in [{each["Name"]: each["Value"] for each in metric["Dimensions"]}]
         }
-        expected = {}
+        expected: dict[str, Any] = {}
         for id_, version in (("new", NEW), ("baseline", BASELINE)):
             of_lambda = {"FunctionName": "greeter", "Resource": "greeter:live", "ExecutedVersion": version}
             of_log = {"alias": "live", "version": version}
@@ -80,7 +80,9 @@ class TestSucceeded:
             }
         assert found == expected
 
-    def test_reads_metrics_once_a_minute_when_the_first_minute_is_complete(self, release: Release, world: World) -> None:
+    def test_reads_metrics_once_a_minute_when_the_first_minute_is_complete(
+        self, release: Release, world: World
+    ) -> None:
         release(steps=[0.5], step_seconds=180, bake_seconds=0)
         actions = [action for action, _ in world.requests]
         assert actions[actions.index("updateAlias") :].count("describeAlarms") == 4
@@ -210,8 +212,14 @@ class TestRefused:
             ({"stage": "live", "version": NEW, "steps": [0]}, "steps must be a list of increasing weights"),
             ({"stage": "live", "version": NEW, "steps": [1]}, "steps must be a list of increasing weights"),
             ({"stage": "live", "version": NEW, "steps": ["0.1"]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "step_seconds": 0}, "step_seconds must be a multiple of 60, up to 50000."),
-            ({"stage": "live", "version": NEW, "step_seconds": 1.5}, "step_seconds must be a multiple of 60, up to 50000."),
+            (
+                {"stage": "live", "version": NEW, "step_seconds": 0},
+                "step_seconds must be a multiple of 60, up to 50000.",
+            ),
+            (
+                {"stage": "live", "version": NEW, "step_seconds": 1.5},
+                "step_seconds must be a multiple of 60, up to 50000.",
+            ),
             ({"stage": "live", "version": NEW, "step_seconds": 90}, "step_seconds must be a multiple of 60"),
             ({"stage": "live", "version": NEW, "bake_seconds": 30}, "bake_seconds must be 0 or a multiple of 60"),
             ({"stage": "live", "version": NEW, "bake_seconds": "long"}, "bake_seconds must be 0 or a multiple of 60"),
@@ -335,7 +343,9 @@ class TestRolledBack:
     def test_more_slow_invocations_than_the_baseline(self, release: Release, world: World) -> None:
         world.metrics = lambda _weight: [Minute(new_slow=10)] * 4
         reason = rolled_back(release(max_p99_ms=1500), world)
-        assert reason.startswith("30 of 300 invocations of version 7 took longer than 1500 ms, and 0 of 300 of version 6")
+        assert reason.startswith(
+            "30 of 300 invocations of version 7 took longer than 1500 ms, and 0 of 300 of version 6"
+        )
         assert "version 7 is slow more often (limit 1 %)" in reason
 
     def test_alarm_that_fires_during_a_step(self, release: Release, world: World) -> None:
@@ -367,7 +377,9 @@ class TestRolledBack:
     def test_failures_that_may_be_chance(self, release: Release, world: World) -> None:
         world.metrics = lambda _weight: [Minute(new_errors=1), Minute(new_errors=2), Minute(new_errors=1)]
         reason = rolled_back(release(), world)
-        assert reason.startswith("Inconclusive: version 7 may be the cause of more failures, but that is not certain: 4 of")
+        assert reason.startswith(
+            "Inconclusive: version 7 may be the cause of more failures, but that is not certain: 4 of"
+        )
 
     def test_failures_of_a_single_minute(self, release: Release, world: World) -> None:
         """A burst in one minute can have another cause, such as a dependency that was down."""
@@ -385,7 +397,9 @@ class TestBake:
 
     def test_slow_invocations_that_begin_with_all_traffic(self, release: Release, world: World) -> None:
         world.metrics = lambda weight: [Minute(new_slow=10 if weight == 1 else 0)] * 3
-        assert rolled_back(release(), world).startswith("30 of 300 invocations of version 7 took longer than 1000 ms with")
+        assert rolled_back(release(), world).startswith(
+            "30 of 300 invocations of version 7 took longer than 1000 ms with"
+        )
 
     def test_alarm_that_fires(self, release: Release, world: World) -> None:
         def before(action: str, nth: int) -> None:
@@ -477,7 +491,9 @@ class TestAlarmOfBothVersions:
 
     def test_holds_the_step_and_publishes_once(self, release: Release, world: World) -> None:
         reason = rolled_back(release(step_seconds=240, max_extensions=0), world)
-        assert reason.startswith("Inconclusive: the alarm greeter-live-unhealthy fires, but both versions exceed a limit: 15")
+        assert reason.startswith(
+            "Inconclusive: the alarm greeter-live-unhealthy fires, but both versions exceed a limit: 15"
+        )
         assert len(world.queries) == 4
         assert [message["Subject"] for message in world.notifications] == [
             "live: release of version 7 on hold",
@@ -496,7 +512,9 @@ class TestIgnoredAlarms:
     def test_do_not_prevent_the_analysis(self, release: Release, world: World) -> None:
         world.firing = True
         world.metrics = lambda _weight: [Minute(new_errors=50)] * 3
-        assert "150 of 300 invocations of version 7 failed" in rolled_back(release(ignore_alarms_reason="7 fixes it"), world)
+        assert "150 of 300 invocations of version 7 failed" in rolled_back(
+            release(ignore_alarms_reason="7 fixes it"), world
+        )
 
 
 class TestChangedOutside:

@@ -161,9 +161,9 @@ def test_alias_ends_at_one_version_after_any_faults(
 ) -> None:
     world.__init__()  # type: ignore[misc]
     by_weight = dict(zip([0.1, 0.5, 1], errors, strict=True))
-    world.metrics = lambda weight: [
-        Minute(new_invocations=invocations, new_errors=min(invocations, by_weight.get(weight, 0)))
-    ] * 3
+    world.metrics = lambda weight: (
+        [Minute(new_invocations=invocations, new_errors=min(invocations, by_weight.get(weight, 0)))] * 3
+    )
     world.faults = lambda state, nth: ServiceError(TEMPORARY) if nth <= faults.get(state, 0) else None
     world.lost_responses = lambda state, nth: ServiceError(TEMPORARY) if nth <= lost.get(state, 0) else None
     done = engine.run({"stage": "live", "version": NEW, "steps": [0.1, 0.5], "max_extensions": 0, **SHORT})

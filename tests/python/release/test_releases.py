@@ -131,13 +131,15 @@ def test_duration_as_text(seconds: float, text: str) -> None:
     assert view.duration(seconds) == text
 
 
-def test_description_has_metrics_and_their_limits() -> None:
+def test_description_has_the_metrics_of_both_versions() -> None:
     given = Settings("live", "2", (0.1, 0.5), max_error_rate=0.01, max_p99_ms=500)
-    text = view.describe(given, 0.5, Metrics(200, 3, 12.4))
-    expected = "step 2 of 2, 50 % to version 2: 200 invocations, 3 errors (1.5 %, limit 1 %), p99 12 ms (limit 500 ms)"
-    assert text == expected
-    assert view.describe(given, 0.0, Metrics()).startswith("0 % to version 2: 0 invocations, 0 errors (")
-    assert view.describe(given, 0.0, Metrics(1, 1, 1)).startswith("0 % to version 2: 1 invocation, 1 error (100 %")
+    assert view.describe(given, 0.5, Metrics(2000, 3), "1", Metrics(2100, 0)) == (
+        "step 2 of 2, 50 % to version 2: 3 of 2,000 invocations of version 2 failed; "
+        "0 of 2,100 invocations of version 1 failed"
+    )
+    assert view.describe(given, 1, Metrics(9, 0, 1), "1", Metrics()).endswith("failed; 1 took longer than 500 ms")
+    assert view.describe(given, 1, Metrics(), "1", Metrics()).startswith("bake, 100 % to version 2: 0 of 0 invocations")
+    assert view.describe(given, 0, Metrics(), "1", Metrics()).startswith("0 % to version 2: 0 of 0 invocations")
 
 
 def test_settings_leave_the_defaults_to_the_machine() -> None:

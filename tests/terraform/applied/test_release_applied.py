@@ -41,8 +41,14 @@ def handler(event, context):
     return {"statusCode": 200, "body": context.function_version}
 """
 ON_HOLD = "live: release of version 2 on hold"
-# A step of three minutes, whose analysis needs ten invocations.
-SETTINGS = {"steps": [0.5], "step_seconds": 180, "min_invocations": 10, "max_extensions": 3}
+# A step of three minutes, and a bake of two. Metrics of local AWS are complete at the end of a minute.
+SETTINGS = {
+    "steps": [0.5],
+    "step_seconds": 180,
+    "bake_seconds": 120,
+    "max_extensions": 3,
+    "metrics_delay_seconds": 0,
+}
 PATIENCE_SECONDS = 120
 TIMEOUT = 7200
 PINS = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
@@ -212,14 +218,15 @@ def test_good_version_succeeds_without_a_failed_request_and_plans_stay_empty(sta
     assert stack.configuration.detailed_exit_code() == 0
     # With fewer invocations than the analysis needs, the release is on hold for as long as Terraform takes.
     with stack.load() as before:
-        execution = stack.start("2", on_inconclusive="hold", min_invocations=100, max_extensions=0)
+        execution = stack.start("2", on_inconclusive="hold", min_invocations=1000, max_extensions=0)
         stack.shifted(execution)
     assert stack.configuration.detailed_exit_code() == 0
     assert stack.alias() == ("1", {"2": 0.5})
     with stack.load() as after:
         ended = stack.end(execution)
     assert ended["status"] == "SUCCEEDED", ended
-    assert json.loads(ended["output"])["metrics"]["invocations"] >= 100
+    metrics = json.loads(ended["output"])["metrics"]["errors"]
+    assert (metrics["invocations"] > 0, metrics["failed"]) == (True, 0)
     assert stack.alias() == ("2", {})
     assert set(before) == set(after) == {200}
     succeeded = "live: release of version 2 succeeded"
@@ -231,7 +238,8 @@ def test_bad_version_is_rolled_back_because_of_its_metrics(stack: Stack) -> None
         ended = stack.end(stack.start("3", ignore_alarms_reason="test the analysis"))
     assert (ended["status"], ended["error"]) == ("FAILED", "RolledBack"), ended
     report = json.loads(ended["cause"])
-    assert report["reason"].endswith("%, limit 1 %) at 50 % of the traffic.")
+    assert "invocations of version 3 failed, and 0 of" in report["reason"]
+    assert report["reason"].endswith(" to 1 that version 3 fails more often (limit 1 %).")
     assert stack.alias() == ("1", {})
     stack.wait_for("live: release of version 3 rolled back")
     assert stack.configuration.detailed_exit_code() == 0
@@ -240,13 +248,32 @@ def test_bad_version_is_rolled_back_because_of_its_metrics(stack: Stack) -> None
 def test_slow_version_is_rolled_back(stack: Stack) -> None:
     with stack.load():
         ended = stack.end(stack.start("4", max_p99_ms=100))
-    assert "The p99 duration was" in json.loads(ended["cause"])["reason"]
+    assert "invocations of version 4 took longer than 100 ms, and " in json.loads(ended["cause"])["reason"]
+    assert stack.alias() == ("1", {})
+
+
+def test_plan_is_empty_during_a_bake_and_its_end_rolls_back(stack: Stack) -> None:
+    execution = stack.start("2", steps=[], bake_seconds=3600)
+    stack.shifted(execution)
+    assert stack.alias() == ("1", {"2": 1.0})
+    with stack.load() as statuses:
+        assert stack.configuration.detailed_exit_code() == 0
+    stack.client("stepfunctions").stop_execution(executionArn=execution)
+    eventually(lambda: stack.alias() == ("1", {}), PATIENCE_SECONDS)
+    assert set(statuses) == {200}
+
+
+def test_version_that_fails_with_all_traffic_is_rolled_back(stack: Stack) -> None:
+    with stack.load():
+        ended = stack.end(stack.start("3", steps=[], bake_seconds=600, ignore_alarms_reason="test the analysis"))
+    assert "invocations of version 3 failed with all traffic. That is at least" in json.loads(ended["cause"])["reason"]
     assert stack.alias() == ("1", {})
 
 
 def test_alarm_that_fires_during_a_step_rolls_back(stack: Stack) -> None:
     with stack.load():
-        ended = stack.end(stack.start("3", max_error_rate=1, step_seconds=1500, max_extensions=0))
+        # The alarm fires long before there are metrics to analyze.
+        ended = stack.end(stack.start("3", metrics_delay_seconds=900))
     assert f"The alarm {stack.name}-live-unhealthy fires" in json.loads(ended["cause"])["reason"]
     assert stack.alias() == ("1", {})
     stack.wait_for("live: release of version 3 rolled back", f'ALARM: "{stack.name}-live-unhealthy"')
