@@ -72,7 +72,7 @@ promote: $(READY) ## Move a stage to the version of another, all traffic in one 
 	@$(RUN) scripts/promote.py
 
 .PHONY: release
-release: $(READY) ## Shift traffic in steps: STAGE=live VERSION=4 STEPS=10,50 STEP_SECONDS=300 ARGS=--help
+release: $(READY) ## Shift traffic in steps: STAGE=live VERSION=4 STEPS=10,50 STEP_SECONDS=300 BAKE_SECONDS=900 ARGS=--help
 	@$(RUN) scripts/release.py $(ARGS)
 
 .PHONY: rollback

@@ -21,6 +21,7 @@ NOT_PASSED_ON = (
     *("AWS_", "GIT_", "MAKE", "MFLAGS", "TF_"),
     *(
         "ARGS",
+        "BAKE_SECONDS",
         "CONFIRM",
         "FROM",
         "IGNORE_ALARMS_REASON",

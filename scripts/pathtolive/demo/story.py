@@ -33,16 +33,15 @@ PICTURE = DIRECTORY / "demo.svg"
 FUNCTION, ALARM = "path-to-live", "path-to-live-live-unhealthy"
 # If Terraform starts in this time, a plan fits into a release at this speed, and the alarm still fires when the fix is
 # deployed and promoted.
-DEFAULT_SPEED = 3.0
+DEFAULT_SPEED = 4.5
 TERRAFORM_SECONDS = 5.0
 REQUESTS_PER_SECOND = 40.0
 POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 60.0
 # The limit of the duration alarm, which clone.py sets.
 PATIENT = "--max-p99-ms 10000"
-SOUND_RELEASE = {"STEPS": "20,50", "STEP_SECONDS": "36", "ARGS": PATIENT}
-# The alarm needs two periods that breach. With fewer invocations, the analysis would already fail in the first minute.
-BROKEN_RELEASE = {"VERSION": "3", "STEPS": "20,50", "STEP_SECONDS": "120", "ARGS": f"--min-invocations 230 {PATIENT}"}
+SOUND_RELEASE = {"STEPS": "20", "STEP_SECONDS": "60", "BAKE_SECONDS": "60", "ARGS": PATIENT}
+BROKEN_RELEASE = {"VERSION": "3", "STEPS": "20,50", "ARGS": PATIENT}
 REASON = "version 4 fixes the cause"
 OUTCOMES = [("2", SUCCEEDED), ("3", ROLLED_BACK), ("4", REFUSED), ("4", SUCCEEDED)]
 HANDLER = "lambda/handler.py"

@@ -57,6 +57,7 @@ LONG = range(len(COMMANDS), len(SIGNALS) * len(COMMANDS))
 RELEASE = {
     "STEPS": "50",
     "STEP_SECONDS": "60",
+    "BAKE_SECONDS": "60",
     "ARGS": "--min-invocations 1 --max-p99-ms 30000 --on-inconclusive promote --max-extensions 0",
 }
 SAYS_WHAT_TO_RUN = re.compile(r"run the command again|[Rr]un: make |with: make |run: make ")

@@ -35,7 +35,7 @@ GREETING = 'return text_response("Hello, World!")'
 FAILS_UNDER_LOAD = f"{BAD_LINES.strip()}\n    {GREETING}"
 FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
-SHORT, LONG = ["--step-seconds", "60"], ["--step-seconds", "3000"]
+SHORT, LONG = ["--step-seconds", "60", "--bake-seconds", "60"], ["--step-seconds", "3000"]
 UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
 
 LOCK = {"Bucket": f"path-to-live-state-000000000000-{REGION}", "Key": "path-to-live.tfstate.tflock"}
@@ -229,7 +229,7 @@ class TestReleases:
             (["--version", ABSENT], f"Version {ABSENT} of path-to-live does not exist"),
             (["--version", "1"], "live already runs version 1"),
             (["--steps", "50,10"], "is not a list of increasing percentages"),
-            (["--step-seconds", "0"], "step_seconds must be a whole number"),
+            (["--step-seconds", "0"], "step_seconds must be a multiple of 60"),
         ],
     )
     def test_invalid_release_is_refused_before_traffic_is_shifted(
@@ -254,15 +254,18 @@ class TestReleases:
 
     def test_good_version_is_released_and_recorded(self, checkout: Checkout) -> None:
         with load(checkout), edited_during_a_release(checkout):
-            done = release(checkout, "--step-seconds", "120", "--max-p99-ms", "30000")
+            done = release(
+                checkout,
+                *("--steps", "30,50", "--step-seconds", "180", "--bake-seconds", "60", "--max-p99-ms", "30000"),
+            )
         assert done.returncode == 0, done.stdout + done.stderr
         assert EDIT in (checkout.path / CONFIG).read_text()
         assert "Release of live: from version 1 to version 2" in done.stdout
-        assert "10 %, 50 %, then 100 %; 2 min per step" in done.stdout
+        assert "30 %, 50 %, then 100 %; 3 min per step, 60 s of bake" in done.stdout
         assert "routes   gateway deployment 2 instead of 1, after the release" in done.stdout
-        assert re.search(
-            r"step 2 of 2, 50 % to version 2: \d+ invocations, 0 errors \(0 %, limit 1 %\), p99", done.stdout
-        )
+        of_both = r"0 of [\d,]+ invocations of version 2 failed; 0 of [\d,]+ invocations of version 1 failed"
+        for step in ("step 2 of 2, 50 %", "bake, 100 %"):
+            assert re.search(f"{step} to version 2: {of_both}", done.stdout)
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert "No changes." in checkout.make("plan TARGET=local")
 
@@ -289,7 +292,7 @@ class TestReleases:
         remedy = "In a second terminal, send requests with: make load STAGE=live TARGET=local"
         assert done.returncode == 1, done.stdout + done.stderr
         assert done.stdout.count(f"live has no traffic. {remedy}\n") == 1
-        assert "Rolled back: Inconclusive: 0 invocations at 10 % of the traffic" in done.stderr
+        assert "Rolled back: Inconclusive: too few invocations of version 1: 0 at 10 % of the traffic" in done.stderr
         assert done.stderr.endswith(f"config.tf was not changed.\n{remedy}\n")
 
     def test_version_that_fails_under_load_is_rolled_back(self, checkout: Checkout) -> None:
@@ -297,7 +300,9 @@ class TestReleases:
         with load(checkout):
             done = release(checkout, "--version", BAD, "--step-seconds", "120", "--max-p99-ms", "30000")
         assert done.returncode == 1, done.stdout + done.stderr
-        assert re.search(r"Rolled back: (\d+ of \d+ invocations failed|The alarm path-to-live-live)", done.stderr)
+        assert re.search(
+            r"Rolled back: ([\d,]+ of [\d,]+ invocations of version 3 failed|The alarm path-to-live-live)", done.stderr
+        )
         assert "All traffic goes to version 2. config.tf was not changed." in done.stderr
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "rolled back"
