@@ -108,7 +108,10 @@ module "monitoring" {
 module "release" {
   source = "./modules/release"
 
-  console_url        = local.console_url
+  console_url = local.console_url
+  error_metrics = [merge(module.function.error_responses_metric, {
+    dimensions = { alias = "{stage}", version = "{version}" }
+  })]
   function_arn       = module.function.arn
   log_retention_days = var.log_retention_days
   name               = local.name

@@ -44,8 +44,8 @@ variable "function" {
   nullable    = false
 
   validation {
-    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], var.function.log_level)
-    error_message = "function.log_level must be DEBUG, INFO, WARNING, ERROR, or CRITICAL."
+    condition     = contains(["DEBUG", "INFO", "WARNING", "ERROR"], var.function.log_level)
+    error_message = "function.log_level must be DEBUG, INFO, WARNING, or ERROR."
   }
 
   validation {

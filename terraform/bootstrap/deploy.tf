@@ -348,6 +348,12 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
+    sid       = "ManageMetricFilters"
+    actions   = ["logs:DeleteMetricFilter", "logs:DescribeMetricFilters", "logs:PutMetricFilter"]
+    resources = local.log_group_arns.function
+  }
+
+  statement {
     sid       = "DeleteStageLogGroups"
     actions   = ["logs:DeleteLogGroup"]
     resources = local.log_group_arns.stages

@@ -1,8 +1,34 @@
+locals {
+  error_responses = {
+    namespace = var.name
+    name      = "ErrorResponses"
+  }
+}
+
 # Created before the function: otherwise Lambda creates the log group without a retention period, outside of
 # Terraform's state.
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/lambda/${var.name}"
   retention_in_days = var.log_retention_days
+}
+
+# Responses of 500 and more that the function returns. Lambda counts only errors that it raises.
+# The metric has a price for each pair of an alias and a version: https://aws.amazon.com/cloudwatch/pricing/
+resource "aws_cloudwatch_log_metric_filter" "error_responses" {
+  name           = "${var.name}-error-responses"
+  log_group_name = aws_cloudwatch_log_group.this.name
+  pattern        = "{ ($.status >= 500) && ($.error NOT EXISTS) }"
+
+  metric_transformation {
+    namespace = local.error_responses.namespace
+    name      = local.error_responses.name
+    value     = "1"
+
+    dimensions = {
+      alias   = "$.alias"
+      version = "$.version"
+    }
+  }
 }
 
 data "aws_iam_policy_document" "trust" {

@@ -3,6 +3,11 @@ output "arn" {
   value       = aws_lambda_function.this.arn
 }
 
+output "error_responses_metric" {
+  description = "Metric that counts responses of 500 and more that the function returned, by alias and version."
+  value       = local.error_responses
+}
+
 output "invoke_arn" {
   description = "ARN that API Gateway uses to invoke the function."
   value       = aws_lambda_function.this.invoke_arn

@@ -6,7 +6,7 @@ variable "artifact" {
 
 variable "log_level" {
   type        = string
-  description = "Lowest level that the function logs: DEBUG, INFO, WARNING, ERROR, or CRITICAL."
+  description = "Lowest level that the function logs: DEBUG, INFO, WARNING, or ERROR."
   nullable    = false
 }
 

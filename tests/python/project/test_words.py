@@ -21,6 +21,7 @@ PLACES = [
     "docs/*.md",
     "terraform/**/*.tf",
     "terraform/**/*.tftpl",
+    "terraform/**/*.jsonata",
     ".github/**/*.yml",
     "scripts/**/*.py",
     "emulator/**/*.py",

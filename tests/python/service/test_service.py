@@ -372,7 +372,6 @@ def test_exception_is_logged_once_and_raised_again(
         ("INFO", [200, 404, 500]),
         ("WARNING", [404, 500]),
         ("ERROR", [500]),
-        ("CRITICAL", []),
     ],
 )
 def test_levels_below_log_level_are_not_logged(
@@ -391,11 +390,11 @@ def test_log_level_is_read_at_import() -> None:
     assert fresh(code).stdout == "INFO\n"
 
 
-@pytest.mark.parametrize("level", ["LOUD", "info", "", "30"])
+@pytest.mark.parametrize("level", ["LOUD", "info", "", "30", "CRITICAL"])
 def test_unknown_log_level_is_refused_at_import(level: str) -> None:
     done = fresh("import handler", LOG_LEVEL=level)
     assert done.returncode == 1
-    assert f"LOG_LEVEL is {level!r}; it must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL" in done.stderr
+    assert f"LOG_LEVEL is {level!r}; it must be one of DEBUG, INFO, WARNING, ERROR" in done.stderr
 
 
 def test_import_of_the_handler_adds_only_these_modules() -> None:

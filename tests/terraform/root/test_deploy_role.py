@@ -212,6 +212,12 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
     # The resource from AWS's error message: https://github.com/elastic/apm-aws-lambda/issues/526
     (["logs:CreateLogGroup", "logs:PutRetentionPolicy"], [f"{group}:log-stream:" for group in LOG_GROUPS], {}),
     (["logs:DeleteLogGroup"], [f"{LOG_GROUPS[2]}:log-stream:"], {}),
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
+    (
+        ["logs:DeleteMetricFilter", "logs:DescribeMetricFilters", "logs:PutMetricFilter"],
+        [LOG_GROUPS[0], f"{LOG_GROUPS[0]}:log-stream:"],
+        {},
+    ),
     # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html
     (["logs:ListTagsForResource", "logs:TagResource", "logs:UntagResource"], LOG_GROUPS, {}),
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html

@@ -23,7 +23,7 @@ ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"alert_emails": ["on-call"]}, "alert_emails must be email addresses, such as on-call@example.com."),
     (
         {"function": {"log_level": "debug"}},
-        "function.log_level must be DEBUG, INFO, WARNING, ERROR, or CRITICAL.",
+        "function.log_level must be DEBUG, INFO, WARNING, or ERROR.",
     ),
     ({"function": {"memory_megabytes": 127}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
     ({"function": {"memory_megabytes": 10241}}, "function.memory_megabytes must be a whole number from 128 to 10240."),
