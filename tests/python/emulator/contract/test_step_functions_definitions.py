@@ -197,7 +197,8 @@ RIGHT: dict[str, dict[str, Any]] = {
     "path of a variable": {"QueryLanguage": "JSONPath", "Type": "Wait", "SecondsPath": "$seconds"},
     "time that is an expression": {"QueryLanguage": "JSONata", "Type": "Wait", "Timestamp": "{% $now() %}"},
     "names with a context": expression(
-        "$append($states.input.a[b = c].d, [])[e = f] ~> $map(function($x) { $x.y.{ 'k': v } }) ~> $sort(function($l, $r) { $l.m > $r.n })"
+        "$append($states.input.a[b = c].d, [])[e = f] ~> $map(function($x) { $x.y.{ 'k': v } })"
+        " ~> $sort(function($l, $r) { $l.m > $r.n })"
     )["States"]["A"]
     | {"QueryLanguage": "JSONata"},
     "text of JSONPath that looks like an expression": {
