@@ -19,7 +19,7 @@ from ministack.services import cloudwatch
 from emulator import clock, hooks
 from emulator.cloudwatch.expressions import Series
 from emulator.cloudwatch.protocol import RefusalError
-from emulator.cloudwatch.statistics import NAMES, Statistics, merged
+from emulator.cloudwatch.statistics import Statistics, exists, merged
 from emulator.cloudwatch.store import DAY, HOUR, MINUTE, Key, Point, Store, floor
 
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_ListMetrics.html
@@ -72,11 +72,13 @@ def install() -> None:
     hooks.wrap(cloudwatch, "reset", [], _reset)
 
 
-def record(namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str]) -> None:
-    """Add a value to this minute of a metric of one of AWS's services."""
+def record(
+    namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str], moment: float | None = None
+) -> None:
+    """Add a value to this minute of a metric of one of AWS's services, or to the minute of a moment."""
     data = Statistics()
     data.add(value)
-    STORE.add(_key(namespace, name, dimensions), time.time(), unit, data)
+    STORE.add(_key(namespace, name, dimensions), time.time() if moment is None else moment, unit, data)
 
 
 def ceiling(moment: float, length: float) -> float:
@@ -95,10 +97,10 @@ def series(periods: Mapping[float, Iterable[Point]], described: Mapping[str, Any
     return Series({start: value for start, value in made.items() if value is not None}, described["Period"], label)
 
 
-def check(name: str) -> None:
+def check(name: str, parameter: str = "Stat") -> None:
     """Refuse a statistic that there is not."""
-    if name not in NAMES and not cloudwatch._is_percentile_stat(name):
-        raise RefusalError("ValidationError", f"The value {name} for parameter Stat is not supported.")
+    if not exists(name):
+        raise RefusalError("ValidationError", f"The value {name} for parameter {parameter} is not supported.")
 
 
 def get_metric_statistics(request: Mapping[str, Any]) -> dict[str, Any]:

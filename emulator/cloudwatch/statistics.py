@@ -13,8 +13,10 @@ from typing import Any
 
 from ministack.services import cloudwatch
 
+from emulator.cloudwatch.trimming import Trimmed
+
 NAMES = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
-# Percentiles are exact up to this number of different values.
+# Percentiles and the like are exact up to this number of different values.
 MAX_VALUES = 100
 # Beyond it, a value counts as the middle of a range, 2 % wide at first. AWS's own agent has ranges of 10 %:
 # https://github.com/aws/amazon-cloudwatch-agent/blob/main/metric/distribution/seh1/seh1_distribution.go
@@ -61,18 +63,19 @@ class Statistics:
             self.counts = array("d", values), array("d", values.values())
 
     def statistic(self, name: str) -> float | None:
-        """Return a statistic or a percentile, or None if there is none."""
+        """Return a statistic, also one that needs all values, or None if there is none."""
         if not self.count:
             return None
         if name in NAMES:
             average = self.total / self.count
             return dict(zip(NAMES, (self.count, average, self.total, self.low, self.high), strict=True))[name]
-        values = self.values
-        if not values:
+        if not self.values:
             return None
-        found: float = cloudwatch._percentile(list(values.items()), float(name[1:]))
         # The middle of a range can be outside of what was measured.
-        return min(max(found, self.low), self.high)
+        values = [(min(max(value, self.low), self.high), count) for value, count in self.values.items()]
+        if trimmed := Trimmed.of(name):
+            return trimmed.over(values)
+        return float(cloudwatch._percentile(values, float(name[1:])))
 
     def dump(self) -> list[Any]:
         """Return all of it as JSON has it."""
@@ -96,6 +99,11 @@ class Statistics:
             return counts
         self.width = self.width * 2 or NARROWEST_RANGE
         return self._counted({}, counts)
+
+
+def exists(name: str) -> bool:
+    """Return whether there is a statistic of this name."""
+    return name in NAMES or bool(cloudwatch._is_percentile_stat(name)) or Trimmed.of(name) is not None
 
 
 def merged(found: Iterable[Statistics]) -> Statistics:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -117,11 +118,13 @@ def _too_few_samples(alarm: Alarm, datapoints: list[Datapoint]) -> bool:
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/percentiles-with-low-samples.html
     """
-    if alarm.get("EvaluateLowSampleCountPercentile") != "ignore" or not alarm.get("ExtendedStatistic"):
+    statistic = alarm.get("ExtendedStatistic") or ""
+    if alarm.get("EvaluateLowSampleCountPercentile") != "ignore" or not cloudwatch._is_percentile_stat(statistic):
         return False
-    share = float(alarm["ExtendedStatistic"][1:]) / 100
+    share = float(statistic[1:]) / 100
+    tail = min(share, 1 - share)
     samples = sum(point.sample_count or 0 for point in datapoints)
-    return 0 < samples < round(10 / min(share, 1 - share))
+    return 0 < samples < (round(10 / tail) if tail else math.inf)
 
 
 def _reason_data(alarm: Alarm, rule: evaluation.Rule, verdict: evaluation.Verdict) -> dict[str, Any]:

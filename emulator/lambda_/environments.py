@@ -30,6 +30,12 @@ BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
 INIT_SECONDS = 10
 IDLE_SECONDS = 300
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB, and a little more, as AWS's error says.
+MAX_RESPONSE_BYTES = 6_291_556
+TOO_LARGE = {
+    "errorMessage": f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).",
+    "errorType": "Function.ResponseSizeTooLarge",
+}
 EXITED = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited without providing a reason"}
 
 
@@ -98,8 +104,11 @@ class Environment:
         """Whether it can serve another call."""
         return self._process.poll() is None
 
-    def call(self, event: Any, request_id: str, invoked_arn: str, trace_id: str) -> Outcome:
-        """Run the handler. An environment that fails to start, or does not respond in time, ends."""
+    def call(self, event: Any, request_id: str, invoked_arn: str, trace_id: str, *, synchronous: bool) -> Outcome:
+        """Run the handler. An environment that fails to start, or does not respond in time, ends.
+
+        Only the response of a ``synchronous`` invocation can be too large: there is no other.
+        """
         lines = [f"START RequestId: {request_id} Version: {self.function.version}"]
         if self.init_milliseconds is not None:
             lines.insert(0, f"INIT_START Runtime Version: python:{platform.python_version()}")
@@ -111,6 +120,12 @@ class Environment:
         if error is not None:
             lines.append(_log_line(error, request_id))
             error = {**error, "requestId": request_id}
+        elif synchronous and _is_too_large(answer.get("result")):
+            error = TOO_LARGE
+            lines.append(
+                f"[ERROR] [{int(time.time() * 1000)}] LAMBDA_RUNTIME Failed to post handler success response. "
+                "Http response code: 413."
+            )
         lines += [f"END RequestId: {request_id}", self._report(request_id, milliseconds, answer)]
         self.init_milliseconds = None
         self.used = time.monotonic()
@@ -200,11 +215,13 @@ class Pool:
         self._lock = threading.Lock()
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
-    def call(self, function: Function, event: Any, request_id: str, invoked_arn: str, trace_id: str) -> Outcome:
+    def call(
+        self, function: Function, event: Any, request_id: str, invoked_arn: str, trace_id: str, *, synchronous: bool
+    ) -> Outcome:
         """Run a function's handler in an environment of its own for as long as it takes."""
         environment = self._take(function)
         try:
-            return environment.call(event, request_id, invoked_arn, trace_id)
+            return environment.call(event, request_id, invoked_arn, trace_id, synchronous=synchronous)
         finally:
             if environment.alive:
                 with self._lock:
@@ -240,6 +257,10 @@ class Pool:
                 if environment.used < oldest:
                     environment.end()
             self._idle[key] = [environment for environment in environments if environment.alive]
+
+
+def _is_too_large(result: Any) -> bool:
+    return len(json.dumps(result, ensure_ascii=False).encode()) > MAX_RESPONSE_BYTES
 
 
 def _log_line(error: Mapping[str, Any], request_id: str) -> str:

@@ -52,6 +52,8 @@ from emulator.lambda_ import environments
 
 POOL = environments.Pool()
 _trace_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("trace_id", default=None)
+# Whether somebody waits for the response.
+_synchronous: contextvars.ContextVar[bool] = contextvars.ContextVar("synchronous", default=False)
 
 
 class FunctionNotFoundError(LookupError):
@@ -78,6 +80,7 @@ async def invoke(function_arn: str, event: Any, *, trace_id: str | None = None) 
     if not record or not config:
         raise FunctionNotFoundError(function_arn)
     _trace_id.set(trace_id)
+    _synchronous.set(True)
     execution = lambda_svc._execution_record_for_config(record, config)
     result = await run_reentrant(
         lambda_svc._execute_function_with_config_scope, execution, event, thread_name="lambda-invoke"
@@ -165,6 +168,7 @@ async def _invoke(
         lambda_svc.invoke_async_with_retry(execution, event)
         return 202, response_headers, b""
     _trace_id.set(headers.get("x-amzn-trace-id"))
+    _synchronous.set(True)
     result = await run_reentrant(
         lambda_svc._execute_function_with_config_scope, execution, event, thread_name="lambda-invoke"
     )
@@ -200,6 +204,7 @@ def _execute_in_environment(
         request_id,
         config["FunctionArn"],
         _trace_id.get() or _new_trace_id(),
+        synchronous=_synchronous.get(),
     )
     return {
         "body": outcome.result if outcome.error is None else outcome.error,

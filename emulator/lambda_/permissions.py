@@ -18,10 +18,11 @@ from emulator import hooks
 
 
 def install() -> None:
-    """Put this in front of MiniStack's own AddPermission, DeleteAlias, and GetPolicy."""
+    """Put this in front of MiniStack's own AddPermission, DeleteAlias, GetPolicy, and RemovePermission."""
     hooks.wrap(lambda_svc, "_add_permission", ["func_name", "data", "query_params", "path_qualifier"], _add_permission)
     hooks.wrap(lambda_svc, "_delete_alias", ["func_name", "alias_name"], _delete_alias)
     hooks.wrap(lambda_svc, "_get_policy", ["func_name", "query_params", "path_qualifier"], _get_policy)
+    hooks.wrap(lambda_svc, "_remove_permission", ["func_name", "sid", "query_params", "path_qualifier"], _remove)
 
 
 def allows(function_arn: str, principal: str, source_arn: str) -> bool:
@@ -68,11 +69,17 @@ def _add_permission(
     query_params: Mapping[str, Any] | None = None,
     path_qualifier: str | None = None,
 ) -> Any:
-    """Add a statement, whose id need only be new to the policy of its own qualifier."""
+    """Add a statement, whose id need only be new to the policy of its own qualifier.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
+    """
     function, sid = lambda_svc._functions.get(func_name), data.get("StatementId")
-    if function is None or sid is None:
-        return original(func_name, data, query_params, path_qualifier)
     qualifier = lambda_svc._qualifier_from_path_or_query(path_qualifier, query_params)
+    owner = _owner(function, qualifier)
+    if function is None or owner is None or sid is None:
+        return original(func_name, data, query_params, path_qualifier)
+    if data.get("RevisionId") not in {None, owner["RevisionId"]}:
+        return _outdated("GetPolicy API")
     resource = lambda_svc._policy_resource_arn(func_name, qualifier)
     statements = function["policy"]["Statement"]
     if any(statement["Sid"] == sid and statement["Resource"] == resource for statement in statements):
@@ -83,6 +90,7 @@ def _add_permission(
     for statement in function["policy"]["Statement"]:
         if statement["Sid"] == lent:
             statement["Sid"] = sid
+            _revise(function, owner)
             body = json.dumps({"Statement": json.dumps(statement)}).encode()
     return status, headers, body
 
@@ -105,18 +113,79 @@ def _get_policy(
     query_params: Mapping[str, Any] | None = None,
     path_qualifier: str | None = None,
 ) -> Any:
-    """Return the function's own policy if there is no qualifier: MiniStack returns the policies of all qualifiers.
+    """Return the policy of one qualifier, or the function's own: MiniStack returns the policies of all qualifiers.
 
     https://docs.aws.amazon.com/lambda/latest/api/API_GetPolicy.html
     """
     answer = original(func_name, query_params, path_qualifier)
     status, headers, body = answer
-    if status != 200 or lambda_svc._qualifier_from_path_or_query(path_qualifier, query_params):
+    if status != 200:
         return answer
-    resource = lambda_svc._policy_resource_arn(func_name, None)
-    content = json.loads(body)
-    policy = json.loads(content["Policy"])
+    qualifier = lambda_svc._qualifier_from_path_or_query(path_qualifier, query_params)
+    resource = lambda_svc._policy_resource_arn(func_name, qualifier)
+    policy = json.loads(json.loads(body)["Policy"])
     policy["Statement"] = [statement for statement in policy["Statement"] if statement["Resource"] == resource]
     if not policy["Statement"]:
         return error_response_json("ResourceNotFoundException", "The resource you requested does not exist.", 404)
-    return status, headers, json.dumps(content | {"Policy": json.dumps(policy)}).encode()
+    revision = _owner(lambda_svc._functions[func_name], qualifier)["RevisionId"]
+    return status, headers, json.dumps({"Policy": json.dumps(policy), "RevisionId": revision}).encode()
+
+
+def _remove(
+    original: Callable[..., Any],
+    func_name: str,
+    sid: str,
+    query_params: Mapping[str, Any],
+    path_qualifier: str | None = None,
+) -> Any:
+    """Remove a statement from the policy of one qualifier: MiniStack removes it from all without a qualifier.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_RemovePermission.html
+    """
+    function = lambda_svc._functions.get(func_name)
+    qualifier = lambda_svc._qualifier_from_path_or_query(path_qualifier, query_params)
+    owner = _owner(function, qualifier)
+    if function is None or owner is None:
+        return original(func_name, sid, query_params, path_qualifier)
+    resource = lambda_svc._policy_resource_arn(func_name, qualifier)
+    statements = [statement for statement in function["policy"]["Statement"] if statement["Resource"] == resource]
+    if not statements:
+        return error_response_json("ResourceNotFoundException", "No policy is associated with the given resource.", 404)
+    found = next((statement for statement in statements if statement["Sid"] == sid), None)
+    if found is None:
+        message = f"Statement {sid} is not found in resource policy."
+        return error_response_json("ResourceNotFoundException", message, 404)
+    if lambda_svc._qp_first(query_params, "RevisionId") not in {"", owner["RevisionId"]}:
+        return _outdated("GetFunction/GetAlias API")
+    function["policy"]["Statement"].remove(found)
+    _revise(function, owner)
+    return 204, {}, b""
+
+
+def _owner(function: Any, qualifier: str | None) -> Any:
+    """Return the alias, or the configuration of the version or function, that a policy belongs to; None for none."""
+    if function is None or qualifier in function["aliases"]:
+        return function and function["aliases"][qualifier]
+    version = function if qualifier in {None, "$LATEST"} else function["versions"].get(qualifier)
+    return version and version["config"]
+
+
+def _revise(function: Any, owner: dict[str, Any]) -> None:
+    """Give what a policy belongs to a new revision, as recorded on AWS when its policy changes.
+
+    https://github.com/localstack/localstack/blob/main/tests/aws/services/lambda_/test_lambda_api.py
+    """
+    previous, owner["RevisionId"] = owner["RevisionId"], str(uuid.uuid4())
+    # MiniStack knows by the revision whether the function has changed since a version was published: it has not.
+    for version in function["versions"].values():
+        if version.get("function_revision") == previous:
+            version["function_revision"] = owner["RevisionId"]
+
+
+def _outdated(source: str) -> Any:
+    return error_response_json(
+        "PreconditionFailedException",
+        "The Revision Id provided does not match the latest Revision Id. "
+        f"Call the {source} to retrieve the latest Revision Id",
+        412,
+    )

@@ -21,6 +21,10 @@ from ministack.services import stepfunctions
 from emulator import clock, hooks
 from emulator.step_functions import logs
 
+MAX_EVENTS = 25_000
+HISTORY_IS_FULL = f"The execution reached the maximum number of history events ({MAX_EVENTS})."
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+MAX_BYTES = 262_144
 _EVENT_TYPES = {
     "SUCCEEDED": "ExecutionSucceeded",
     "FAILED": "ExecutionFailed",
@@ -76,8 +80,14 @@ class Run:
         with LOCK:
             if self.record["status"] != "RUNNING" or _frozen.is_set():
                 raise EndedError
-            event = _append(self.record, event_type, details)
-            self.position = position
+            full = len(self.record["events"]) >= MAX_EVENTS - 1
+            if not full:
+                event = _append(self.record, event_type, details)
+                self.position = position
+        if full:
+            # https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html
+            end(self.record, "FAILED", error="States.Runtime", cause=HISTORY_IS_FULL)
+            raise EndedError
         for notice in ON_CHANGE:
             notice()
         logs.write(self.logging, self.record, event)
@@ -119,9 +129,31 @@ def compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
+def check_size(value: Any, source: str) -> None:
+    """Verify that a value is not too large to be the input, result, or output of a state.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+
+    Raises:
+        _ExecutionError: ``States.DataLimitExceeded``, with ``source`` in its cause.
+    """
+    if len(compact(value).encode()) > MAX_BYTES:
+        raise stepfunctions._ExecutionError(
+            "States.DataLimitExceeded",
+            f"The state/task '{source}' returned a result with a size exceeding the maximum number of bytes service "
+            "limit.",
+        )
+
+
 def _start_execution(original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
     """https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html."""
     given = data.get("input", "{}")
+    if len(given.encode()) > MAX_BYTES:
+        message = (
+            "1 validation error detected: Value at 'input' failed to satisfy constraint: "
+            f"Member must have size less than or equal to {MAX_BYTES} bytes in UTF-8 encoding"
+        )
+        return error_response_json("ValidationException", message, 400)
     try:
         json.loads(given)
     except ValueError as error:
@@ -216,6 +248,7 @@ def _walk(run: Run, definition: Mapping[str, Any]) -> Any:
         resumed = False
         try:
             value, following = _step(run, kind, state, value, context)
+            check_size(value, name)
         except stepfunctions._ExecutionError as error:
             # A task has logged this for each of its attempts.
             if error.error == "States.QueryEvaluationError" and kind != "Task":

@@ -14,8 +14,10 @@ from ministack.services import stepfunctions
 
 from emulator import hooks
 
-# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html: no wildcard matches these.
-_TERMINAL = {"States.DataLimitExceeded", "States.Runtime"}
+# No wildcard matches it: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+# The page says so of States.DataLimitExceeded too, but States.ALL caught that one on AWS, as recorded:
+# https://github.com/localstack/localstack/blob/main/tests/aws/services/stepfunctions/v2/error_handling/test_states_errors.py
+_TERMINAL = "States.Runtime"
 
 
 def install() -> None:
@@ -26,6 +28,8 @@ def install() -> None:
     )
     hooks.wrap(stepfunctions, "_execute_choice", ["state_def", "raw_input", "ctx"], _choice)
     hooks.wrap(stepfunctions, "_error_matches", ["error_equals", "error"], _error_matches)
+    hooks.wrap(stepfunctions, "_fail_state_error", ["state_def", "raw_input", "ctx"], _fail)
+    hooks.wrap(stepfunctions, "_register_sfn_jsonata_functions", ["expr"], _register_functions)
 
 
 def _output(original: Callable[..., Any], state_def: Mapping[str, Any], data: Any, ctx: Any = None) -> Any:
@@ -71,6 +75,30 @@ def _choice(
 
 
 def _error_matches(original: Callable[..., Any], error_equals: list[str], error: str) -> bool:
-    if error in _TERMINAL:
+    if error == _TERMINAL:
         return error in error_equals
     return bool(original(error_equals, error))
+
+
+def _fail(
+    original: Callable[..., Any], state_def: Mapping[str, Any], raw_input: Any, ctx: Any = None
+) -> tuple[str | None, str | None]:
+    """Return the error and the cause of a Fail state, each None if the state has none.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/state-fail.html
+    """
+    error, cause = original(state_def, raw_input, ctx)
+    return (
+        error if {"Error", "ErrorPath"} & state_def.keys() else None,
+        cause if {"Cause", "CausePath"} & state_def.keys() else None,
+    )
+
+
+def _register_functions(original: Callable[..., Any], expr: Any) -> None:
+    """Take ``$eval`` away: a call of it fails with T1006, as measured on AWS.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+    https://github.com/floci-io/floci/issues/2737
+    """
+    original(expr)
+    expr.assign("eval", None)

@@ -102,11 +102,21 @@ def _attempt(run: executions.Run, state_def: Mapping[str, Any], raw_input: Any, 
     except stepfunctions._ExecutionError as error:
         executions.evaluation_failed(run, ctx["State"]["Name"], error)
         raise
+    executions.check_size(arguments, ctx["State"]["Name"])
     result = _call(run, state_def, arguments, timeout, ctx)
-    if not jsonata:
+    if jsonata:
+        output = _jsonata_output(run, state_def, raw_input, result, ctx)
+    else:
         result = stepfunctions._apply_result_selector(state_def, result)
         output = stepfunctions._apply_result_path(state_def, raw_input, result)
-        return stepfunctions._apply_output_path(state_def, output, ctx)
+        output = stepfunctions._apply_output_path(state_def, output, ctx)
+    executions.check_size(output, ctx["State"]["Name"])
+    return output
+
+
+def _jsonata_output(
+    run: executions.Run, state_def: Mapping[str, Any], raw_input: Any, result: Any, ctx: dict[str, Any]
+) -> Any:
     try:
         output = stepfunctions._apply_jsonata_output(state_def, raw_input, ctx, result=result, default=result)
         stepfunctions._apply_state_assign(state_def, raw_input, ctx, result=result)
@@ -139,6 +149,8 @@ def _call(
     run.event("TaskStarted", taskStartedEventDetails=named)
     try:
         result = _within(timeout, _dispatch, state_def, arguments, ctx)
+        resource = state_def["Resource"]
+        executions.check_size(result, resource if resource.startswith("arn:aws:lambda:") else kind)
     except stepfunctions._ExecutionError as error:
         event = "TimedOut" if error.error == "States.Timeout" else "Failed"
         details = named | {"error": error.error, "cause": error.cause}

@@ -141,6 +141,7 @@ class Kept:
         data = [{"MetricName": "m", "Value": value} for value in (1.0, 2.0, 7.0)]
         server.client("cloudwatch").put_metric_data(Namespace="N", MetricData=data)
         self.function.call({})
+        self._filter()
         eventually(lambda: self.alarms.states("high")[-2:] == ["ALARM", "OK"])
         self._executions()
         for machine, execution, event in (
@@ -148,6 +149,24 @@ class Kept:
             (self.calling, self.calls, "TaskStarted"),
         ):
             eventually(lambda: machine.history(execution)[-1]["type"] == event)  # noqa: B023 - called here
+
+    def _filter(self) -> None:
+        """Put a metric filter, and a line that it counts."""
+        logs = self.server.client("logs")
+        logs.create_log_group(logGroupName="it")
+        logs.create_log_stream(logGroupName="it", logStreamName="it")
+        logs.put_metric_filter(
+            logGroupName="it",
+            filterName="it",
+            filterPattern="{ $.status >= 500 }",
+            metricTransformations=[{"metricName": "failed", "metricNamespace": "N", "metricValue": "1"}],
+        )
+        self.fail()
+
+    def fail(self) -> None:
+        """Write a line that the metric filter counts."""
+        event = {"timestamp": int(time.time() * 1000), "message": '{"status": 500}'}
+        self.server.client("logs").put_log_events(logGroupName="it", logStreamName="it", logEvents=[event])
 
     def _executions(self) -> None:
         after = {"Type": "Pass", "Output": "{% $a %}", "End": True}
@@ -181,13 +200,12 @@ class Kept:
         _, role = self.server.role("events", statement("states:StartExecution", arn))
         events.put_targets(Rule="it", Targets=[{"Id": "it", "Arn": arn, "RoleArn": role}])
 
-    @property
-    def statistics(self) -> list[Any]:
+    def statistics(self, metric: str) -> list[Any]:
         now = time.time()
         return list(
             self.server.client("cloudwatch").get_metric_statistics(
                 Namespace="N",
-                MetricName="m",
+                MetricName=metric,
                 StartTime=now - 600,
                 EndTime=now + 60,
                 Period=3600,
@@ -200,9 +218,10 @@ class Kept:
     def found(self) -> dict[str, Any]:
         """What must be the same after a restart."""
         return {
-            "metrics": [{**each, "Timestamp": None} for each in self.statistics],
+            "metrics": [{**each, "Timestamp": None} for each in self.statistics("m")],
             "logs": [(stream, line) for stream, line in self.function.log()][:5],
             "alarm": (self.alarms.history("high"), self.alarms.describe("high")["StateValue"]),
+            "metric filter": self.server.client("logs").describe_metric_filters(logGroupName="it")["metricFilters"],
         }
 
 
@@ -267,12 +286,19 @@ def test_execution_times_out_when_it_would_have(restarted: Restarted) -> None:
     assert (ended["stopDate"] - ended["startDate"]).total_seconds() * SPEED < 500
 
 
-@pytest.mark.parametrize("part", ["metrics", "logs", "alarm"])
+@pytest.mark.parametrize("part", ["metrics", "logs", "alarm", "metric filter"])
 def test_data_is_kept(restarted: Restarted, part: str) -> None:
     kept, before = restarted
     assert kept.found[part] == before[part]
     assert before["metrics"][0]["ExtendedStatistics"] == {"p50": 2}
     assert [line.split()[0] for _, line in before["logs"]] == ["INIT_START", "START", "working", "END", "REPORT"]
+
+
+def test_metric_filter_counts_after_a_restart(restarted: Restarted) -> None:
+    kept, before = restarted
+    assert len(before["metric filter"]) == 1
+    kept.fail()
+    eventually(lambda: sum(point["Sum"] for point in kept.statistics("failed")) == 2)
 
 
 def test_requests_that_were_answered_are_kept_when_it_is_killed_and_no_others(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Terraform applies, plans again, changes, and destroys alarms and dashboards."""
+"""Terraform applies, plans again, changes, and destroys alarms, dashboards, and metric filters."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ CONFIGURATION = """
       default = 3
     }
 
+    variable "status" {
+      type    = number
+      default = 500
+    }
+
     resource "aws_sns_topic" "alarms" {
       name = var.name
     }
@@ -73,6 +78,18 @@ CONFIGURATION = """
       threshold                             = 250.5
       comparison_operator                   = "GreaterThanThreshold"
       actions_enabled                       = false
+    }
+
+    resource "aws_cloudwatch_metric_alarm" "slow" {
+      alarm_name          = "${var.name}-slow"
+      namespace           = "AWS/Lambda"
+      metric_name         = "Duration"
+      dimensions          = { FunctionName = var.name }
+      extended_statistic  = "TC(1000:)"
+      period              = 60
+      evaluation_periods  = 5
+      threshold           = 3
+      comparison_operator = "GreaterThanThreshold"
     }
 
     resource "aws_cloudwatch_metric_alarm" "rate" {
@@ -125,6 +142,37 @@ CONFIGURATION = """
       }
     }
 
+    resource "aws_cloudwatch_log_group" "this" {
+      name = var.name
+    }
+
+    resource "aws_cloudwatch_log_metric_filter" "failed" {
+      name           = "${var.name}-failed"
+      log_group_name = aws_cloudwatch_log_group.this.name
+      pattern        = "{ ($.status >= ${var.status}) && ($.error NOT EXISTS) }"
+
+      metric_transformation {
+        namespace  = var.name
+        name       = "failed"
+        value      = "1"
+        unit       = "Count"
+        dimensions = { Alias = "$.function.alias", Version = "$.function.version" }
+      }
+    }
+
+    resource "aws_cloudwatch_log_metric_filter" "latency" {
+      name           = "${var.name}-latency"
+      log_group_name = aws_cloudwatch_log_group.this.name
+      pattern        = "{ $.latency = * }"
+
+      metric_transformation {
+        namespace     = var.name
+        name          = "latency"
+        value         = "$.latency"
+        default_value = 0
+      }
+    }
+
     resource "aws_cloudwatch_dashboard" "this" {
       dashboard_name = var.name
       dashboard_body = jsonencode({
@@ -160,6 +208,7 @@ def test_cloudwatch_alarms_are_described_as_declared(applied: Configuration, cli
     assert (alarms["errors"]["Period"], alarms["errors"]["DatapointsToAlarm"]) == (60, 2)
     assert alarms["duration"]["ExtendedStatistic"] == "p99"
     assert alarms["duration"]["EvaluateLowSampleCountPercentile"] == "ignore"
+    assert alarms["slow"]["ExtendedStatistic"] == "TC(1000:)"
     assert {query["Id"] for query in alarms["rate"]["Metrics"]} == {"rate", "errors", "invocations"}
     assert found["CompositeAlarms"][0]["ActionsSuppressorWaitPeriod"] == 120
 
@@ -182,9 +231,24 @@ def test_cloudwatch_alarm_changes_in_place(applied: Configuration, client: Clien
     assert alarm["Threshold"] == 4
 
 
+def test_cloudwatch_metric_filter_changes_in_place(applied: Configuration, client: Client, name: str) -> None:
+    applied.variables(name=name, status=400)
+    changes = applied.plan().resource_changes
+    assert changes["aws_cloudwatch_log_metric_filter.failed"]["change"]["actions"] == ["update"]
+    applied.apply()
+    assert applied.detailed_exit_code() == 0
+    found = client("logs").describe_metric_filters(logGroupName=name)["metricFilters"]
+    assert [each["filterPattern"] for each in found] == [
+        "{ ($.status >= 400) && ($.error NOT EXISTS) }",
+        "{ $.latency = * }",
+    ]
+
+
 def test_cloudwatch_destroy_leaves_nothing(applied: Configuration, client: Client, name: str) -> None:
     applied.destroy()
     cloudwatch = client("cloudwatch")
     left = cloudwatch.describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
     assert left["MetricAlarms"] + left["CompositeAlarms"] == []
     assert cloudwatch.list_dashboards(DashboardNamePrefix=name)["DashboardEntries"] == []
+    filters = client("logs").describe_metric_filters(metricNamespace=name, metricName="failed")["metricFilters"]
+    assert filters == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,19 @@ from tests.waiting import eventually
 
 # AWS evaluates alarms each minute, and reads new data with a delay.
 PATIENCE = 300
+# Wilson's lower bound of a rate: https://www.itl.nist.gov/div898/handbook/prc/section2/prc241.htm
+BOUND = (
+    "(errors / calls + 2.33 * 2.33 / (2 * calls)"
+    " - 2.33 * ((errors / calls) * (1 - errors / calls) / calls + 2.33 * 2.33 / (4 * calls * calls)) ^ 0.5)"
+    " / (1 + 2.33 * 2.33 / calls)"
+)
+
+
+def bound(errors: float, calls: float) -> float:
+    """Return the value of ``BOUND``."""
+    rate, squared = errors / calls, 2.33**2
+    root = math.sqrt(rate * (1 - rate) / calls + squared / (4 * calls**2))
+    return (rate + squared / (2 * calls) - 2.33 * root) / (1 + squared / calls)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.python.emulator.contract.alarms import PATIENCE, Alarms
+from tests.python.emulator.contract.alarms import BOUND, PATIENCE, Alarms, bound
 from tests.waiting import eventually
 
 
@@ -87,6 +87,10 @@ STATISTICS: list[tuple[dict[str, Any], str]] = [
     ({"Statistic": "Sum", "Threshold": 1000}, "ALARM"),
     ({"ExtendedStatistic": "p50"}, "OK"),
     ({"ExtendedStatistic": "p99"}, "ALARM"),
+    ({"ExtendedStatistic": "TC(500:)", "Threshold": 4}, "ALARM"),
+    ({"ExtendedStatistic": "TC(1000:)", "Threshold": 0}, "OK"),
+    ({"ExtendedStatistic": "PR(:500)"}, "ALARM"),
+    ({"ExtendedStatistic": "TM(:500)"}, "OK"),
 ]
 
 
@@ -100,6 +104,13 @@ def test_cloudwatch_alarm_evaluates_its_statistic(alarms: Alarms) -> None:
     for name, (_, state) in zip(names, STATISTICS, strict=True):
         alarms.reaches(name, state)
         assert alarms.states(name) == [state]
+
+
+@pytest.mark.parametrize("statistic", ["AB(1:2)", "cd42", "TC", "TC(:)", "TC(5%:10)", "PR(5%:10%)", "IQM(1:2)"])
+def test_cloudwatch_alarm_on_an_unknown_statistic_is_refused(alarms: Alarms, statistic: str) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html."""
+    with pytest.raises(alarms.api.exceptions.ClientError, match="ValidationError"):
+        alarms.put(ExtendedStatistic=statistic)
 
 
 def test_cloudwatch_alarm_evaluates_only_its_unit(alarms: Alarms) -> None:
@@ -126,11 +137,14 @@ def test_cloudwatch_alarm_on_a_percentile_may_ignore_few_samples(alarms: Alarms)
     few = alarms.put(**settings, EvaluateLowSampleCountPercentile="ignore")
     many = alarms.put("many", **settings, EvaluateLowSampleCountPercentile="ignore")
     anyway = alarms.put(**settings, EvaluateLowSampleCountPercentile="evaluate")
+    # Only percentiles can have too few samples.
+    trimmed = alarms.put(**settings | {"ExtendedStatistic": "tm99"}, EvaluateLowSampleCountPercentile="ignore")
     for metric, count in (("m", 999), ("many", 1000)):
         alarms.api.put_metric_data(
             Namespace=alarms.namespace, MetricData=[{"MetricName": metric, "Values": [9.0], "Counts": [count]}]
         )
     alarms.reaches(anyway, "ALARM")
+    alarms.reaches(trimmed, "ALARM")
     alarms.reaches(many, "ALARM")
     assert alarms.describe(few)["StateValue"] == "INSUFFICIENT_DATA"
 
@@ -169,6 +183,30 @@ def test_cloudwatch_alarm_on_an_expression_may_require_a_minimum(alarms: Alarms)
     assert alarms.states(guarded) == ["OK"]
 
 
+# The rate is the same, but that of fewer calls can be by chance.
+@pytest.mark.parametrize(("errors", "calls", "state"), [(15, 100, "ALARM"), (3, 20, "OK")])
+def test_cloudwatch_alarm_evaluates_the_lower_bound_of_a_rate(
+    alarms: Alarms, errors: float, calls: float, state: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html."""
+    queries = rate(alarms, f"IF(errors >= 2 AND calls >= 3, {BOUND}, 0)")
+    name = alarms.put(
+        None, Metrics=queries, Threshold=0.05, DatapointsToAlarm=2, EvaluationPeriods=3, TreatMissingData="ignore"
+    )
+    alarms.data_of({"errors": [errors] * 3, "calls": [calls] * 3})
+    points = json.loads(alarms.reaches(name, state)["StateReasonData"])["recentDatapoints"]
+    assert points == pytest.approx([bound(errors, calls)] * len(points))
+
+
+def test_cloudwatch_alarm_fires_if_every_call_fails(alarms: Alarms) -> None:
+    queries = rate(alarms, "IF(calls >= 3 AND errors >= calls, 1, 0)")
+    for query in queries[1:]:
+        query["MetricStat"]["Period"] = 300
+    name = alarms.put(None, Metrics=queries, Threshold=0, TreatMissingData="ignore")
+    alarms.data_of({"errors": [1, 1, 1], "calls": [1, 1, 1]})
+    eventually(lambda: "ALARM" in alarms.states(name), seconds=PATIENCE)
+
+
 @pytest.mark.parametrize("expression", ["errors +", "errors / unknown", "SUM(errors)", "NOSUCH(errors)", "rate + 1"])
 def test_cloudwatch_alarm_on_an_invalid_expression_is_refused(alarms: Alarms, expression: str) -> None:
     with pytest.raises(alarms.api.exceptions.ClientError, match=r"ValidationError.*rate"):
@@ -179,6 +217,18 @@ def test_cloudwatch_alarm_evaluates_only_one_series(alarms: Alarms) -> None:
     both = [query | {"ReturnData": True} for query in rate(alarms)]
     with pytest.raises(alarms.api.exceptions.ClientError, match="Exactly one element"):
         alarms.put(None, Metrics=both)
+
+
+def test_cloudwatch_alarm_on_an_expression_is_limited(alarms: Alarms) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html."""
+    queries = [statistic(alarms, f"m{number}", f"m{number}") for number in range(11)]
+    expressed = {"Id": "rate", "Expression": "m0 + m1", "ReturnData": True}
+    alarms.put(None, Metrics=[expressed, *queries[:10]])
+    with pytest.raises(alarms.api.exceptions.ClientError, match="ValidationError"):
+        alarms.put(None, Metrics=[expressed, *queries])
+    long = "m0" + " + m1" * 410
+    with pytest.raises(alarms.api.exceptions.ClientError, match="ValidationError"):
+        alarms.put(None, Metrics=[expressed | {"Expression": long}, *queries[:2]])
 
 
 def test_cloudwatch_alarm_keeps_its_state_when_it_is_updated(alarms: Alarms) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.python.emulator.contract.alarms import PATIENCE, Alarms
+from tests.python.emulator.contract.alarms import BOUND, PATIENCE, Alarms, bound
 from tests.python.emulator.contract.support import Api, Client
 from tests.python.emulator.contract.test_cloudwatch_alarms import statistic
 from tests.waiting import eventually
@@ -76,6 +76,52 @@ def measured(client: Client, minute: float) -> Alarms:
 )
 def test_cloudwatch_expression_has_values(measured: Alarms, expression: str, found: list[float]) -> None:
     assert values(measured, expression) == found
+
+
+@pytest.fixture(scope="module")
+def rare(client: Client, minute: float) -> Alarms:
+    """Return metrics of five minutes: errors 3, 0, 12, none, 4, and calls 20, 20, 100, 50, none."""
+    alarms = Alarms(client, minute)
+    alarms.data_of({"errors": [3, 0, 12, None, 4], "calls": [20, 20, 100, 50, None]})
+    eventually(lambda: len(values(alarms, "errors + calls")) == 5, seconds=PATIENCE)
+    return alarms
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("calls ^ 0.5", [20**0.5, 20**0.5, 10, 50**0.5]),
+        ("2 * calls ^ 2", [800, 800, 20_000, 5000]),
+        ("100 / calls ^ 2", [0.25, 0.25, 0.01, 0.04]),
+        ("1 + errors ^ 2 > 10", [0, 0, 1, 1]),
+        ("(errors + calls) ^ 2", [529, 400, 12_544, 2500, 16]),
+        ("calls ^ -1", [0.05, 0.05, 0.01, 0.02]),
+        # A missing value counts as 0. A point that is divided by 0 is dropped.
+        ("errors / calls", [0.15, 0, 0.12, 0]),
+        (BOUND, [bound(3, 20), 0, bound(12, 100), 0]),
+        (f"IF(errors >= 2 AND calls >= 3, {BOUND}, 0)", [bound(3, 20), 0, bound(12, 100), 0, 0]),
+        ("IF(errors >= 2 OR calls >= 50, 1, 0)", [1, 0, 1, 1, 1]),
+        ("MAX([errors / calls, calls / 1000])", [0.15, 0.02, 0.12, 0.05]),
+        ("MIN([errors, calls])", [3, 0, 12, 50, 4]),
+    ],
+)
+def test_cloudwatch_expression_has_powers(rare: Alarms, expression: str, found: list[float]) -> None:
+    assert values(rare, expression) == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("MIN([FILL(errors, 0), FILL(calls, 0)])", [3, 0, 12, 0, 0]),
+        ("MAX([FILL(errors, 0), calls])", [20, 20, 100, 50, 4]),
+        (f"IF(FILL(errors, 0) >= 2 && FILL(calls, 0) >= 50, {BOUND}, 2)", [2, 2, bound(12, 100), 2, 2]),
+    ],
+)
+def test_cloudwatch_expression_combines_filled_gaps(rare: Alarms, expression: str, found: list[float]) -> None:
+    filled = values(rare, expression)
+    # There are minutes without data before and after these five.
+    parts = [filled[start : start + 5] for start in range(len(filled) - 4)]
+    assert pytest.approx(found) in parts
 
 
 def test_cloudwatch_expression_fills_gaps(measured: Alarms) -> None:

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from tests.python.emulator.contract.support import Function
+from tests.python.emulator.contract.test_lambda_metrics import total
 from tests.waiting import eventually
 
 COUNTER = """
@@ -130,6 +131,23 @@ def test_error_at_import_is_returned(function: Function) -> None:
 def test_answer_that_is_not_json_is_an_error(function: Function) -> None:
     function.create("def handler(event, context): return {1, 2}")
     assert function.call({})["Payload"]["errorType"] == "Runtime.MarshalError"
+
+
+def test_answer_that_is_too_large_is_an_error(function: Function) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+    function.create("def handler(event, context): return event['text'] * event['times']", Timeout=10)
+    for text, times in (("x", 6_300_000), ("\u20ac", 2_100_000)):
+        answer = function.call({"text": text, "times": times})
+        assert answer["FunctionError"] == "Unhandled"
+        assert answer["Payload"] == {
+            "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+            "errorType": "Function.ResponseSizeTooLarge",
+        }
+    assert len(function.call({"text": "x", "times": 6_290_000})["Payload"]) == 6_290_000
+    # The limit is for synchronous invocations.
+    function.call({"text": "x", "times": 6_300_000}, InvocationType="Event")
+    eventually(lambda: total(function, "Invocations", FunctionName=function.name) == 4, seconds=120)
+    assert total(function, "Errors", FunctionName=function.name) == 2
 
 
 def test_output_of_any_size_does_not_block(function: Function) -> None:

@@ -155,3 +155,26 @@ def test_fail_ends_with_its_error_and_cause(machine: StateMachine) -> None:
     ended = machine.run({"why": "it is not"})
     assert (ended["status"], ended["error"], ended["cause"]) == ("FAILED", "NotGood", "it is not")
     assert "output" not in ended
+
+
+@pytest.mark.parametrize("given", [{}, {"Error": "NotGood"}, {"Cause": "it is not"}])
+def test_fail_without_error_or_cause_has_none(machine: StateMachine, given: dict[str, str]) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/state-fail.html."""
+    machine.create({"End": {"Type": "Fail"} | given})
+    execution = machine.start()
+    ended = machine.end(execution)
+    assert ended["status"] == "FAILED"
+    assert {field: ended[field.lower()] for field in ("Error", "Cause") if field.lower() in ended} == given
+    details = machine.history(execution)[-1].get("executionFailedEventDetails", {})
+    assert {name.capitalize(): value for name, value in details.items()} == given
+
+
+def test_eval_is_not_a_function(machine: StateMachine) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html.
+
+    AWS creates the state machine, and the state fails: https://github.com/floci-io/floci/issues/2737.
+    """
+    machine.create({"End": {"Type": "Pass", "Output": "{% $eval('1+1') %}", "End": True}})
+    ended = machine.run()
+    assert ended["error"] == "States.QueryEvaluationError"
+    assert "T1006: Attempted to invoke a non-function" in ended["cause"]
