@@ -16,6 +16,7 @@ import locust
 import contextlib
 import http.client
 import json
+import os
 import resource
 import signal
 import sys
@@ -131,7 +132,7 @@ class Visitors(locust.User):
         self._ended.append((arrival.turn, arrival.step, arrival.at, arrival.path, late, took, status, version))
         self.environment.events.request.fire(
             request_type="GET",
-            name=f"step {arrival.step + 1}: {arrival.path}",
+            name=f"step {arrival.step + 1} ({self.steps[arrival.step].rate:g}/s): {arrival.path}",
             response_time=took * 1000,
             response_length=len(body),
             exception=error,
@@ -176,15 +177,17 @@ def _wait_for_end_of_input(stopped: gevent.event.Event) -> None:
 
 
 def _print(**message: Any) -> None:
-    print(json.dumps(message), flush=True)
+    """Write a message to the command, or end if there is no command to read it."""
+    try:
+        print(json.dumps(message), flush=True)
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def main() -> None:
     """Send the requests that the first argument describes, and write Locust's report if it names a file."""
     # Ctrl-C reaches this process too, and the command decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Without the command, nobody reads the results.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     settings = json.loads(sys.argv[1])
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pathtolive.load.arrivals import OK, TOO_MANY_REQUESTS, Outcome, Step
 from pathtolive.load.routes import Throttle
-from pathtolive.load.windows import failed, percentile
+from pathtolive.load.windows import LATE_SECONDS, failed, percentile
 
 # The rates of the steps, relative to the throttle.
 SHARES = (0.25, 0.5, 0.8, 1.5, 2.0)
@@ -78,10 +78,10 @@ class Result:
     answered: int = 0
 
     def add(self, outcome: Outcome) -> None:
-        """Count a request. It is sent or answered in time if that is during the step."""
+        """Count a request. Those that were sent late, and after the end of the step, are not a part of its rate."""
         self.statuses[outcome.path, outcome.status] += 1
         ended = self.began + self.step.seconds
-        self.sent += outcome.at + outcome.late < ended
+        self.sent += outcome.late <= LATE_SECONDS or outcome.at + outcome.late < ended
         self.answered += outcome.status != 0 and outcome.at + outcome.took < ended
         if not outcome.failed:
             self.took.append(outcome.took)

@@ -15,15 +15,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pathtolive.cli import CommandError
-from pathtolive.load import run
 from pathtolive.load.arrivals import Arrival, Outcome, Step, arrivals
 from pathtolive.load.routes import served
 from pathtolive.load.run import Load
 from pathtolive.load.windows import Windows, percentile
 from tests.conftest import ROOT
+from tests.waiting import eventually
 
 RATE = 100.0
 STEPS = [Step(10, 0.35, ["/"]), Step(100, 0.03, ["/", "/build-info"])]
@@ -160,11 +161,7 @@ def test_load_is_ended_with_its_command(stage: Stage) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "scripts", capture_output=True, text=True, check=False
     )
-    process = Path(f"/proc/{done.stdout.strip()}")
-    deadline = time.monotonic() + 20
-    while process.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not process.exists()
+    eventually(lambda: not psutil.pid_exists(int(done.stdout)))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +178,7 @@ def test_load_that_loses_or_repeats_a_request_fails(
     lines = "\n".join(json.dumps(message) for message in [{"started": 0}, *messages])
     (tmp_path / "generator").write_text(f"#!/bin/sh\ncat <<'END'\n{lines}\nEND\n")
     (tmp_path / "generator").chmod(0o755)
-    monkeypatch.setattr(run.sys, "executable", str(tmp_path / "generator"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "generator"))
     with Load("http://127.0.0.1/", []) as load, pytest.raises(CommandError, match=said):
         load.wait()
 
