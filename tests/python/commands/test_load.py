@@ -184,7 +184,7 @@ def test_load_that_loses_or_repeats_a_request_fails(
 
 
 def outcome(at: float, path: str = "/", status: int = 200, version: str | None = None, late: float = 0) -> Outcome:
-    return Outcome(round(at * 2), 0, at, path, late, 0.25, status, version)
+    return Outcome(round(at * 2), 0, at, path, late, 1.0, status, version)
 
 
 @pytest.fixture
@@ -203,16 +203,16 @@ def due(*places: float) -> Iterable[Outcome]:
 
 def test_line_counts_the_requests_that_were_due_in_its_window(windows: Windows) -> None:
     assert list(windows.add(due(*range(1, 10), *range(12, 20)))) == []
-    assert list(windows.add(due(0))) == ["12:40:05–12:40:10  10 requests, 0 failed, p99 250 ms"]
-    assert list(windows.add(due(10, 11, 20))) == ["12:40:10–12:40:15  10 requests, 0 failed, p99 250 ms"]
-    assert list(windows.rest(12.0)) == ["12:40:15–12:40:17  1 requests, 0 failed, p99 250 ms"]
-    assert str(windows.total) == "21 requests, 0 failed, p99 250 ms"
+    assert list(windows.add(due(0))) == ["12:40:05–12:40:10  10 requests, 0 failed, p99 1000 ms"]
+    assert list(windows.add(due(10, 11, 20))) == ["12:40:10–12:40:15  10 requests, 0 failed, p99 1000 ms"]
+    assert list(windows.rest(12.0)) == ["12:40:15–12:40:17  1 requests, 0 failed, p99 1000 ms"]
+    assert str(windows.total) == "21 requests, 0 failed, p99 1000 ms"
 
 
 def test_load_with_a_low_rate_has_no_lines_for_windows_without_requests() -> None:
     windows = Windows(0, arrivals([Step(0.1, math.inf, ["/"])]))
     lines = [line for at in (0, 10, 20) for line in windows.add([outcome(at)])]
-    assert [line.partition("  ")[2] for line in lines] == ["1 requests, 0 failed, p99 250 ms"] * 3
+    assert [line.partition("  ")[2] for line in lines] == ["1 requests, 0 failed, p99 1000 ms"] * 3
 
 
 def test_line_names_failures_by_route_and_versions(windows: Windows) -> None:
@@ -231,7 +231,7 @@ def test_line_names_failures_by_route_and_versions(windows: Windows) -> None:
     )
     assert str(windows.total) == (
         "7 requests, 4 failed (1 of GET / without a response, 2 of GET / with status 500, 1 of GET /build-info with "
-        "status 429), p99 250 ms, 1 sent late by this machine, version 7: 1, version 8: 2"
+        "status 429), p99 1000 ms, 1 sent late by this machine, version 7: 1, version 8: 2"
     )
 
 
