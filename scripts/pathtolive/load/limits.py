@@ -1,4 +1,4 @@
-"""Load a stage in steps up to its throttle and past it, and judge what became of the requests."""
+"""Load a stage in steps up to its throttle and past it, and find what else than the throttle fails."""
 
 from __future__ import annotations
 
