@@ -164,8 +164,8 @@ fmt: $(DEV_READY) ## Format the code
 	@$(TERRAFORM) fmt -recursive terraform tests
 
 .PHONY: bench
-bench: $(TEST_READY) ## Measure import and invocation times against a bare handler and Powertools
-	@$(RUN) scripts/bench.py
+bench: $(TEST_READY) ## Measure the service, local AWS, and the commands: SECTIONS=handlers,commands JSON=1 ARGS=--help
+	@$(RUN) scripts/bench.py $(ARGS)
 
 # For Python 3.11 and newer, Linux and macOS. The other lock files get the versions in dev.txt.
 .PHONY: lock
