@@ -14,6 +14,7 @@ Exit status: 0 if every budget is kept, 1 if not.
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from pathtolive import tables
@@ -66,11 +67,11 @@ def command() -> int:
 
 def show(name: str, report: Report) -> None:
     """Print a section."""
-    print(f"\n{name}\n")
+    print(f"\n{name} (load average: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)\n")
     for number, rows in enumerate(report.tables):
         if number:
             print()
-        tables.show(rows)
+        tables.show(rows, folded="step" if "step" in rows[0] else "")
     if report.note:
         print(f"\n{report.note}", flush=True)
 

@@ -24,7 +24,7 @@ from pathtolive.load.windows import percentile
 DIRECTORY = LOCAL / "bench"
 LOGS = DIRECTORY / "clone" / ".local" / "logs"
 RATE = 20.0
-# On an idle machine, users of a stage must not notice a command.
+# On an idle machine, the users of a stage must not notice a promotion. A deployment starts the function anew.
 MAX_P99_MS = 100.0
 CHANGE = Change("Change the greeting", "lambda/service/routes.py", '"Hello, World!"', '"Hello from make bench!"')
 STEP = re.compile(r"[✓✗-] (?P<text>.*) \(\d+ s\)")
@@ -34,6 +34,7 @@ STEP = re.compile(r"[✓✗-] (?P<text>.*) \(\d+ s\)")
 class Run:
     """A command that has ended: its seconds, those until a response named the new version, and those of each step."""
 
+    name: str
     command: str
     seconds: float
     to_traffic: float | None
@@ -61,12 +62,13 @@ def measure() -> list[Run]:
     clone.create()
     try:
         _make(clone, f"local PORT={ports.free()}")
-        urls = {row["stage"]: row["url"] for row in json.loads(_make(clone, "status JSON=1")[-1][0])}
+        status = json.loads("\n".join(line for line, _ in _make(clone, "status JSON=1")))
+        urls = {row["stage"]: row["url"] for row in status}
         clone.commit(CHANGE)
         return [
-            _measured(clone, "build deploy", urls["dev"], "2"),
-            _measured(clone, "promote FROM=dev TO=test", urls["test"], "2"),
-            _measured(clone, "rollback STAGE=test", urls["test"], "1"),
+            _measured(clone, "deploy", "build deploy", urls["dev"], "2"),
+            _measured(clone, "promote", "promote FROM=dev TO=test", urls["test"], "2"),
+            _measured(clone, "rollback", "rollback STAGE=test", urls["test"], "1"),
         ]
     finally:
         clone.stop()
@@ -89,11 +91,7 @@ def rows(runs: Sequence[Run]) -> list[Mapping[str, str]]:
 
 def step_rows(runs: Sequence[Run]) -> list[Mapping[str, str]]:
     """Return a row of the table for each step of the commands."""
-    return [
-        {"command": f"make {run.command}", "step": text, "seconds": f"{took:.1f}"}
-        for run in runs
-        for text, took in run.steps
-    ]
+    return [{"command": run.name, "step": text, "seconds": f"{took:.1f}"} for run in runs for text, took in run.steps]
 
 
 def missed(runs: Sequence[Run]) -> list[str]:
@@ -102,7 +100,7 @@ def missed(runs: Sequence[Run]) -> list[str]:
     for run in runs:
         if run.failed:
             sentences.append(f"{run.failed} of {len(run.requests)} requests failed during make {run.command}")
-        if run.p99_ms >= MAX_P99_MS:
+        if run.name == "promote" and run.p99_ms >= MAX_P99_MS:
             sentences.append(
                 f"During make {run.command}, the p99 of its stage was {run.p99_ms:.0f} ms, not below {MAX_P99_MS:g} ms"
             )
@@ -127,7 +125,7 @@ def as_json(runs: Sequence[Run]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _measured(clone: Clone, command: str, url: str, version: str) -> Run:
+def _measured(clone: Clone, name: str, command: str, url: str, version: str) -> Run:
     outcomes: list[Outcome] = []
     with Load(url, [Step(RATE, math.inf, [BUILD_INFO])]) as load:
         began = time.time() - load.started
@@ -138,7 +136,7 @@ def _measured(clone: Clone, command: str, url: str, version: str) -> Run:
             outcomes += found
     meanwhile = [outcome for outcome in outcomes if began <= outcome.at < ended]
     named = [outcome.at + outcome.took - began for outcome in outcomes if outcome.version == version]
-    return Run(command, ended - began, min(named, default=None), meanwhile, _steps(lines, ended - began))
+    return Run(name, command, ended - began, min(named, default=None), meanwhile, _steps(lines, ended - began))
 
 
 def _steps(lines: Sequence[tuple[str, float]], seconds: float) -> list[tuple[str, float]]:

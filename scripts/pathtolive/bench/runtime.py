@@ -46,8 +46,10 @@ def measure(directories: Mapping[str, Path], processes: int, invocations: int) -
     rie.fetch()
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in directories}
     for turn in track(range(processes + 1), "Measuring in the runtime", console=Console(stderr=True), transient=True):
-        for name, directory in directories.items():
-            run = _run(directory, invocations)
+        # Each handler follows each other one: a moment in which the machine is slow can last.
+        names = list(directories)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            run = _run(directories[name], invocations)
             # The first turn fills the disk cache.
             if turn:
                 runs[name].append(run)
