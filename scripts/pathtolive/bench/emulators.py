@@ -21,7 +21,7 @@ from typing import Any
 import boto3
 
 from pathtolive import ports
-from pathtolive.bench.handlers import BARE
+from pathtolive.bench import handlers
 from pathtolive.cli import ROOT, CommandError
 
 NAMES = {"local AWS": "emulator", "MiniStack": "ministack"}
@@ -30,6 +30,7 @@ CLIENTS = 8
 ROUNDS = 3
 ROUND_SECONDS = 5.0
 START_SECONDS = 30
+EXPECTED = "200: Hello, World!"
 
 
 @dataclass
@@ -116,8 +117,11 @@ def _running(name: str) -> Iterator[Emulator]:
 def _wait(process: subprocess.Popen[bytes], name: str, url: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
-        with contextlib.suppress(OSError):
-            connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=START_SECONDS)
+        address = urllib.parse.urlsplit(url).netloc
+        with (
+            contextlib.suppress(OSError),
+            contextlib.closing(http.client.HTTPConnection(address, timeout=START_SECONDS)) as connection,
+        ):
             connection.request("GET", "/_ministack/health")
             connection.getresponse().read()
             return
@@ -133,7 +137,7 @@ def _create_api(endpoint: str) -> str:
     gateway = session.client("apigatewayv2", endpoint_url=endpoint)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("handler.py", BARE)
+        archive.writestr("handler.py", handlers.BARE)
     role = session.client("iam", endpoint_url=endpoint).create_role(RoleName="bench", AssumeRolePolicyDocument="{}")
     arn = functions.create_function(
         FunctionName="bench",
@@ -165,16 +169,21 @@ def _send(url: str, *, number: int | None = None, until: float = float("inf")) -
     lock, done, failures = threading.Lock(), itertools.count(), list[str]()
 
     def run() -> None:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=START_SECONDS)
-        while time.monotonic() < until and not failures:
-            with lock:
-                if next(turns, None) is None:
-                    return
-            connection.request("GET", parts.path)
-            response = connection.getresponse()
-            if (body := response.read()) != b"Hello, World!":
-                failures.append(f"{url} returns {response.status}: {body.decode()}")
-            next(done)
+        address = parts.netloc
+        with contextlib.closing(http.client.HTTPConnection(address, timeout=START_SECONDS)) as connection:
+            while time.monotonic() < until and not failures:
+                with lock:
+                    if next(turns, None) is None:
+                        return
+                try:
+                    connection.request("GET", parts.path)
+                    response = connection.getresponse()
+                    said = f"{response.status}: {response.read().decode()}"
+                except (OSError, http.client.HTTPException) as error:
+                    said = str(error)
+                if said != EXPECTED:
+                    failures.append(f"GET {url} returned {said}")
+                next(done)
 
     threads = [threading.Thread(target=run) for _ in range(CLIENTS)]
     for thread in threads:

@@ -116,9 +116,9 @@ def test_emulators_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_emulator_that_fails_a_request_fails_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emulators, "BARE", emulators.BARE.replace("World", "Moon"))
+    monkeypatch.setattr(handlers, "BARE", handlers.BARE.replace("World", "Moon"))
     monkeypatch.setattr(emulators, "NAMES", {"local AWS": "emulator"})
-    with pytest.raises(CommandError, match="returns 200: Hello, Moon!"):
+    with pytest.raises(CommandError, match="returned 200: Hello, Moon!"):
         emulators.measure(1)
 
 
