@@ -223,6 +223,19 @@ def test_stress_names_the_route_that_fails(checkout: Checkout, api: Api) -> None
     assert row(done.stdout, 1)[4:7] == ["27", "0", "13"]
 
 
+def test_stress_reads_the_limits_of_the_route_or_of_the_stage(checkout: Checkout, api: Api) -> None:
+    done = stress(checkout, api, ROUTE="/other", RATE="10")
+    assert "dev allows 1000 requests per second, with a burst of 1000. Sending 20 requests to" in done.stdout
+    assert done.stdout.splitlines()[-1] == (
+        "Every request succeeded. No step was past the throttle of 1000 requests per second."
+    )
+    api.gateway.delete_stage(ApiId=api.id, StageName="dev")
+    api.stage(AutoDeploy=True)
+    done = stress(checkout, api)
+    assert done.returncode == 1
+    assert "The stage dev has no throttle in API Gateway. Set one in the variable throttles." in done.stderr
+
+
 def test_load_requests_every_route_of_the_stage(checkout: Checkout, api: Api) -> None:
     command = ["timeout", "--signal=INT", "8", ".venv/bin/python", "scripts/load.py", "--stage", "dev", "--rate", "10"]
     done = checkout.execute(*command, TARGET="local", AWS_ENDPOINT_URL=api.endpoint)
