@@ -75,13 +75,16 @@ class Result:
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
     took: list[float] = field(default_factory=list)
     sent: int = 0
+    late: int = 0
     answered: int = 0
 
     def add(self, outcome: Outcome) -> None:
         """Count a request. Those that were sent late, and after the end of the step, are not a part of its rate."""
         self.statuses[outcome.path, outcome.status] += 1
         ended = self.began + self.step.seconds
-        self.sent += outcome.late <= LATE_SECONDS or outcome.at + outcome.late < ended
+        late = outcome.late > LATE_SECONDS
+        self.late += late
+        self.sent += not late or outcome.at + outcome.late < ended
         self.answered += outcome.status != 0 and outcome.at + outcome.took < ended
         if not outcome.failed:
             self.took.append(outcome.took)
@@ -165,6 +168,11 @@ def problem(found: Sequence[Result], throttle: Throttle, stage: str, *, local: b
             said = f"{number} of {result.requests} requests failed in {step}: {failed(result.failures)}."
             return said + _slow(result, local=local)
         if result.throttled and result not in past:
+            if result.late:
+                return (
+                    f"This machine sent {result.late} of {result.requests} requests late in {step}, and then too many "
+                    f"together: {result.throttled} received 429. The step does not show what {stage} can do."
+                )
             return (
                 f"{result.throttled} of {result.requests} requests received 429 in {step}, within the throttle of "
                 f"{throttle.rate:g} requests per second."

@@ -41,7 +41,11 @@ class Load:
         # Every request before the first is reported, and so are these.
         self._first, self._others = 0, set[int]()
         self._ended = False
-        self.started: float = self._message()["started"]
+        try:
+            self.started: float = self._message()["started"]
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -49,9 +53,7 @@ class Load:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._process:
-            if not self._ended:
-                self._process.kill()
+        self._close()
 
     def stop(self) -> None:
         """Send no more requests. Those in progress still end."""
@@ -88,6 +90,11 @@ class Load:
         for outcome in outcomes:
             self._count(outcome.turn)
         return outcomes
+
+    def _close(self) -> None:
+        with self._process:
+            if not self._ended:
+                self._process.kill()
 
     def _count(self, turn: int) -> None:
         if turn < self._first or turn in self._others:

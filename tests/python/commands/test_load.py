@@ -183,6 +183,12 @@ def test_load_that_loses_or_repeats_a_request_fails(
         load.wait()
 
 
+def test_load_that_does_not_start_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(CommandError, match=r"The process that sends the requests failed\. Read .*/load\.log"):
+        Load("http://127.0.0.1/", [])
+
+
 def outcome(at: float, path: str = "/", status: int = 200, version: str | None = None, late: float = 0) -> Outcome:
     return Outcome(round(at * 2), 0, at, path, late, 1.0, status, version)
 

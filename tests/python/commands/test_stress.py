@@ -133,6 +133,14 @@ def test_machine_that_cannot_keep_the_rate_is_named_before_failures() -> None:
     )
 
 
+def test_machine_that_sends_requests_together_is_named_before_the_throttle() -> None:
+    """After a pause, it sends the requests that were due meanwhile."""
+    assert problem(measured([100], lambda step, place: 429 if place == 7 else 200, late=0.2)) == (
+        "This machine sent 1000 of 1000 requests late in step 1 (100 requests per second), and then too many together: "
+        "1 received 429. The step does not show what dev can do."
+    )
+
+
 def test_machine_that_still_goes_past_the_throttle_is_fast_enough() -> None:
     assert problem(measured([200], lambda step, place: 429 if place % 2 else 200, late=1)) is None
     assert "sent only 180" in str(problem(measured([200], lambda *_: 200, late=1)))
