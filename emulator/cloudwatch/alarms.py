@@ -23,6 +23,8 @@ Input = dict[str, Any]
 UNCHECKED = "Unchecked: Initial alarm creation"
 STATE = ("StateValue", "StateReason", "StateReasonData", "StateUpdatedTimestamp", "StateTransitionedTimestamp")
 SUPPRESSION = ("ActionsSuppressor", "ActionsSuppressorWaitPeriod", "ActionsSuppressorExtensionPeriod")
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html
+MAX_METRICS = 10
 LISTS = ("AlarmActions", "OKActions", "InsufficientDataActions")
 
 
@@ -106,6 +108,8 @@ def _check(request: Mapping[str, Any]) -> None:
         queries.check(asked)
         if [query.get("ReturnData", True) for query in asked].count(True) != 1:
             raise RefusalError("ValidationError", "Exactly one element of the metrics list should return data.")
+        if sum("MetricStat" in query for query in asked) > MAX_METRICS:
+            raise RefusalError("ValidationError", f"An alarm can have up to {MAX_METRICS} metrics.")
     elif bool(request.get("Statistic")) == bool(request.get("ExtendedStatistic")):
         raise RefusalError("ValidationError", "Exactly one of Statistic and ExtendedStatistic must be given.")
     elif request.get("ExtendedStatistic"):

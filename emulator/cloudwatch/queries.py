@@ -15,6 +15,8 @@ from emulator.cloudwatch.expressions import Series
 from emulator.cloudwatch.protocol import RefusalError
 from emulator.cloudwatch.store import MINUTE
 
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
+MAX_EXPRESSION = 2_048
 Query = Mapping[str, Any]
 Look = Callable[[Query], Series]
 
@@ -64,6 +66,12 @@ def check(queries: Sequence[Query]) -> None:
     for query in queries:
         if "Expression" not in query:
             metrics.check(query["MetricStat"]["Stat"])
+        elif len(query["Expression"]) > MAX_EXPRESSION:
+            raise RefusalError(
+                "ValidationError",
+                f"1 validation error detected: Value '{query['Expression']}' at 'expression' failed to satisfy "
+                f"constraint: Member must have length less than or equal to {MAX_EXPRESSION}",
+            )
         try:
             trial.series(query["Id"])
         except expressions.ExpressionError as error:

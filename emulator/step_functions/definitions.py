@@ -1,6 +1,7 @@
 """Find what is wrong with a definition before it runs.
 
-statelint finds most of it, in sentences: ``_CODES`` has those that AWS agrees with, and ``_missed`` finds the rest.
+statelint finds most of it, in sentences: ``_CODES`` has those that AWS agrees with. ``_missed`` finds the rest, but not
+in expressions.
 
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_ValidateStateMachineDefinitionDiagnostic.html
 https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html
@@ -18,6 +19,7 @@ from ministack.core.responses import json_response
 from ministack.services import stepfunctions
 
 from emulator import hooks
+from emulator.step_functions import expressions
 
 _SCHEMA = "SCHEMA_VALIDATION_FAILED"
 _TARGET = "MISSING_TRANSITION_TARGET"
@@ -36,6 +38,8 @@ _CODES = {
 # statelint lacks fields that AWS has: of a distributed Map, and Assign in JSONPath.
 _DISTRIBUTED = re.compile(r'^Field "Label" |\.(ItemReader\.ReaderConfig|ResultWriter)\b')
 _JSONPATH = re.compile(r'^Field "Assign" ')
+# The fields that have an error output.
+_CATCHER = re.compile(r"/Catch\[\d+\]/(Assign|Output)\b")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def diagnose(definition: str) -> list[Diagnostic]:
     if not isinstance(machine, dict):
         return [Diagnostic(_SCHEMA, "Value is not an object", "/")]
     language = machine.get("QueryLanguage", "JSONPath")
-    return list(_by_statelint(_with_languages(machine, language))) or list(_missed(machine, "", language))
+    found = list(_by_statelint(_with_languages(machine, language))) or list(_missed(machine, "", language))
+    return found or list(_in_expressions(machine, "", language))
 
 
 def _refusal(original: Callable[..., Any], definition_str: str) -> str | None:
@@ -78,8 +83,6 @@ def _refusal(original: Callable[..., Any], definition_str: str) -> str | None:
 
 def _validate(_original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
     found = diagnose(data.get("definition", ""))
-    if not found and (refusal := stepfunctions._validate_definition_jsonata(data["definition"])):
-        found = [Diagnostic("INVALID_JSONATA_EXPRESSION", refusal, "/")]
     diagnostics = [
         {"severity": "ERROR", "code": item.code, "message": item.message, "location": item.location} for item in found
     ]
@@ -177,10 +180,41 @@ def _missed(machine: Mapping[str, Any], at: str, language: str) -> Iterator[Diag
             yield Diagnostic(_SCHEMA, "These fields are required: [Resource]", where)
         if state["Type"] in {"Map", "Parallel"} and "TimeoutSeconds" in state:
             yield Diagnostic(_SCHEMA, "Field 'TimeoutSeconds' is not supported", where)
-        for index, branch in enumerate(state.get("Branches", [])):
-            yield from _missed(branch, f"{where}/Branches[{index}]", language)
-        for field in {"ItemProcessor", "Iterator"} & state.keys():
-            yield from _missed(state[field], f"{where}/{field}", language)
+        for location, inner in _inner(state):
+            yield from _missed(inner, where + location, language)
+
+
+def _in_expressions(machine: Mapping[str, Any], at: str, language: str) -> Iterator[Diagnostic]:
+    """Return what is wrong with the expressions of states whose language is JSONata."""
+    for name, state in machine["States"].items():
+        where = f"{at}/States/{name}"
+        inner = dict(_inner(state))
+        if state.get("QueryLanguage", language) == "JSONata":
+            for text, location in _texts(state, ""):
+                if text.startswith("{%") and text.endswith("%}") and not location.startswith(tuple(inner)):
+                    in_catcher = bool(_CATCHER.match(location))
+                    for code, message in expressions.problems(text[2:-2].strip(), in_catcher=in_catcher):
+                        yield Diagnostic(code, message, where + location)
+        for location, other in inner.items():
+            yield from _in_expressions(other, where + location, language)
+
+
+def _inner(state: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the machines inside of a state, by their locations in it."""
+    for index, branch in enumerate(state.get("Branches", [])):
+        yield f"/Branches[{index}]", branch
+    for field in {"ItemProcessor", "Iterator"} & state.keys():
+        yield f"/{field}", state[field]
+
+
+def _texts(value: Any, location: str) -> Iterator[tuple[str, str]]:
+    """Yield every text in a value, and its location."""
+    match value:
+        case str():
+            yield value, location
+        case dict() | list():
+            for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from _texts(item, f"{location}/{key}" if isinstance(value, dict) else f"{location}[{key}]")
 
 
 def _targets(state: Any) -> list[str]:

@@ -44,7 +44,17 @@ def _function(given: Mapping[str, Any]) -> str:
     return function_arn(given["FunctionName"])
 
 
-# What each call needs, of Lambda, CloudWatch, SNS and Step Functions in the Service Authorization Reference:
+def _parameter(given: Mapping[str, Any]) -> str:
+    """Return the ARN of a parameter, without its version or label.
+
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    """
+    prefix, _, name = given["Name"].rpartition(":parameter/")
+    prefix = prefix or f"arn:aws:ssm:{get_region()}:{get_account_id()}"
+    return f"{prefix}:parameter/{name.partition(':')[0].removeprefix('/')}"
+
+
+# What each call needs, of the services in the Service Authorization Reference:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 # Lambda's aliases are resources of its Invoke API and the like, but not of the calls about the aliases themselves.
 _RIGHTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
@@ -57,7 +67,12 @@ _RIGHTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "aws-sdk:cloudwatch:getMetricData": ("cloudwatch:GetMetricData", lambda _: "*"),
     # "must have a * scope": https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html
     "aws-sdk:cloudwatch:describeAlarms": ("cloudwatch:DescribeAlarms", lambda _: "*"),
+    "aws-sdk:ssm:getParameter": ("ssm:GetParameter", _parameter),
+    "aws-sdk:ssm:putParameter": ("ssm:PutParameter", _parameter),
+    "aws-sdk:ssm:deleteParameter": ("ssm:DeleteParameter", _parameter),
 }
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
+_DENIED_STATUS = {"ssm": 400}
 
 # Optimized integrations are older than the SDK integrations, and name errors after an older SDK.
 _OPTIMIZED = {
@@ -131,7 +146,9 @@ def _name(resource: str) -> str:
 def _denied(name: str, message: str) -> Any:
     service, _, called = name.partition(":")
     if service == "aws-sdk":
-        return aws_sdk.error(called.partition(":")[0], "AccessDeniedException", message, 403, str(uuid.uuid4()))
+        called = called.partition(":")[0]
+        status = _DENIED_STATUS.get(called, 403)
+        return aws_sdk.error(called, "AccessDeniedException", message, status, str(uuid.uuid4()))
     _, _, error = _OPTIMIZED[service]
     return _optimized_error(service, error, "AccessDeniedException", message, 403, str(uuid.uuid4()))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pathtolive import traffic
+from pathtolive.demo import traffic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

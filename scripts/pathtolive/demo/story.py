@@ -21,11 +21,11 @@ import botocore.exceptions
 import rich.console
 import rich.markup
 
-from pathtolive import config_file, traffic
+from pathtolive import config_file
 from pathtolive.cli import LOCAL, CommandError
-from pathtolive.demo import clone, picture
+from pathtolive.demo import clone, picture, traffic
 from pathtolive.demo.clone import Change, Clone, Running
-from pathtolive.load import Load
+from pathtolive.demo.load import Load
 from pathtolive.release.executions import REFUSED, ROLLED_BACK, SUCCEEDED
 
 DIRECTORY = LOCAL / "demo"

@@ -22,6 +22,7 @@ OK, MISSING, PROBLEM = "ok", "missing", "problem"
 GROUPS = [
     ("run", ".run", "the commands and local AWS", "make local"),
     ("demo", ".demo", "the picture of the demonstration", "make demo"),
+    ("load", ".load", "the requests of make load and make stress", "make load STAGE=live"),
     ("dev", ".dev", "tests and checks", "make test"),
 ]
 # Programs that some commands use, and which.

@@ -155,7 +155,20 @@ VARIABLES = sorted(
         for name in re.findall(r'"--[a-z0-9-]+",\s+"([A-Z_]+)"', script.read_text())
     }
 )
-LISTED = ("plan", "deploy", "promote", "release", "rollback", "record", "status", "history", "logs", "load", "destroy")
+LISTED = (
+    "plan",
+    "deploy",
+    "promote",
+    "release",
+    "rollback",
+    "record",
+    "status",
+    "history",
+    "logs",
+    "load",
+    "stress",
+    "destroy",
+)
 
 
 def test_variables_of_every_command_are_found() -> None:

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from pathtolive import traffic
 from pathtolive.cli import CommandError
-from pathtolive.demo import picture, story
+from pathtolive.demo import picture, story, traffic
 from pathtolive.demo.clone import Change
 from tests.checkout import Checkout
 from tests.conftest import ROOT

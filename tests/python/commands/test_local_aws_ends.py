@@ -58,6 +58,7 @@ def ended(checkout: Checkout, when: Callable[[], Any], *command: str) -> tuple[i
         except BaseException:
             processes.interrupt(process)
             raise
+    checkout.restart_provider()
     return process.returncode, errors
 
 

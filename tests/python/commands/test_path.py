@@ -154,6 +154,18 @@ class TestDay:
             lines = checkout.make(f"--silent logs STAGE={stage} JSON=1 TARGET=local").splitlines()
             assert {json.loads(line)["stage"] for line in lines} == {stage}
 
+    def test_stress_goes_past_the_throttle_of_dev(self, checkout: Checkout) -> None:
+        gateway = checkout.client("apigatewayv2")
+        (api,) = gateway.get_apis()["Items"]
+        dev = {"ApiId": api["ApiId"], "StageName": "dev"}
+        settings = gateway.get_stage(**dev)["DefaultRouteSettings"]
+        limits = {"ThrottlingRateLimit": 50.0, "ThrottlingBurstLimit": 20}
+        gateway.update_stage(**dev, DefaultRouteSettings=settings | limits)
+        said = checkout.make("stress STAGE=dev", STEP_SECONDS="1")
+        gateway.update_stage(**dev, DefaultRouteSettings=settings)
+        assert "dev allows 50 requests per second, with a burst of 20." in said
+        assert "requests past 50 per second. Every other one succeeded." in said
+
     def test_promotion_is_refused_while_an_alias_has_weights(self, checkout: Checkout) -> None:
         alias = {"FunctionName": "path-to-live", "Name": "test"}
         functions = checkout.client("lambda")

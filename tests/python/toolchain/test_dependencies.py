@@ -26,7 +26,13 @@ GROUPS: dict[str, list[Requirement]] = {
     group: [Requirement(line) for line in lines] for group, lines in PYPROJECT["dependency-groups"].items()
 }
 # The groups that each lock file installs.
-LOCKS = {"run": ["run"], "demo": ["demo"], "lock": ["lock"], "dev": ["run", "demo", "test", "lint"]}
+LOCKS = {
+    "run": ["run"],
+    "demo": ["demo"],
+    "load": ["load"],
+    "lock": ["lock"],
+    "dev": ["run", "demo", "load", "test", "lint"],
+}
 # A package and its hashes, in the format of pip's hash-checking mode: https://pip.pypa.io/en/stable/topics/secure-installs/
 LOCKED = re.compile(
     r"^(?P<name>[a-z0-9-]+)==(?P<version>[a-z0-9.]+)(?: ; (?P<marker>[^\\\n]+))?"
@@ -151,7 +157,7 @@ def test_lock_file_has_the_packages_of_its_groups(lock: str) -> None:
         assert locked.get(canonicalize_name(requirement.name)) == specifier.version, f"{requirement}: run 'make lock'"
 
 
-@pytest.mark.parametrize("lock", ["run", "demo", "dev"])
+@pytest.mark.parametrize("lock", ["run", "demo", "load", "dev"])
 def test_lock_file_has_exactly_the_packages_that_its_groups_need(lock: str) -> None:
     requirements = [requirement for group in LOCKS[lock] for requirement in GROUPS[group]]
     assert on_this_machine(lock) == needed(requirements), "run 'make lock'"
@@ -162,11 +168,12 @@ def test_installed_packages_match_the_lock_file() -> None:
         assert importlib.metadata.version(name) == versions("dev")[name], name
 
 
-@pytest.mark.parametrize("lock", ["run", "demo"])
+@pytest.mark.parametrize("lock", ["run", "demo", "load"])
 def test_lock_files_agree(lock: str) -> None:
-    entries = {match["name"]: match[0] for match in LOCKED.finditer(text("dev"))}
+    """Their markers can differ: a group may need a package on one platform only."""
+    entries = {match["name"]: match.group("version", "hashes") for match in LOCKED.finditer(text("dev"))}
     for match in LOCKED.finditer(text(lock)):
-        assert entries.get(match["name"]) == match[0], match["name"]
+        assert entries.get(match["name"]) == match.group("version", "hashes"), match["name"]
 
 
 def test_make_local_installs_nothing_for_tests_checks_and_the_demonstration() -> None:
@@ -176,7 +183,7 @@ def test_make_local_installs_nothing_for_tests_checks_and_the_demonstration() ->
 
 @pytest.mark.parametrize("source", sources("scripts", "emulator"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_imports_only_packages_of_its_group(source: Path) -> None:
-    groups = ["run", "demo"] if source.name == "picture.py" else ["run"]
+    groups = ["run", *({"picture.py": ["demo"], "generator.py": ["load"]}.get(source.name, []))]
     named = {canonicalize_name(requirement.name) for group in groups for requirement in GROUPS[group]}
     assert packages_of(foreign(source)) <= named
 
@@ -219,9 +226,18 @@ def test_command_starts_with_only_the_packages_of_make_local(script: str) -> Non
     assert done.stdout.startswith(f"usage: {script}")
 
 
-@pytest.mark.parametrize(("script", "missing"), [("demo", "matplotlib"), ("bench", "aws_lambda_powertools")])
-def test_command_names_the_target_that_installs_a_missing_package(script: str, missing: str) -> None:
-    done = with_run_alone(f"{script}.py")
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("demo", "matplotlib"),
+        ("load --stage live", "locust"),
+        ("stress --stage live", "locust"),
+        ("bench", "aws_lambda_powertools"),
+    ],
+)
+def test_command_names_the_target_that_installs_a_missing_package(command: str, missing: str) -> None:
+    script, *arguments = command.split()
+    done = with_run_alone(f"{script}.py", *arguments)
     assert done.returncode == 1
     said = f"The package {missing} is not installed. Install it and run the command with: make {script}"
     assert said in done.stderr.splitlines()
@@ -241,12 +257,13 @@ def installed_by(target: str, venv: Path) -> list[str]:
     return re.findall(r"scripts/install\.py (\w+) ", done.stdout)
 
 
-EVERY_DAY = ["deploy", "plan", "record", "release", "rollback", "history", "status", "load", "bootstrap", "destroy"]
+EVERY_DAY = ["deploy", "plan", "record", "release", "rollback", "history", "status", "bootstrap", "destroy"]
 LOCAL = ["local", "promote FROM=dev TO=test", *(f"{name} STAGE=live" for name in EVERY_DAY)]
 INSTALLED = {
     "build": [],
     **{target: ["run"] for target in LOCAL},
     "demo": ["run", "demo"],
+    **{f"{name} STAGE=live": ["run", "load"] for name in ("load", "stress")},
     "lock": ["run", "lock"],
     **{target: ["run", "dev"] for target in ("check", "fmt", "test", "test-fast", "test-all", "test-local", "bench")},
 }
@@ -258,9 +275,9 @@ def test_target_installs_only_the_packages_that_it_needs(tmp_path: Path, target:
 
 
 def test_installed_packages_are_not_installed_again(tmp_path: Path) -> None:
-    for stamp in (".run", ".demo", ".dev"):
+    for stamp in (".run", ".demo", ".load", ".dev"):
         (tmp_path / stamp).touch()
-    assert [installed_by(target, tmp_path) for target in ("local", "demo", "check")] == [[], [], []]
+    assert [installed_by(target, tmp_path) for target in ("local", "demo", "load", "check")] == [[], [], [], []]
 
 
 @pytest.fixture

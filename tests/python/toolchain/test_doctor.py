@@ -35,7 +35,7 @@ def test_doctor_finds_the_tools_and_packages() -> None:
     assert status == 0
     assert {name for name, (state, _) in found.items() if state == "ok"} >= {
         *("Python", "git", "terraform", "AWS provider", "disk"),
-        *("packages: run", "packages: demo", "packages: dev"),
+        *("packages: run", "packages: demo", "packages: load", "packages: dev"),
     }
     assert found["TARGET=aws"] == ("missing", "Unable to locate credentials")
     assert found["TARGET=local"] == ("missing", "Local AWS is not running. Start it with: make local")

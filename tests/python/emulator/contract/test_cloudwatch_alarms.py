@@ -219,6 +219,18 @@ def test_cloudwatch_alarm_evaluates_only_one_series(alarms: Alarms) -> None:
         alarms.put(None, Metrics=both)
 
 
+def test_cloudwatch_alarm_on_an_expression_is_limited(alarms: Alarms) -> None:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html."""
+    queries = [statistic(alarms, f"m{number}", f"m{number}") for number in range(11)]
+    expressed = {"Id": "rate", "Expression": "m0 + m1", "ReturnData": True}
+    alarms.put(None, Metrics=[expressed, *queries[:10]])
+    with pytest.raises(alarms.api.exceptions.ClientError, match="ValidationError"):
+        alarms.put(None, Metrics=[expressed, *queries])
+    long = "m0" + " + m1" * 410
+    with pytest.raises(alarms.api.exceptions.ClientError, match="ValidationError"):
+        alarms.put(None, Metrics=[expressed | {"Expression": long}, *queries[:2]])
+
+
 def test_cloudwatch_alarm_keeps_its_state_when_it_is_updated(alarms: Alarms) -> None:
     name = alarms.put(TreatMissingData="ignore")
     alarms.set(name, "ALARM")

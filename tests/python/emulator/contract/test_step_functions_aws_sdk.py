@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.python.emulator.contract.alarms import PATIENCE, Alarms
 from tests.python.emulator.contract.state_machines import StateMachine, caught, statement, task
-from tests.python.emulator.contract.support import Client, Function
+from tests.python.emulator.contract.support import REGION, Client, Function
 from tests.waiting import eventually
 
 
@@ -152,6 +155,92 @@ def test_alarm_has_numbers_and_state(able: StateMachine, alarms: Alarms) -> None
     (alarm,) = able.output()["MetricAlarms"]
     assert (alarm["StateValue"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("ALARM", 1.5, 2)
     assert alarm["StateUpdatedTimestamp"].endswith("Z")
+
+
+@pytest.fixture
+def parameter(machine: StateMachine, client: Client) -> Iterator[str]:
+    """Yield the name of a parameter that the test creates, which the state machine may use, and delete it."""
+    name = f"/contract/{machine.name}"
+    actions = ["ssm:GetParameter", "ssm:PutParameter", "ssm:DeleteParameter"]
+    machine.allow(statement(actions, f"arn:aws:ssm:{REGION}:{machine.account}:parameter{name}"))
+    yield name
+    client("ssm").delete_parameters(Names=[name])
+
+
+def test_parameter_is_read(machine: StateMachine, client: Client, parameter: str) -> None:
+    """https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_Parameter.html."""
+    client("ssm").put_parameter(Name=parameter, Value='{"frozen": true}', Type="String")
+    arguments = {"Name": "{% $states.input.name %}"}
+    machine.create({"Call": task("aws-sdk:ssm:getParameter", arguments)})
+    found = machine.output({"name": parameter})["Parameter"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", found.pop("LastModifiedDate"))
+    arn = f"arn:aws:ssm:{REGION}:{machine.account}:parameter{parameter}"
+    assert found == {
+        "Arn": arn,
+        "DataType": "text",
+        "Name": parameter,
+        "Type": "String",
+        "Value": '{"frozen": true}',
+        "Version": 1,
+    }
+    assert [machine.output({"name": name})["Parameter"]["Value"] for name in (arn, f"{parameter}:1")] == [
+        '{"frozen": true}'
+    ] * 2
+
+
+def test_parameter_is_written_and_deleted(machine: StateMachine, client: Client, parameter: str) -> None:
+    value = {"Name": parameter, "Value": "{% $string({'frozen': $states.input.frozen}) %}", "Type": "String"}
+    put = task("aws-sdk:ssm:putParameter", value | {"Overwrite": True})
+    machine.create({"Put": put})
+    assert [machine.output({"frozen": frozen})["Version"] for frozen in (True, False)] == [1, 2]
+    assert client("ssm").get_parameter(Name=parameter)["Parameter"]["Value"] == '{"frozen":false}'
+    delete = {"Delete": task("aws-sdk:ssm:deleteParameter", {"Name": parameter})}
+    definition = {"QueryLanguage": "JSONata", "StartAt": "Delete", "States": delete}
+    machine.api.update_state_machine(stateMachineArn=machine.arn, definition=json.dumps(definition))
+
+    def gone() -> bool:
+        # An update takes a few seconds to take effect: the execution may put the parameter again.
+        machine.run({"frozen": True})
+        return not client("ssm").get_parameters(Names=[parameter])["Parameters"]
+
+    assert eventually(gone)
+
+
+@pytest.mark.parametrize("action", ["getParameter", "deleteParameter"])
+def test_parameter_that_does_not_exist_fails_with_the_exception_of_the_sdk(
+    machine: StateMachine, parameter: str, action: str
+) -> None:
+    machine.create(caught(f"aws-sdk:ssm:{action}", {"Name": parameter}))
+    refused = machine.output()
+    assert refused["Error"] == "Ssm.ParameterNotFoundException"
+    assert "(Service: Ssm, Status Code: 400, Request ID: " in refused["Cause"]
+
+
+def test_parameter_that_exists_fails_with_the_exception_of_the_sdk(
+    machine: StateMachine, client: Client, parameter: str
+) -> None:
+    value = {"Name": parameter, "Value": "x", "Type": "String"}
+    client("ssm").put_parameter(**value)
+    machine.create(caught("aws-sdk:ssm:putParameter", value))
+    assert machine.output()["Error"] == "Ssm.ParameterAlreadyExistsException"
+
+
+def test_parameter_needs_the_permission_for_it(machine: StateMachine, client: Client, parameter: str) -> None:
+    """https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html."""
+    client("ssm").put_parameter(Name=parameter, Value="y", Type="String")
+    machine.allow(statement("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{machine.account}:parameter{parameter}/other"))
+    machine.create(caught("aws-sdk:ssm:getParameter", {"Name": parameter}))
+
+    def refused() -> Any:
+        # A role keeps its permissions for a few seconds.
+        found = machine.output()
+        return found if "Error" in found else None
+
+    found = eventually(refused)
+    assert found["Error"].startswith("Ssm.")
+    assert (
+        f"ssm:GetParameter on resource: arn:aws:ssm:{REGION}:{machine.account}:parameter{parameter}" in found["Cause"]
+    )
 
 
 def test_message_is_published(machine: StateMachine, client: Client, topic: tuple[str, str]) -> None:

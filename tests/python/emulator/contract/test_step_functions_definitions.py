@@ -24,6 +24,11 @@ def parallel(states: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"Type": "Parallel", "Branches": [{"StartAt": next(iter(states)), "States": states}]} | following | more
 
 
+def expression(text: str) -> dict[str, Any]:
+    """Return a definition with an expression."""
+    return {"StartAt": "A", "States": {"A": {"Type": "Pass", "Output": {"v": "{% " + text + " %}"}, "End": True}}}
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no start": ({"States": END}, "SCHEMA_VALIDATION_FAILED"),
     "no states": ({"StartAt": "End"}, "SCHEMA_VALIDATION_FAILED"),
@@ -100,6 +105,20 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         },
         "SCHEMA_VALIDATION_FAILED",
     ),
+    # https://github.com/floci-io/floci/issues/2745
+    "expression with a syntax error": (expression("$states.input +"), "INVALID_JSONATA_EXPRESSION"),
+    # https://github.com/floci-io/floci/issues/2670
+    "name without a dollar": (expression("states.input.a"), "UNSUPPORTED_JSONATA_EXPRESSION"),
+    "name without a dollar in a function": (
+        expression("$map($states.input.a, function($x) { b })"),
+        "UNSUPPORTED_JSONATA_EXPRESSION",
+    ),
+    "name without a dollar in a branch": (
+        {"StartAt": "A", "States": {"A": parallel({"B": {"Type": "Pass", "Output": ["{% a %}"], "End": True}})}},
+        "UNSUPPORTED_JSONATA_EXPRESSION",
+    ),
+    "root of the context": (expression("$$.a"), "UNSUPPORTED_JSONATA_EXPRESSION"),
+    "error output outside of a catcher": (expression("$states.errorOutput"), "UNSUPPORTED_JSONATA_EXPRESSION"),
     "field that does not exist": (
         {"StartAt": "A", "States": {"A": {"Type": "Pass", "Outptu": {}, "End": True}}},
         "SCHEMA_VALIDATION_FAILED",
@@ -129,6 +148,19 @@ def test_definition_must_be_json(machine: StateMachine) -> None:
     with pytest.raises(botocore.exceptions.ClientError) as refused:
         machine.api.create_state_machine(name=machine.name, roleArn=machine.role, definition="{")
     assert refused.value.response["Error"]["Code"] == "InvalidDefinition"
+
+
+def test_diagnostic_has_the_location_of_its_expression(machine: StateMachine) -> None:
+    """https://github.com/floci-io/floci/issues/2670."""
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "A", "Output": "{% error %}"}]
+    definition = expression("phone")
+    definition["States"] |= {"B": task("lambda:invoke", {"FunctionName": "{% $f %}"}, Next="A", Catch=catch)}
+    definition |= {"QueryLanguage": "JSONata", "StartAt": "B"}
+    checked = machine.api.validate_state_machine_definition(definition=json.dumps(definition))
+    assert {(item["location"], item["message"]) for item in checked["diagnostics"]} == {
+        ("/States/A/Output/v", "Reference to 'phone' at the top level is not supported."),
+        ("/States/B/Catch[0]/Output", "Reference to 'error' at the top level is not supported."),
+    }
 
 
 def test_valid_definition_is_accepted(machine: StateMachine) -> None:
@@ -164,6 +196,16 @@ RIGHT: dict[str, dict[str, Any]] = {
     ),
     "path of a variable": {"QueryLanguage": "JSONPath", "Type": "Wait", "SecondsPath": "$seconds"},
     "time that is an expression": {"QueryLanguage": "JSONata", "Type": "Wait", "Timestamp": "{% $now() %}"},
+    "names with a context": expression(
+        "$append($states.input.a[b = c].d, [])[e = f] ~> $map(function($x) { $x.y.{ 'k': v } })"
+        " ~> $sort(function($l, $r) { $l.m > $r.n })"
+    )["States"]["A"]
+    | {"QueryLanguage": "JSONata"},
+    "text of JSONPath that looks like an expression": {
+        "QueryLanguage": "JSONPath",
+        "Type": "Pass",
+        "Parameters": {"a": "{% b %}"},
+    },
     "arguments on more lines": task("lambda:invoke", "{%\n$states.input\n%}") | {"QueryLanguage": "JSONata"},
     "distributed map": {
         "QueryLanguage": "JSONata",

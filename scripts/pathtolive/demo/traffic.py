@@ -15,14 +15,13 @@ class Request:
     """A request: when it was due, and how long the response took from then, in seconds.
 
     ``status`` is 0 if there was no response in time. ``version`` is the version that responded, or None if the request
-    failed or if the response does not contain it. ``path`` is the path below the stage.
+    failed or if the response does not contain it.
     """
 
     at: float
     took: float
     status: int
     version: str | None
-    path: str = "/build-info"
 
     @property
     def failed(self) -> bool:

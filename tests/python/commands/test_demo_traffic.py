@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathtolive import traffic
-from pathtolive.traffic import Request
+from pathtolive.demo import traffic
+from pathtolive.demo.traffic import Request
 
 REQUESTS = [
     Request(10.0, 0.01, 200, "1"),

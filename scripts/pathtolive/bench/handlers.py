@@ -8,11 +8,11 @@ import statistics
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from pathtolive import build
 from pathtolive.cli import ROOT, CommandError
@@ -57,6 +57,7 @@ def handler(event, context):
     logger.info("request", extra={"route": event["routeKey"], "status": result["statusCode"]})
     return result
 """
+SETTINGS = {"LOG_LEVEL": "INFO", "POWERTOOLS_LOG_LEVEL": "INFO"}
 # As on Lambda, AWS's runtime is imported before the handler, and the log goes to a pipe or a file.
 MEASURE = """
 import json, os, sys, time
@@ -138,7 +139,7 @@ def _run(directory: Path, invocations: int) -> dict[str, float]:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(invocations), json.dumps(EVENT)],
         cwd=directory,
-        env=environment | settings | {"LOG_LEVEL": "INFO", "POWERTOOLS_LOG_LEVEL": "INFO"},
+        env=environment | settings | SETTINGS,
         capture_output=True,
         text=True,
         check=False,
@@ -164,17 +165,23 @@ def missed(medians: dict[str, dict[str, float]], size: int) -> list[str]:
     return [sentence for sentence in kept if not kept[sentence]]
 
 
-def show(medians: dict[str, dict[str, float]], size: int) -> None:
-    """Print the medians as a table."""
-    table = Table(box=None, header_style="bold")
-    for column in ("handler", "import", "first invocation", "warm invocation"):
-        table.add_column(column, justify="left" if column == "handler" else "right")
-    for name, of_handler in medians.items():
-        row = (f"{of_handler['import']:.2f} ms", f"{of_handler['first']:.3f} ms", f"{of_handler['warm'] * 1e3:.1f} µs")
-        table.add_row(name, *row)
-    Console(width=max(80, Console().width)).print(table)
+def rows(medians: dict[str, dict[str, float]]) -> list[Mapping[str, str]]:
+    """Return a row of the table for each handler."""
+    return [
+        {
+            "handler": name,
+            "import": f"{found['import']:.2f} ms",
+            "first invocation": f"{found['first']:.3f} ms",
+            "warm invocation": f"{found['warm'] * 1e3:.1f} µs",
+        }
+        for name, found in medians.items()
+    ]
+
+
+def summary(medians: dict[str, dict[str, float]], size: int) -> str:
+    """Return what the budgets are about."""
     ours, powertools = medians["ours"], medians["powertools"]
-    print(
+    return (
         f"The import is {powertools['import'] / ours['import']:.0f} times as fast as Powertools', and a warm "
         f"invocation takes {ours['warm'] / powertools['warm']:.2f} times as long. The artifact has {size} bytes."
     )

@@ -1,0 +1,1 @@
+"""What make bench measures: sections, their figures, and their budgets."""

@@ -1,0 +1,1 @@
+"""Requests at a constant rate, whether or not earlier ones have received a response."""

@@ -1,0 +1,88 @@
+"""The load of the demonstration, against a test server."""
+
+from __future__ import annotations
+
+import http.server
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pathtolive.demo import load
+from pathtolive.demo.traffic import Request
+
+RATE = 100.0
+
+
+class Stage(http.server.ThreadingHTTPServer):
+    """Responds to one request in five with status 500, and to one with text that contains no version."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.turns = itertools.count(1)
+        self.delay = 0.0
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Stage
+
+    def do_GET(self) -> None:
+        turn = next(self.server.turns)
+        time.sleep(self.server.delay)
+        version = {"function": {"version": "7"}} if self.path == "/live/build-info" else {}
+        body = b"No build info available" if turn % 5 == 1 else json.dumps(version).encode()
+        self.send_response(500 if turn % 5 == 0 else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with Stage() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def sent(stage: Stage, seconds: float) -> list[Request]:
+    started = time.time()
+    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, started)
+    time.sleep(seconds)
+    running.stop()
+    # A busy machine may sleep longer.
+    return [request for request in running.requests if request.at < seconds]
+
+
+def test_load_records_the_status_and_version_of_every_request(stage: Stage) -> None:
+    requests = sent(stage, 0.5)
+    assert {(request.status, request.version) for request in requests} == {(200, "7"), (200, None), (500, None)}
+    assert abs(sum(request.failed for request in requests) - len(requests) / 5) <= 1
+
+
+def test_load_keeps_its_rate_if_responses_are_slow(stage: Stage) -> None:
+    stage.delay = 0.2
+    requests = sent(stage, 1.0)
+    assert 0.7 * RATE <= len(requests) <= 1.1 * RATE
+    assert [request.at for request in requests] == sorted(request.at for request in requests)
+    assert all(request.took >= 0.2 for request in requests)
+
+
+def test_load_counts_a_missing_response_as_a_failure(stage: Stage) -> None:
+    port = stage.server_port
+    stage.shutdown()
+    stage.server_close()
+    running = load.Load(f"http://127.0.0.1:{port}/live/", RATE, time.time())
+    time.sleep(0.2)
+    running.stop()
+    assert {(request.status, request.failed) for request in running.requests} == {(0, True)}
