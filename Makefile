@@ -163,6 +163,10 @@ fmt: $(DEV_READY) ## Format the code
 	@$(RUN) -m ruff format .
 	@$(TERRAFORM) fmt -recursive terraform tests
 
+.PHONY: simulate
+simulate: $(READY) ## Print how often releases are right, on simulated traffic: RELEASES=100 RATES=1,5,20 STEPS=10,50
+	@$(RUN) scripts/simulate.py $(ARGS)
+
 .PHONY: bench
 bench: $(TEST_READY) ## Measure the service, local AWS, and the commands: SECTIONS=handlers,commands JSON=1 ARGS=--help
 	@$(RUN) scripts/bench.py $(ARGS)

@@ -1,0 +1,90 @@
+"""Simulate releases on generated traffic, and print how many of them are rolled back, with the limit alone and by odds.
+
+The state machine's own expression analyzes them. Each line is for the error rates of the new version and of the
+previous one. In a cell, the releases that are rolled back because of the new version or of an alarm, those that are
+rolled back because they are inconclusive, and those that succeed, in percent, then the minutes until half of the
+rollbacks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+
+from pathtolive import tables
+from pathtolive.cli import Parser, main, valid
+from pathtolive.release.settings import share, shares
+from pathtolive.simulation import INCONCLUSIVE, RELEASED, Case, Result, Rule, analyzing, simulate
+
+# The alarm fires because of the previous version, so such a release has to ignore it.
+REPAIR = "repair"
+CASES = {
+    "sound": [(0.001, 0.001), (0.003, 0.003), (0.008, 0.008)],
+    "shared fault": [(0.015, 0.015)],
+    REPAIR: [(0.005, 0.3)],
+    "bad": [(0.02, 0.001), (0.05, 0.001), (0.2, 0.001)],
+}
+
+
+def command() -> int:
+    """Return 0."""
+    parser = Parser(__doc__)
+    parser.variable(
+        "--releases", "RELEASES", type=int, default=100, metavar="NUMBER", help="releases per cell (default: 100)"
+    )
+    parser.variable(
+        "--rates", "RATES", default="1,5,20", metavar="NUMBERS", help="requests per second (default: %(default)s)"
+    )
+    parser.variable(
+        "--steps", "STEPS", type=valid(shares), default=Rule.steps, metavar="PERCENTAGES", help="as in a release"
+    )
+    parser.variable(
+        "--step-minutes", "STEP_MINUTES", type=int, default=Rule.step_minutes, metavar="MINUTES", help="as in a release"
+    )
+    parser.variable(
+        "--bake-minutes", "BAKE_MINUTES", type=int, default=Rule.bake_minutes, metavar="MINUTES", help="as in a release"
+    )
+    parser.add_argument(
+        "--max-error-rate", type=valid(share), default=Rule.limit, metavar="PERCENTAGE", help="as in a release"
+    )
+    parser.variable("--json", "JSON", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    rates = [float(rate) for rate in options.rates.split(",")]
+    if options.releases < 1 or min(rates) <= 0 or min(options.step_minutes, options.bake_minutes + 1) < 1:
+        parser.error("--releases, --rates, and --step-minutes must be greater than 0, and --bake-minutes at least 0")
+    rule = Rule(options.steps, options.step_minutes, options.bake_minutes, limit=options.max_error_rate)
+    rows, found = [], []
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for name, cases in CASES.items():
+            for new, baseline in cases:
+                row = {"": f"{name} {100 * new:g}/{100 * baseline:g} %"}
+                for rate in rates:
+                    for column, analyze in (("limit", None), ("odds", analyzing(pool))):
+                        result = simulate(
+                            Case(rate, new, baseline, ignores_alarms=name == REPAIR), rule, options.releases, analyze
+                        )
+                        row[f"{rate:g}/s {column}"] = describe(result)
+                        found.append(
+                            {"new": new, "baseline": baseline, "per_second": rate, "rule": column, **vars(result)}
+                        )
+                rows.append(row)
+                if not options.json:
+                    print(f"{row['']}: {options.releases} releases each", flush=True)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        print()
+        tables.show(rows)
+    return 0
+
+
+def describe(result: Result) -> str:
+    """Return a cell of the table."""
+    parts = (result.rolled_back, result.shares[INCONCLUSIVE], result.shares[RELEASED])
+    minutes = f" ({result.minutes:g} min)" if result.minutes else ""
+    return "/".join(f"{100 * part:.0f}" for part in parts) + minutes
+
+
+if __name__ == "__main__":
+    main(command)
