@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import re
 import shutil
 import types
@@ -52,7 +51,7 @@ def results(checkout: Checkout) -> dict[str, Any]:
     return results
 
 
-@pytest.mark.parametrize(("seconds", "speed"), [(0.5, 3.0), (5.0, 3.0), (7.5, 2.0), (15.0, 1.0), (60.0, 1.0)])
+@pytest.mark.parametrize(("seconds", "speed"), [(0.5, 4.5), (5.0, 4.5), (7.5, 3.0), (15.0, 1.5), (60.0, 1.0)])
 def test_demonstration_is_slower_on_a_slow_machine(seconds: float, speed: float) -> None:
     assert story.fitting_speed(seconds) == speed
 
@@ -218,15 +217,3 @@ def test_summary_has_the_time_at_the_pace_of_aws() -> None:
         "The demonstration took 150 s",
         "The picture is demo.svg",
     ]
-
-
-def test_table_in_the_docs_follows_its_formula() -> None:
-    row = re.compile(r"\| (\d+) \| (\d+) % \| (\d+) min \| ([\d,]+) \| ([\d,]+) \|")
-    rows = row.findall((ROOT / "docs" / "demo.md").read_text())
-    assert len(rows) == 6
-    for requests, percent, minutes, failed, failed_in_one_step in rows:
-        per_second, share = int(requests), int(percent) / 100
-        readings = min(math.ceil((20 / (per_second * share) + 60) / 60), 15)
-        assert int(minutes) == readings
-        assert int(failed.replace(",", "")) == round(per_second * share * 0.2 * 60 * readings)
-        assert int(failed_in_one_step.replace(",", "")) == round(per_second * 0.2 * 180)
