@@ -171,10 +171,15 @@ class TestDay:
         functions = checkout.client("lambda")
         functions.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}})
         status = checkout.status()["test"]
+        said = checkout.make("status TARGET=local")
         done = checkout.run("make promote FROM=test TO=live TARGET=local")
         other = checkout.run("make promote FROM=dev TO=test TARGET=local")
         functions.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {}})
         assert status["weights"] == {"2": 0.1}
+        remedy = (
+            f"Return all traffic to version {status['function_version']} with: make rollback STAGE=test TARGET=local"
+        )
+        assert f"test has weights, but no release is in progress. {remedy}\n" in said
         for refused in (done, other):
             assert refused.returncode != 0
             assert "The alias test has weights: version 2 has 10 % of the traffic. No release" in refused.stderr
