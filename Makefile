@@ -122,8 +122,10 @@ destroy: $(READY) ## Delete everything that deploy created: CONFIRM=path-to-live
 
 ##@ Development
 
-# Two files at a time, in the order that tests/conftest.py gives them.
-PYTEST := $(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# One file more than there are processors at a time, because commands wait now and then, in the order that
+# tests/conftest.py gives them.
+WORKERS = $$($(RUN) -c 'import os; print(min(os.cpu_count() + 1, 12))')
+PYTEST = $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 LONG := not long and
 COVERAGE := --cov
 
