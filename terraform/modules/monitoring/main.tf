@@ -23,10 +23,10 @@ locals {
   evaluation_periods  = 3
   datapoints_to_alarm = 2
 
-  # Wilson's lower bound of a rate, in percent, at z = 2.33, which is a confidence of 99 % (z^2 = 5.4289): the rate of few
-  # invocations is chance, and can be high without a fault. One error is chance too: of ten, its bound is above 1 %.
+  # Wilson's lower bound of a rate, in percent, at z = 2.33, a confidence of 99 % (z^2 = 5.4289): the rate of a few
+  # invocations is chance. At least 2 errors, because the bound of one error in ten invocations is above 1 %.
   # https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval
-  # The power is in parentheses, because AWS does not document its precedence.
+  # With parentheses, the expression does not depend on the precedence of ^.
   # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
   rate_bound = "IF(errors >= 2, 100 * (errors + 5.4289 / 2 - 2.33 * ((errors * (1 - errors / total) + 5.4289 / 4) ^ 0.5)) / (total + 5.4289), 0)"
 
@@ -225,7 +225,7 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   }
 }
 
-# With an invocation a minute, no minute has the two errors that the error rate needs.
+# Finds a stage that fails with one invocation a minute: the error rate needs two errors a minute.
 resource "aws_cloudwatch_metric_alarm" "total_failure" {
   for_each = local.dimensions
 

@@ -59,6 +59,7 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
         'module.api.aws_apigatewayv2_route.this["ANY /"]',
         'module.api.aws_apigatewayv2_route.this["ANY /build-info"]',
         "module.function.aws_cloudwatch_log_group.this",
+        "module.function.aws_cloudwatch_log_metric_filter.error_responses",
         "module.function.aws_iam_role.this",
         "module.function.aws_iam_role_policy.logs",
         "module.function.aws_lambda_function.this",
@@ -84,7 +85,7 @@ def test_root_every_resource_has_the_services_tag(planned_root: Any) -> None:
         for address, change in planned_root.resource_changes.items()
         if "tags_all" in (change["change"]["after"] or {})
     }
-    assert len(tagged) == 32
+    assert len(tagged) == 35
     assert all(tags == {"Service": "path-to-live"} for tags in tagged.values())
 
 
