@@ -3,10 +3,9 @@ variable "alarms" {
     api_5xx_rate_percent      = optional(number, 1)
     duration_p99_milliseconds = optional(number, 1000)
     error_rate_percent        = optional(number, 1)
-    min_invocations           = optional(number, 20)
     throttles                 = optional(number, 1)
   })
-  description = "Alarm thresholds. An alarm fires when 2 of 3 one-minute periods breach. A rate counts as 0 in a period with fewer than min_invocations invocations or requests."
+  description = "Alarm thresholds. An alarm fires when 2 of 3 one-minute periods breach. A rate breaches if its lower confidence bound is above the threshold."
   default     = {}
   nullable    = false
 
@@ -16,8 +15,8 @@ variable "alarms" {
   }
 
   validation {
-    condition     = alltrue([for least in [var.alarms.duration_p99_milliseconds, var.alarms.min_invocations, var.alarms.throttles] : least >= 1])
-    error_message = "alarms.duration_p99_milliseconds, alarms.min_invocations, and alarms.throttles must be at least 1."
+    condition     = alltrue([for least in [var.alarms.duration_p99_milliseconds, var.alarms.throttles] : least >= 1])
+    error_message = "alarms.duration_p99_milliseconds and alarms.throttles must be at least 1."
   }
 }
 

@@ -167,6 +167,12 @@ def client(endpoint: str) -> Callable[[str], Any]:
     return get
 
 
+@pytest.fixture(scope="session")
+def minute(endpoint: str) -> float:
+    """Return the number of seconds that a minute of metrics, waits, and alarms takes."""
+    return 60 if "amazonaws.com" in endpoint else 60 / SPEED
+
+
 def examples(number: int) -> int:
     """Return the number of examples for Hypothesis: the given number, or ten times as many in ``make test-all``."""
     return number * settings().max_examples // 100

@@ -90,12 +90,7 @@ locals {
         title = "Alarms"
         alarms = concat(
           [for stage in local.rows : aws_cloudwatch_composite_alarm.unhealthy[stage].arn],
-          flatten([for stage in local.rows : [
-            aws_cloudwatch_metric_alarm.error_rate[stage].arn,
-            aws_cloudwatch_metric_alarm.duration[stage].arn,
-            aws_cloudwatch_metric_alarm.throttles[stage].arn,
-            aws_cloudwatch_metric_alarm.api_5xx_rate[stage].arn,
-          ]]),
+          flatten([for stage in local.rows : local.alarms[stage][*].arn]),
         )
       }
     },

@@ -12,7 +12,7 @@ locals {
 
   # The end of each alarm description, by heading of the runbook.
   links = {
-    for heading in ["api-5xx-rate", "duration", "error-rate", "throttles", "unhealthy"] : heading => join("", [
+    for heading in ["api-5xx-rate", "duration", "error-rate", "throttles", "total-failure", "unhealthy"] : heading => join("", [
       var.runbook == null ? "" : " Runbook: ${var.runbook}#${heading}",
       var.console_url == null ? "" : " Dashboard: ${var.console_url}/cloudwatch/home?region=${local.function.region}#dashboards:name=${var.name}",
     ])
@@ -22,6 +22,24 @@ locals {
   period_seconds      = 60
   evaluation_periods  = 3
   datapoints_to_alarm = 2
+
+  # Wilson's lower bound of a rate, in percent, at z = 2.33, a confidence of 99 % (z^2 = 5.4289): the rate of a few
+  # invocations is chance. At least 2 errors, because the bound of one error in ten invocations is above 1 %.
+  # https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval
+  # With parentheses, the expression does not depend on the precedence of ^.
+  # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+  rate_bound = "IF(errors >= 2, 100 * (errors + 5.4289 / 2 - 2.33 * ((errors * (1 - errors / total) + 5.4289 / 4) ^ 0.5)) / (total + 5.4289), 0)"
+
+  # The alarms of each stage that make it unhealthy.
+  alarms = {
+    for stage in var.stages : stage => [
+      aws_cloudwatch_metric_alarm.error_rate[stage],
+      aws_cloudwatch_metric_alarm.total_failure[stage],
+      aws_cloudwatch_metric_alarm.duration[stage],
+      aws_cloudwatch_metric_alarm.throttles[stage],
+      aws_cloudwatch_metric_alarm.api_5xx_rate[stage],
+    ]
+  }
 }
 
 # A customer managed key: only its key policy can allow alarms to publish to the encrypted topic.
@@ -176,7 +194,7 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-error-rate"
-  alarm_description   = "The function's error rate in the stage ${each.key} is above ${var.alarms.error_rate_percent} %.${local.links["error-rate"]}"
+  alarm_description   = "The function's error rate in the stage ${each.key} is above ${var.alarms.error_rate_percent} %, and not by chance.${local.links["error-rate"]}"
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = local.evaluation_periods
   datapoints_to_alarm = local.datapoints_to_alarm
@@ -184,33 +202,61 @@ resource "aws_cloudwatch_metric_alarm" "error_rate" {
   treat_missing_data  = "notBreaching"
 
   metric_query {
-    id          = "error_rate"
-    label       = "Error rate (%)"
-    expression  = "IF(invocations >= ${var.alarms.min_invocations}, 100 * errors / invocations, 0)"
+    id          = "rate"
+    label       = "Error rate: lower bound (%)"
+    expression  = local.rate_bound
     return_data = true
   }
 
-  metric_query {
-    id = "errors"
+  dynamic "metric_query" {
+    for_each = { errors = "Errors", total = "Invocations" }
 
-    metric {
-      namespace   = "AWS/Lambda"
-      metric_name = "Errors"
-      dimensions  = each.value.function
-      period      = local.period_seconds
-      stat        = "Sum"
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "AWS/Lambda"
+        metric_name = metric_query.value
+        dimensions  = each.value.function
+        period      = local.period_seconds
+        stat        = "Sum"
+      }
     }
   }
+}
+
+# Finds a stage that fails with one invocation a minute: the error rate needs two errors a minute.
+resource "aws_cloudwatch_metric_alarm" "total_failure" {
+  for_each = local.dimensions
+
+  alarm_name          = "${var.name}-${each.key}-total-failure"
+  alarm_description   = "Every invocation of the function in the stage ${each.key} failed: at least 3 in 5 minutes.${local.links["total-failure"]}"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  evaluation_periods  = 1
+  datapoints_to_alarm = 1
+  threshold           = 100
+  treat_missing_data  = "notBreaching"
 
   metric_query {
-    id = "invocations"
+    id          = "rate"
+    label       = "Error rate of at least 3 invocations (%)"
+    expression  = "IF(total >= 3, 100 * errors / total, 0)"
+    return_data = true
+  }
 
-    metric {
-      namespace   = "AWS/Lambda"
-      metric_name = "Invocations"
-      dimensions  = each.value.function
-      period      = local.period_seconds
-      stat        = "Sum"
+  dynamic "metric_query" {
+    for_each = { errors = "Errors", total = "Invocations" }
+
+    content {
+      id = metric_query.key
+
+      metric {
+        namespace   = "AWS/Lambda"
+        metric_name = metric_query.value
+        dimensions  = each.value.function
+        period      = 300
+        stat        = "Sum"
+      }
     }
   }
 }
@@ -256,7 +302,7 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx_rate" {
   for_each = local.dimensions
 
   alarm_name          = "${var.name}-${each.key}-api-5xx-rate"
-  alarm_description   = "The API's 5xx rate in the stage ${each.key} is above ${var.alarms.api_5xx_rate_percent} %.${local.links["api-5xx-rate"]}"
+  alarm_description   = "The API's 5xx rate in the stage ${each.key} is above ${var.alarms.api_5xx_rate_percent} %, and not by chance.${local.links["api-5xx-rate"]}"
   comparison_operator = "GreaterThanThreshold"
   evaluation_periods  = local.evaluation_periods
   datapoints_to_alarm = local.datapoints_to_alarm
@@ -264,33 +310,25 @@ resource "aws_cloudwatch_metric_alarm" "api_5xx_rate" {
   treat_missing_data  = "notBreaching"
 
   metric_query {
-    id          = "api_5xx_rate"
-    label       = "5xx rate (%)"
-    expression  = "IF(requests >= ${var.alarms.min_invocations}, 100 * errors / requests, 0)"
+    id          = "rate"
+    label       = "5xx rate: lower bound (%)"
+    expression  = local.rate_bound
     return_data = true
   }
 
-  metric_query {
-    id = "errors"
+  dynamic "metric_query" {
+    for_each = { errors = "5xx", total = "Count" }
 
-    metric {
-      namespace   = "AWS/ApiGateway"
-      metric_name = "5xx"
-      dimensions  = each.value.api
-      period      = local.period_seconds
-      stat        = "Sum"
-    }
-  }
+    content {
+      id = metric_query.key
 
-  metric_query {
-    id = "requests"
-
-    metric {
-      namespace   = "AWS/ApiGateway"
-      metric_name = "Count"
-      dimensions  = each.value.api
-      period      = local.period_seconds
-      stat        = "Sum"
+      metric {
+        namespace   = "AWS/ApiGateway"
+        metric_name = metric_query.value
+        dimensions  = each.value.api
+        period      = local.period_seconds
+        stat        = "Sum"
+      }
     }
   }
 }
@@ -303,12 +341,5 @@ resource "aws_cloudwatch_composite_alarm" "unhealthy" {
   alarm_description = "The stage ${each.key} is unhealthy: at least one of its alarms fires.${local.links["unhealthy"]}"
   alarm_actions     = [aws_sns_topic.this.arn]
   ok_actions        = [aws_sns_topic.this.arn]
-  alarm_rule = join(" OR ", [
-    for alarm in [
-      aws_cloudwatch_metric_alarm.error_rate[each.key],
-      aws_cloudwatch_metric_alarm.duration[each.key],
-      aws_cloudwatch_metric_alarm.throttles[each.key],
-      aws_cloudwatch_metric_alarm.api_5xx_rate[each.key],
-    ] : "ALARM(\"${alarm.alarm_name}\")"
-  ])
+  alarm_rule        = join(" OR ", [for alarm in local.alarms[each.key] : "ALARM(\"${alarm.alarm_name}\")"])
 }

@@ -3,10 +3,9 @@ variable "alarms" {
     api_5xx_rate_percent      = number
     duration_p99_milliseconds = number
     error_rate_percent        = number
-    min_invocations           = number
     throttles                 = number
   })
-  description = "Alarm thresholds. An alarm fires when 2 of 3 one-minute periods breach. A rate counts as 0 in a period with fewer than min_invocations invocations or requests."
+  description = "Alarm thresholds. An alarm fires when 2 of 3 one-minute periods breach. A rate breaches if its lower confidence bound is above the threshold."
   nullable    = false
 }
 

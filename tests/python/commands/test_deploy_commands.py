@@ -310,7 +310,7 @@ class TestStagesChange:
         assert f"Pinned staging to version {newest}" in said
         assert list(checkout.status()) == ["dev", "test", "staging", "live"]
         assert get(stage_urls(checkout)["staging"])[0] == 200
-        assert alarms(checkout, "staging") == alarms(checkout, "live") == 5
+        assert alarms(checkout, "staging") == alarms(checkout, "live") == 6
 
     def test_expression_is_refused(self, checkout: Checkout) -> None:
         copy, before = (checkout.path / CONFIG).read_text(), versions(checkout)
@@ -368,7 +368,7 @@ class TestStagesChange:
         assert list(stage_urls(checkout)) == ["dev", "test", "staging", "prod"]
         assert get(stage_urls(checkout)["prod"])[0] == 200
         assert get(live)[0] == 404
-        assert (alarms(checkout, "live"), alarms(checkout, "prod")) == (0, 5)
+        assert (alarms(checkout, "live"), alarms(checkout, "prod")) == (0, 6)
 
     def test_removed_stage_is_deleted(self, checkout: Checkout) -> None:
         """Someone has deleted its alias by hand."""

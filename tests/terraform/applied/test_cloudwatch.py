@@ -10,9 +10,33 @@ from typing import Any
 
 import pytest
 
-from tests.terraform.support import SOURCE, Configuration, Provider
+from tests.python.emulator.contract.alarms import PATIENCE, Alarms
+from tests.terraform.support import SOURCE, Configuration, Provider, copy
+from tests.waiting import eventually
 
 Client = Callable[[str], Any]
+MODULE = SOURCE / "modules" / "monitoring"
+MONITORING: dict[str, Any] = {
+    "alarms": {
+        "api_5xx_rate_percent": 1,
+        "duration_p99_milliseconds": 1000,
+        "error_rate_percent": 1,
+        "throttles": 1,
+    },
+    "api_id": "abc",
+    "emails": [],
+    "function_arn": "arn:aws:lambda:eu-west-2:000000000000:function:it",
+    "log_group_name": "it",
+    "publisher_role_arn": "arn:aws:iam::000000000000:root",
+}
+# Of each stage: the errors and the invocations of each minute, and which alarms fire.
+MINUTES: dict[str, tuple[list[tuple[int, int] | None], set[str]]] = {
+    "brief": ([None, None, (2, 3), None, None], set()),
+    "down": ([None, None, (1, 1), (1, 1), (1, 1)], {"total-failure", "unhealthy"}),
+    "sound": ([(3, 1000)] * 5, set()),
+    "unsure": ([(2, 100)] * 5, set()),
+    "failing": ([(50, 1000)] * 5, {"api-5xx-rate", "error-rate", "unhealthy"}),
+}
 
 CONFIGURATION = """
     terraform {
@@ -252,3 +276,41 @@ def test_cloudwatch_destroy_leaves_nothing(applied: Configuration, client: Clien
     assert cloudwatch.list_dashboards(DashboardNamePrefix=name)["DashboardEntries"] == []
     filters = client("logs").describe_metric_filters(metricNamespace=name, metricName="failed")["metricFilters"]
     assert filters == []
+
+
+@pytest.fixture(scope="module")
+def fired(
+    provider: Provider, client: Client, minute: float, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, set[str]]]:
+    """Apply the alarms of the module to metrics of a separate namespace, and yield those that fired, by stage."""
+    name = f"contract-{uuid.uuid4().hex[:8]}"
+    configuration = Configuration(copy(tmp_path_factory.mktemp("monitoring") / "it", MODULE), provider=provider)
+    main = configuration.directory / "main.tf"
+    # "You cannot specify a namespace that begins with AWS/": only AWS publishes there.
+    # https://docs.aws.amazon.com/sdk-for-java/latest/developer-guide/examples-cloudwatch-publish-custom-metrics.html
+    main.write_text(main.read_text().replace('"AWS/', f'"{name}/'))
+    configuration.variables(**MONITORING, name=name, stages=list(MINUTES)).apply()
+    functions = Alarms(client, minute, f"{name}/Lambda")
+    requests = Alarms(client, minute, f"{name}/ApiGateway")
+    for stage, (minutes, _) in MINUTES.items():
+        errors, total = ([values and values[index] for values in minutes] for index in (0, 1))
+        functions.data_of(
+            {"Errors": errors, "Invocations": total}, {"FunctionName": name, "Resource": f"{name}:{stage}"}
+        )
+        requests.data_of({"5xx": errors, "Count": total}, {"ApiId": MONITORING["api_id"], "Stage": stage})
+    # The alarms of the last stage recover when every alarm was evaluated with each of these minutes.
+    eventually(lambda: functions.states(f"{name}-{stage}-unhealthy")[-2:] == ["ALARM", "OK"], PATIENCE)
+    found = client("cloudwatch").describe_alarms(AlarmNamePrefix=name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    names = [alarm["AlarmName"] for alarm in [*found["MetricAlarms"], *found["CompositeAlarms"]]]
+    fired = [alarm for alarm in names if "ALARM" in functions.states(alarm)]
+    yield {
+        stage: {alarm.removeprefix(prefix) for alarm in fired if alarm.startswith(prefix)}
+        for stage in MINUTES
+        for prefix in [f"{name}-{stage}-"]
+    }
+    configuration.destroy()
+
+
+@pytest.mark.parametrize("stage", MINUTES)
+def test_cloudwatch_alarms_of_a_stage_fire_if_it_is_not_chance(fired: dict[str, set[str]], stage: str) -> None:
+    assert fired[stage] == MINUTES[stage][1]

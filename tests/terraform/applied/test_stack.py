@@ -168,7 +168,7 @@ class TestApplied:
             assert all(metric[-2:] == ["Stage", stage] for metric in requests)
         found = monitoring.describe_alarms(AlarmNamePrefix=stack.name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         alarms = {alarm["AlarmArn"] for alarm in [*found["MetricAlarms"], *found["CompositeAlarms"]]}
-        assert len(alarms) == 15
+        assert len(alarms) == 18
         assert set(properties.pop("Alarms")["alarms"]) == alarms
         assert f"SOURCE '/aws/lambda/{stack.name}'" in properties.pop("Recent errors")["query"]
         assert properties == {}

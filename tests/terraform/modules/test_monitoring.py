@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from emulator.cloudwatch.expressions import Series, evaluate
 from tests.conftest import ROOT
+from tests.python.emulator.contract.alarms import bound
 from tests.terraform.modules.test_modules import FUNCTION_ARN, Modules, values
 from tests.terraform.support import document, references
 
 STAGES = ("live", "test")
-METRIC_ALARMS = ("error_rate", "duration", "throttles", "api_5xx_rate")
+RATES = ("error_rate", "api_5xx_rate")
+TWO_OF_THREE = (*RATES, "duration", "throttles")
+METRIC_ALARMS = (*TWO_OF_THREE, "total_failure")
+# All counts of little traffic, and some of much.
+COUNTS = [(errors, total) for total in range(1, 121) for errors in range(total + 1)]
+COUNTS += [(2, 700), (3, 1000), (50, 1000), (180_000, 6_000_000), (6_000_000, 6_000_000)]
 RELEASE_ROLE = "arn:aws:iam::000000000000:role/greeter-release"
 
 
@@ -22,7 +30,6 @@ VARIABLES: dict[str, Any] = {
         "api_5xx_rate_percent": 3,
         "duration_p99_milliseconds": 700,
         "error_rate_percent": 2,
-        "min_invocations": 30,
         "throttles": 4,
     },
     "api_id": "abc",
@@ -50,6 +57,17 @@ def queries(metric_alarm: dict[str, Any]) -> dict[str, Any]:
     return {query["id"]: query for query in metric_alarm["metric_query"]}
 
 
+def evaluated(metric_alarm: dict[str, Any], counts: Sequence[tuple[int, int]]) -> list[float]:
+    """Return the values of an alarm for numbers of errors and invocations, one for each pair."""
+    series = {
+        name: Series(dict(enumerate(map(float, numbers))), 60)
+        for name, numbers in zip(("errors", "total"), zip(*counts, strict=True), strict=True)
+    }
+    expression = queries(metric_alarm)["rate"]["expression"]
+    (found,) = evaluate(expression, series.__getitem__, lambda _: [], range(len(counts)))
+    return list(found.values.values())
+
+
 def expressions(plan: Any, kind: str) -> dict[str, Any]:
     resources = plan.configuration["root_module"]["resources"]
     (found,) = [resource["expressions"] for resource in resources if resource["type"] == kind]
@@ -62,25 +80,49 @@ def headings() -> set[str]:
     return {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
 
 
-def test_error_rate_is_of_the_alias_if_it_has_enough_invocations(plan: Any) -> None:
-    found = queries(alarm(plan, "error_rate"))
-    assert found["error_rate"]["expression"] == "IF(invocations >= 30, 100 * errors / invocations, 0)"
-    assert found["error_rate"]["return_data"] is True
-    for query, metric in (("errors", "Errors"), ("invocations", "Invocations")):
+@pytest.mark.parametrize("kind", ["error_rate", "total_failure"])
+def test_error_rate_and_total_failure_are_of_the_alias(plan: Any, kind: str) -> None:
+    found = queries(alarm(plan, kind))
+    for query, metric in (("errors", "Errors"), ("total", "Invocations")):
         (given,) = found[query]["metric"]
         assert (given["namespace"], given["metric_name"], given["stat"]) == ("AWS/Lambda", metric, "Sum")
         assert given["dimensions"] == {"FunctionName": "greeter", "Resource": "greeter:live"}
-    assert alarm(plan, "error_rate")["threshold"] == 2
 
 
-def test_5xx_rate_is_of_the_stage_if_it_has_enough_requests(plan: Any) -> None:
+def test_5xx_rate_is_of_the_stage(plan: Any) -> None:
     found = queries(alarm(plan, "api_5xx_rate"))
-    assert found["api_5xx_rate"]["expression"] == "IF(requests >= 30, 100 * errors / requests, 0)"
-    for query, metric in (("errors", "5xx"), ("requests", "Count")):
+    for query, metric in (("errors", "5xx"), ("total", "Count")):
         (given,) = found[query]["metric"]
         assert (given["namespace"], given["metric_name"], given["stat"]) == ("AWS/ApiGateway", metric, "Sum")
         assert given["dimensions"] == {"ApiId": "abc", "Stage": "live"}
-    assert alarm(plan, "api_5xx_rate")["threshold"] == 3
+
+
+@pytest.mark.parametrize(("kind", "threshold"), [("error_rate", 2), ("api_5xx_rate", 3)])
+def test_rate_fires_if_its_lower_bound_is_above_the_threshold(plan: Any, kind: str, threshold: float) -> None:
+    found = alarm(plan, kind)
+    assert (found["comparison_operator"], found["threshold"]) == ("GreaterThanThreshold", threshold)
+    assert [query["id"] for query in found["metric_query"] if query["return_data"]] == ["rate"]
+    bounds = [100 * bound(errors, total) if errors >= 2 else 0 for errors, total in COUNTS]
+    assert evaluated(found, COUNTS) == pytest.approx(bounds)
+
+
+@pytest.mark.parametrize("kind", RATES)
+def test_rate_does_not_depend_on_the_precedence_of_powers(plan: Any, kind: str) -> None:
+    expression = queries(alarm(plan, kind))["rate"]["expression"]
+    assert len(re.findall(r"\(\([^^]+\) \^ 0\.5\)", expression)) == expression.count("^") == 1
+
+
+def test_total_failure_fires_if_each_of_at_least_three_invocations_failed(plan: Any) -> None:
+    found = alarm(plan, "total_failure")
+    assert (found["comparison_operator"], found["treat_missing_data"]) == (
+        "GreaterThanOrEqualToThreshold",
+        "notBreaching",
+    )
+    assert (found["evaluation_periods"], found["datapoints_to_alarm"]) == (1, 1)
+    assert {query["metric"][0]["period"] for query in found["metric_query"] if query["metric"]} == {300}
+    assert [query["id"] for query in found["metric_query"] if query["return_data"]] == ["rate"]
+    fires = [value >= found["threshold"] for value in evaluated(found, COUNTS)]
+    assert fires == [errors == total >= 3 for errors, total in COUNTS]
 
 
 def test_duration_is_p99_of_the_alias(plan: Any) -> None:
@@ -97,7 +139,7 @@ def test_throttles_are_of_the_alias(plan: Any) -> None:
     assert found["dimensions"] == {"FunctionName": "greeter", "Resource": "greeter:live"}
 
 
-@pytest.mark.parametrize("kind", METRIC_ALARMS)
+@pytest.mark.parametrize("kind", TWO_OF_THREE)
 @pytest.mark.parametrize("stage", STAGES)
 def test_alarm_needs_two_of_three_periods_that_breach_and_ignores_missing_data(
     plan: Any, kind: str, stage: str
@@ -132,8 +174,8 @@ def test_composite_alarm_combines_every_alarm_of_its_stage(plan: Any) -> None:
     found = values(plan, 'aws_cloudwatch_composite_alarm.unhealthy["live"]')
     assert found["alarm_name"] == "greeter-live-unhealthy"
     assert found["alarm_rule"] == (
-        'ALARM("greeter-live-error-rate") OR ALARM("greeter-live-duration") OR '
-        'ALARM("greeter-live-throttles") OR ALARM("greeter-live-api-5xx-rate")'
+        'ALARM("greeter-live-error-rate") OR ALARM("greeter-live-total-failure") OR '
+        'ALARM("greeter-live-duration") OR ALARM("greeter-live-throttles") OR ALARM("greeter-live-api-5xx-rate")'
     )
     assert found["alarm_description"] == (
         "The stage live is unhealthy: at least one of its alarms fires. "

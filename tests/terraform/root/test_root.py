@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -45,6 +44,7 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
             "aws_cloudwatch_metric_alarm.duration",
             "aws_cloudwatch_metric_alarm.error_rate",
             "aws_cloudwatch_metric_alarm.throttles",
+            "aws_cloudwatch_metric_alarm.total_failure",
         )
     }
     made = {
@@ -59,6 +59,7 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
         'module.api.aws_apigatewayv2_route.this["ANY /"]',
         'module.api.aws_apigatewayv2_route.this["ANY /build-info"]',
         "module.function.aws_cloudwatch_log_group.this",
+        "module.function.aws_cloudwatch_log_metric_filter.error_responses",
         "module.function.aws_iam_role.this",
         "module.function.aws_iam_role_policy.logs",
         "module.function.aws_lambda_function.this",
@@ -84,7 +85,7 @@ def test_root_every_resource_has_the_services_tag(planned_root: Any) -> None:
         for address, change in planned_root.resource_changes.items()
         if "tags_all" in (change["change"]["after"] or {})
     }
-    assert len(tagged) == 32
+    assert len(tagged) == 35
     assert all(tags == {"Service": "path-to-live"} for tags in tagged.values())
 
 
@@ -209,7 +210,7 @@ def test_root_has_the_outputs_for_scripts_and_people(planned_root: Any) -> None:
 @pytest.fixture(scope="module")
 def plan(root: Configuration) -> Any:
     return root.variables(
-        alarms={"error_rate_percent": 5, "min_invocations": 7},
+        alarms={"error_rate_percent": 5},
         alert_emails=["on-call@example.com"],
         function={"log_level": "DEBUG", "memory_megabytes": 256, "timeout_seconds": 29},
         log_retention_days=7,
@@ -240,7 +241,6 @@ class TestVariables:
     def test_alarms(self, plan: Any) -> None:
         alarm = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.error_rate["live"]')
         assert alarm["threshold"] == 5
-        assert "invocations >= 7" in json.dumps([query.get("expression") for query in alarm["metric_query"]])
         assert references(calls(plan)["monitoring"]["expressions"]["runbook"]) == {"var.runbook"}
         other = planned(plan, 'module.monitoring.aws_cloudwatch_metric_alarm.duration["live"]')
         assert other["threshold"] == 1000

@@ -13,12 +13,11 @@ import pytest
 from tests.terraform.support import PINNED, SOURCE, Configuration, write_config
 
 RATES = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be at least 0 and less than 100."
-LEAST = "alarms.duration_p99_milliseconds, alarms.min_invocations, and alarms.throttles must be at least 1."
+LEAST = "alarms.duration_p99_milliseconds and alarms.throttles must be at least 1."
 ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"alarms": {"error_rate_percent": 100}}, RATES),
     ({"alarms": {"api_5xx_rate_percent": -1}}, RATES),
     ({"alarms": {"duration_p99_milliseconds": 0}}, LEAST),
-    ({"alarms": {"min_invocations": 0}}, LEAST),
     ({"alarms": {"throttles": 0}}, LEAST),
     ({"alert_emails": ["on-call"]}, "alert_emails must be email addresses, such as on-call@example.com."),
     (

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import SPEED
 from tests.python.emulator.contract.alarms import Alarms
 from tests.python.emulator.contract.state_machines import StateMachine, document, statement, trust
 from tests.python.emulator.contract.support import ECHO, Api, Client, Function
@@ -63,12 +62,6 @@ def machine(client: Client) -> Iterator[StateMachine]:
     for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
         iam.delete_role_policy(RoleName=name, PolicyName=policy)
     iam.delete_role(RoleName=name)
-
-
-@pytest.fixture(scope="session")
-def minute(endpoint: str) -> float:
-    """Return the number of seconds that a minute of metrics, waits, and alarms takes."""
-    return 60 if "amazonaws.com" in endpoint else 60 / SPEED
 
 
 @pytest.fixture
