@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from pathtolive import simulation
-from pathtolive.simulation import ALARM, BAD, INCONCLUSIVE, RELEASED, Analyze, Case, Result, Rule, simulate
+from pathtolive.simulation import ALARM, BAD, INCONCLUSIVE, RELEASED, Analyze, Case, Result, Rule, simulatefrom tests.terraform.support import SOURCE
 
 # The bounds are those of the steps alone, as if metrics were complete at the end of a minute.
 RULE = Rule(delay_minutes=0, bake_minutes=0)
@@ -55,6 +55,17 @@ def test_outcomes(analyze: Analyze, case: Case, bounds: dict[str, float]) -> Non
 @pytest.mark.parametrize(("case", "bounds"), CASES, ids=[str(case) for case, _ in CASES])
 def test_outcomes_of_many_releases(analyze: Analyze, case: Case, bounds: dict[str, float]) -> None:
     check(simulate(case, RULE, 600, analyze), **bounds)
+
+
+def test_alarm_is_that_of_the_module() -> None:
+    source = (SOURCE / "modules" / "monitoring" / "main.tf").read_text()
+    for setting in (
+        f"evaluation_periods  = {simulation.ALARM_PERIODS}\n",
+        f"datapoints_to_alarm = {simulation.ALARM_BREACHES}\n",
+        f"IF(errors >= {simulation.ALARM_ERRORS}, 100 * ",
+        f" - {simulation.ALARM_DEVIATIONS} * (",
+    ):
+        assert setting in source
 
 
 def test_limit_alone_rolls_back_sound_releases() -> None:
