@@ -14,9 +14,10 @@ from typing import Any
 
 import boto3
 
-from tests.conftest import REGION
 from tests.python.emulator.contract.support import Answer, zipped
 
+# The Region of requests without a signature, such as those of web pages. A change elsewhere would not be seen.
+REGION = "us-east-1"
 # An open WebSocket, or a refusal with its reason. A refusal by the HTTP server itself has no reason.
 WHOLE = re.compile(
     rb"HTTP/1.1 (101 .*\r\n\r\n|40\d .*\r\ncontent-length: (0\r\n.*\r\n\r\n|[1-9].*\r\n\r\n.+\n))", re.DOTALL
@@ -67,7 +68,7 @@ class Local:
             FunctionName="it", StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
         )
         url = functions.create_function_url_config(FunctionName="it", AuthType="NONE")["FunctionUrl"]
-        self.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.client("s3").create_bucket(Bucket="bucket")
         self.client("s3").put_object(Bucket="bucket", Key="key", Body=b"secret")
         return {
             "function_url": url.partition("://")[2].partition(".")[0],
@@ -102,11 +103,13 @@ class Local:
 
     def state(self) -> dict[str, Any]:
         """Return the state that a hostile request of these tests would change."""
+        buckets = [bucket["Name"] for bucket in self.client("s3").list_buckets()["Buckets"]]
+        objects = self.client("s3").list_objects_v2(Bucket="bucket").get("Contents", []) if "bucket" in buckets else []
         return {
             "functions": [function["FunctionName"] for function in self.client("lambda").list_functions()["Functions"]],
             "runs": self.ran,
-            "buckets": [bucket["Name"] for bucket in self.client("s3").list_buckets()["Buckets"]],
-            "keys": [item["Key"] for item in self.client("s3").list_objects_v2(Bucket="bucket").get("Contents", [])],
+            "buckets": buckets,
+            "keys": [item["Key"] for item in objects],
             "queues": self.client("sqs").list_queues().get("QueueUrls", []),
             "topics": self.client("sns").list_topics()["Topics"],
             "apis": len(self.client("apigatewayv2").get_apis()["Items"]),

@@ -114,6 +114,8 @@ def test_pages_reach_only_stages_by_host(local: Local, method: str, host: str, p
         {"Origin": ""},
         {"Origin": "http://localhost"},
         {"Origin": "http://localhost:3000"},
+        {"Origin": "http://127.0.0.1:PORT"},
+        {"Origin": "http://bucket.localhost:PORT"},
         {"Origin": "https://localhost:PORT"},
         {"Origin": "HTTP://localhost:PORT"},
         {"Origin": "http://localhost:PORT/"},
@@ -142,20 +144,26 @@ def test_pages_of_other_origins_are_refused(local: Local, headers: Any) -> None:
     assert local.send("GET", "/_ministack/health", headers).status == 403
 
 
+@pytest.mark.parametrize("host", ["localhost:PORT", "127.0.0.1:PORT", "[::1]:PORT", "bucket.localhost:PORT"])
 @pytest.mark.parametrize(
     "headers",
     [
         {},
-        {"Origin": "http://localhost:PORT"},
-        {"Origin": "http://127.0.0.1:PORT", "Sec-Fetch-Site": "same-origin"},
-        {"Origin": "http://[::1]:PORT"},
+        {"Origin": "http://HOST"},
+        {"Origin": "http://HOST", "Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "none"},
         {"Sec-Fetch-Site": "same-origin"},
     ],
     ids=repr,
 )
-def test_tools_and_pages_of_local_aws_are_accepted(local: Local, headers: dict[str, str]) -> None:
-    assert local.send("GET", "/_ministack/health", headers).status == 200
+def test_tools_and_pages_of_local_aws_are_accepted(local: Local, headers: dict[str, str], host: str) -> None:
+    sent = {name: value.replace("HOST", host) for name, value in headers.items()}
+    assert local.send("GET", "/_ministack/health", sent, host=host).status == 200
+
+
+def test_origin_has_the_host_in_lowercase(local: Local) -> None:
+    sent = {"Origin": "http://localhost:PORT"}
+    assert local.send("GET", "/_ministack/health", sent, host="LocalHost:PORT").status == 200
 
 
 HOSTS = [
@@ -394,6 +402,12 @@ def test_function_urls_answer(local: Local) -> None:
         ("localhost:PORT", "/_aws/execute-api/{socket}/dev/@connections/1", f"Origin: {EVIL}\n", 403),
         ("x.appsync-realtime-api.localhost:PORT", "/event/realtime", f"Origin: {EVIL}\n", 403),
         ("iot.eu-west-2.localhost:PORT", "/mqtt", f"Origin: {EVIL}\nSec-WebSocket-Protocol: mqtt\n", 403),
+        (
+            "iot.eu-west-2.localhost:PORT",
+            "/mqtt",
+            "Origin: http://bucket.localhost:PORT\nSec-WebSocket-Protocol: mqtt\n",
+            403,
+        ),
         ("iot.eu-west-2.localhost:PORT", "/mqtt", "Sec-WebSocket-Protocol: mqtt\n", 101),
     ],
 )
@@ -541,5 +555,3 @@ def test_port_80_may_be_omitted() -> None:
         assert fence.is_local(name, 80)
         assert fence.is_local(name + b":80", 80)
         assert not fence.is_local(name, 4566)
-    assert not fence.is_foreign([b"http://localhost"], [], 80)
-    assert fence.is_foreign([b"http://localhost"], [], 4566)
