@@ -91,7 +91,7 @@ READS = [
     Sent("fetch", "/2015-03-31/functions"),
     Sent("fetch", "/bucket/key"),
     Sent("fetch", "/_ministack/health"),
-    Sent("frame", "/bucket/key"),
+    Sent("frame", "/bucket/script"),
     Sent("image", "/bucket/image"),
     Sent("script", "/bucket/script"),
     Sent("socket", "http://iot.eu-west-2.localhost:PORT/mqtt", protocols=("mqtt",)),

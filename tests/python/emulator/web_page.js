@@ -1,6 +1,7 @@
 // The script of a web page that sends every request of PLAN, and reports what it could read of the answers.
 
 const REFUSED = null;
+const SECONDS = 15;
 
 /** Return a hidden frame that has loaded what `start` sends it to. */
 function framed(start) {
@@ -76,7 +77,8 @@ const WAYS = {
 
 async function send(request) {
   try {
-    return await WAYS[request.way](request);
+    const late = new Promise((resolve) => setTimeout(resolve, SECONDS * 1000, `no answer within ${SECONDS} s`));
+    return await Promise.race([WAYS[request.way](request), late]);
   } catch (error) {
     if (error instanceof TypeError) return REFUSED;
     return `error: ${error}`;
