@@ -39,7 +39,14 @@ TAGS = {"tag": ["a", "b"], "empty": [""]}
 REQUESTS = [
     Documented("rest-api", REST_API, 200, "GET /", "Prod", {"accept": "*/*"}),
     Documented(
-        "rest-api-proxy", REST_API, 405, "POST /build-info", "dev", COOKIES | {"x-tag": "one,two"}, TAGS, b'{"a": 1}'
+        "rest-api-proxy",
+        REST_API,
+        405,
+        "POST /build-info",
+        "dev",
+        COOKIES | {"x-tag": "one,two"},
+        TAGS | {"sum": ["1+1"]},
+        b'{"a": 1}',
     ),
     Documented("rest-api-custom-domain", f"{API_GATEWAY}/rest-api-mappings.html", 200, "GET /build-info", "live"),
     Documented(
