@@ -258,7 +258,7 @@ def visit(local: Local, tmp_path_factory: pytest.TempPathFactory) -> Visit:
         everything = READS + CHANGES
         requests = {
             "bucket": [Sent("fetch", ALLOWED), *to(aws, everything)],
-            "outside": [*(sent for sent, *_ in STAGES), *moved, *to(aws, everything), *to(by_name, everything)],
+            "outside": [*(sent for sent, *_ in STAGES), *to(aws, everything), *to(by_name, everything), *moved],
             "rebound": [Sent("fetch", "/_aws/execute-api/{root}/hello"), *everything],
         }
         report = f"{outside}/report"
