@@ -9,7 +9,7 @@ https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Si
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from email.utils import formatdate
 
 from emulator.asgi import App, Message, Receive, Scope, Send
@@ -39,7 +39,7 @@ def around(app: App, port: int, is_stage: Callable[[str, str], bool]) -> App:
             await _refuse(scope, send, f"Local AWS only accepts requests to {names}. Use one of these in the URL.")
         elif is_stage(hosts[0].decode("ascii"), scope["path"]):
             await app(scope, receive, send)
-        elif is_foreign(_values(scope, b"origin"), _values(scope, b"sec-fetch-site"), port):
+        elif is_foreign(hosts[0], _values(scope, b"origin"), _values(scope, b"sec-fetch-site")):
             await _refuse(
                 scope,
                 send,
@@ -60,11 +60,12 @@ def is_local(authority: bytes, port: int) -> bool:
     return (host != authority or port == HTTP_PORT) and HOST.fullmatch(host) is not None
 
 
-def is_foreign(origins: Iterable[bytes], sites: Iterable[bytes], port: int) -> bool:
-    """Return whether a page of another origin sent a request: another port of localhost is another origin."""
-    origins = list(origins)
-    own = all(origin.startswith(b"http://") and is_local(origin.removeprefix(b"http://"), port) for origin in origins)
-    return len(origins) > 1 or not own or not {b"same-origin", b"none"}.issuperset(sites)
+def is_foreign(host: bytes, origins: list[bytes], sites: list[bytes]) -> bool:
+    """Return whether a page of another origin sent a request: another name of this machine is another origin.
+
+    Not every browser sends ``Sec-Fetch-Site`` with the handshake of a WebSocket, so ``Origin`` has to match by itself.
+    """
+    return origins not in ([], [b"http://" + host.lower()]) or not {b"same-origin", b"none"}.issuperset(sites)
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

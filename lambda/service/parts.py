@@ -9,13 +9,14 @@ from service.http import BadRequest
 
 
 def headers(event: dict[str, object]) -> dict[str, str]:
-    """Return the headers by their names in lower case, with several values of a name joined by commas."""
+    """Return the headers by their names in lower case, with several values of a name joined by commas.
+
+    Cookies are joined by semicolons: https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3
+    """
     values = _lists(event.get("multiValueHeaders")) or _lists(event.get("headers"))
-    joined = {name.lower(): ",".join(found) for name, found in values.items()}
-    cookies = event.get("cookies")
-    if isinstance(cookies, list):
-        joined["cookie"] = "; ".join(map(str, cookies))
-    return joined
+    if cookies := event.get("cookies"):
+        values |= _lists({"cookie": cookies})
+    return {name.lower(): ("; " if name.lower() == "cookie" else ",").join(found) for name, found in values.items()}
 
 
 def query(event: dict[str, object]) -> dict[str, list[str]]:

@@ -24,7 +24,7 @@ from pathtolive import build
 from pathtolive.toolchain import rie
 from tests import processes
 from tests.conftest import free_port
-from tests.python.service.events import http_api, load_balancer
+from tests.python.service.events import DOCUMENTED, Documented, http_api, load_balancer
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -119,6 +119,11 @@ def test_service_answers_every_format_of_event(runtime: Runtime, event: Any) -> 
     assert runtime.invoke(event("GET", "/nowhere"))["statusCode"] == 404
     refused = runtime.invoke(event("DELETE", "/"))
     assert (refused["statusCode"], refused["headers"]["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("documented", DOCUMENTED, ids=lambda documented: documented.file)
+def test_documented_event_has_a_response(runtime: Runtime, documented: Documented) -> None:
+    assert runtime.invoke(documented.event)["statusCode"] == documented.status
 
 
 def test_build_info_has_the_commit_and_the_version(runtime: Runtime, artifact: Path) -> None:
