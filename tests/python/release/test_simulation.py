@@ -11,7 +11,8 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from pathtolive import simulation
-from pathtolive.simulation import ALARM, BAD, INCONCLUSIVE, RELEASED, Analyze, Case, Result, Rule, simulatefrom tests.terraform.support import SOURCE
+from pathtolive.simulation import ALARM, BAD, INCONCLUSIVE, RELEASED, Analyze, Case, Result, Rule, simulate
+from tests.terraform.support import SOURCE
 
 # The bounds are those of the steps alone, as if metrics were complete at the end of a minute.
 RULE = Rule(delay_minutes=0, bake_minutes=0)
