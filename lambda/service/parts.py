@@ -1,4 +1,4 @@
-"""The headers, the query string, and the body in an event. Imported only if a route reads one of them."""
+"""The headers, query string, and body of an event. Imported only if a route reads one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from service.http import BadRequest
 
 
 def headers(event: dict[str, object]) -> dict[str, str]:
-    """Return the headers by their names in lower case, with several values of a name joined by commas.
-
-    Cookies are joined by semicolons: https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3
-    """
+    """Return the headers by their names in lower case. Several values are joined by commas, cookies by semicolons."""
     values = _lists(event.get("multiValueHeaders")) or _lists(event.get("headers"))
     if cookies := event.get("cookies"):
         values |= _lists({"cookie": cookies})
@@ -50,7 +47,7 @@ def body(event: dict[str, object]) -> bytes:
 
 
 def _lists(given: object) -> dict[str, list[str]]:
-    """Return a mapping to strings or to lists of them as one to lists; empty if it is anything else."""
+    """Return a mapping to strings or lists of them as one to lists; empty for anything else."""
     if not isinstance(given, dict):
         return {}
     return {

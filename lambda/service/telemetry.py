@@ -12,9 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from service.http import Invocation, Request
 
-# ERROR cannot be silenced: releases count the lines of responses of 500 and more.
+# Releases count the lines of ERROR, so it is the highest.
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-# Whoever sends the event chooses the route and the stage, which can have thousands of characters.
+# The sender chooses the route and the stage, which can have thousands of characters.
 MAX_CHARACTERS = 200
 
 
@@ -51,7 +51,7 @@ def log(invocation: Invocation, request: Request | None, status: int, error: Exc
     }
     if error is not None:
         line["error"] = "".join(traceback.format_exception(error))
-    # JSON escapes line breaks and all characters outside ASCII, so no value can end the line or forge another one.
+    # JSON escapes line breaks and all characters outside ASCII, so no value can end the line or forge another.
     sys.stdout.write(json.dumps(line) + "\n")
 
 
