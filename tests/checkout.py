@@ -60,9 +60,9 @@ class Checkout:
         self.restart_provider()
 
     def restart_provider(self) -> None:
-        """End the provider, and start another one, after a command that was killed.
+        """End the provider, and start another one, after Terraform was killed or has lost its endpoint.
 
-        Otherwise, it would continue to send the requests of that command.
+        Otherwise, the provider would continue to send Terraform's requests.
         """
         self._provider.close()
         # The artifact has the same relative path from here as from .local/terraform, which commands may delete.

@@ -158,7 +158,8 @@ class Clone(Checkout):
         running.append(self.start(command, **environment))
         started.set()
         said = running[0].wait()
-        self.restart_provider()
+        if send is Running.lose_power:
+            self.restart_provider()
         assert moment.reached, f"{command} sent only {len(self.proxy.requests)} requests:\n{said}"
         return running[0].process.returncode, f"{said}[interrupted at {moment.reached}]\n"
 

@@ -55,7 +55,7 @@ def test_outcomes(analyze: Analyze, case: Case, bounds: dict[str, float]) -> Non
 @pytest.mark.long
 @pytest.mark.parametrize(("case", "bounds"), CASES, ids=[str(case) for case, _ in CASES])
 def test_outcomes_of_many_releases(analyze: Analyze, case: Case, bounds: dict[str, float]) -> None:
-    check(simulate(case, RULE, 600, analyze), **bounds)
+    check(simulate(case, RULE, 300, analyze), **bounds)
 
 
 def test_alarm_is_that_of_the_module() -> None:
