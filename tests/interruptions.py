@@ -158,7 +158,8 @@ class Clone(Checkout):
         running.append(self.start(command, **environment))
         started.set()
         said = running[0].wait()
-        if send is Running.lose_power:
+        # Terraform continues if only the script is killed, and so does its provider. Else, both have ended.
+        if send is not Running.kill_script:
             self.restart_provider()
         assert moment.reached, f"{command} sent only {len(self.proxy.requests)} requests:\n{said}"
         return running[0].process.returncode, f"{said}[interrupted at {moment.reached}]\n"
