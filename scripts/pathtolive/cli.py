@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import re
@@ -130,13 +131,19 @@ def speed(text: str) -> float:
     Raises:
         ValueError: it is not a number from 1 to 1000.
     """
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 1 <= found <= 1000:
-        raise ValueError(f"{text!r} is not a number from 1 to 1000")
-    return found
+    return number(text, 1, 1000)
+
+
+def number(text: str, lowest: float, highest: float, what: str = "a number") -> float:
+    """Return a number.
+
+    Raises:
+        ValueError: it is not from ``lowest`` to ``highest``.
+    """
+    with contextlib.suppress(ValueError):
+        if lowest <= (found := float(text)) <= highest:
+            return found
+    raise ValueError(f"{text!r} is not {what} from {lowest:g} to {highest:g}")
 
 
 def require(module: str, *, target: str) -> None:

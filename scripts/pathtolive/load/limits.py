@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pathtolive.cli import number
 from pathtolive.load.arrivals import OK, TOO_MANY_REQUESTS, Outcome, Step
 from pathtolive.load.routes import Throttle
 from pathtolive.load.windows import LATE_SECONDS, failed, percentile
@@ -41,13 +42,7 @@ def seconds(text: str) -> float:
     Raises:
         ValueError: it is not a number from 1 to 3600.
     """
-    try:
-        found = float(text)
-    except ValueError:
-        found = 0.0
-    if not 1 <= found <= 3600:
-        raise ValueError(f"{text!r} is not a number of seconds from 1 to 3600")
-    return found
+    return number(text, 1, 3600, "a number of seconds")
 
 
 def plan(given: Sequence[float] | None, throttle: Throttle, paths: Sequence[str], seconds: float) -> list[Step]:
@@ -123,8 +118,8 @@ def results(steps: Iterable[Step]) -> list[Result]:
     """Return a result without requests for each step."""
     found: list[Result] = []
     began = 0.0
-    for number, step in enumerate(steps, 1):
-        found.append(Result(number, step, began))
+    for place, step in enumerate(steps, 1):
+        found.append(Result(place, step, began))
         began += step.seconds
     return found
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import itertools
-import json
-import threading
 import time
 from collections.abc import Iterator
 
@@ -13,51 +9,20 @@ import pytest
 
 from pathtolive.demo import load
 from pathtolive.demo.traffic import Request
+from tests.stage_server import Stage, serving
 
 RATE = 100.0
 
 
-class Stage(http.server.ThreadingHTTPServer):
-    """Responds to one request in five with status 500, and to one with text that contains no version."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.turns = itertools.count(1)
-        self.delay = 0.0
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Stage
-
-    def do_GET(self) -> None:
-        turn = next(self.server.turns)
-        time.sleep(self.server.delay)
-        version = {"function": {"version": "7"}} if self.path == "/live/build-info" else {}
-        body = b"No build info available" if turn % 5 == 1 else json.dumps(version).encode()
-        self.send_response(500 if turn % 5 == 0 else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    with Stage() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def sent(stage: Stage, seconds: float) -> list[Request]:
     started = time.time()
-    running = load.Load(f"http://127.0.0.1:{stage.server_port}/live/", RATE, started)
+    running = load.Load(stage.url, RATE, started)
     time.sleep(seconds)
     running.stop()
     # A busy machine may sleep longer.

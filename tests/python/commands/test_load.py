@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import itertools
 import json
 import math
 import socket
@@ -24,60 +22,17 @@ from pathtolive.load.routes import served
 from pathtolive.load.run import Load
 from pathtolive.load.windows import Windows, percentile
 from tests.conftest import ROOT
+from tests.stage_server import Stage, serving
 from tests.waiting import eventually
 
 RATE = 100.0
 STEPS = [Step(10, 0.35, ["/"]), Step(100, 0.03, ["/", "/build-info"])]
 
 
-class Stage(http.server.ThreadingHTTPServer):
-    """Responds to one request in five with status 500, and to one with text that contains no version."""
-
-    daemon_threads = True
-    request_queue_size = 200
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.turns = itertools.count(1)
-        self.delay = 0.0
-        self.missing: set[str] = set()
-        self.connections = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/live/"
-
-    def process_request(self, *request: object) -> None:
-        self.connections += 1
-        super().process_request(*request)  # type: ignore[arg-type]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Stage
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        turn = next(self.server.turns)
-        time.sleep(self.server.delay)
-        version = {"function": {"version": "7"}} if self.path == "/live/build-info" else {}
-        body = b"No build info available" if turn % 5 == 1 else json.dumps(version).encode()
-        self.send_response(404 if self.path in self.server.missing else 500 if turn % 5 == 0 else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
-
-
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    with Stage() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def sent(url: str, seconds: float, *paths: str) -> list[Outcome]:
