@@ -10,6 +10,7 @@ import getpass
 import json
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,10 +103,15 @@ class Engine:
     def _cloudwatch(self) -> Any:
         return self.here.target.client("cloudwatch")
 
+    @functools.cached_property
+    def _definition(self) -> Any:
+        """What the state machine assigns first: the defaults of a release, and the metrics that it analyzes."""
+        definition = json.loads(self._executions.describe_state_machine(stateMachineArn=self.arn)["definition"])
+        return definition["States"]["ReadInput"]["Assign"]
+
     def defaults(self) -> Settings:
         """Return the defaults in the definition of the state machine."""
-        definition = json.loads(self._executions.describe_state_machine(stateMachineArn=self.arn)["definition"])
-        return read_settings(definition["States"]["ReadInput"]["Assign"]["defaults"])
+        return read_settings(self._definition["defaults"])
 
     def complete(self, given: Settings) -> Settings:
         """Return settings with the state machine's defaults instead of None."""
@@ -348,40 +354,41 @@ class Engine:
         return True
 
     def metrics(self, given: Settings, version: str, since: datetime.datetime) -> Metrics:
-        """Return a version's metrics through the alias of a release.
+        """Return a version's metrics through the alias of a release: those that the state machine analyzes."""
+        # The state machine of an earlier version does not name its metrics.
+        if not (measured := self._definition.get("measured")):
+            return Metrics()
+        values = {"{stage}": given.stage, "{version}": version, "{max_p99_ms}": f"{given.max_p99_ms:g}"}
 
-        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
-        """
-        dimensions = {
-            "FunctionName": self.function_name,
-            "Resource": f"{self.function_name}:{given.stage}",
-            "ExecutedVersion": version,
-        }
-        wanted = {
-            "invocations": ("Invocations", "Sum"),
-            "errors": ("Errors", "Sum"),
-            "slow": ("Duration", f"TC({given.max_p99_ms:g}:)"),
-        }
+        def filled(text: str) -> str:
+            return functools.reduce(lambda found, name: found.replace(name, values[name]), values, text)
+
         response = self._cloudwatch.get_metric_data(
             StartTime=since,
             EndTime=datetime.datetime.now(datetime.UTC),
             MetricDataQueries=[
                 {
-                    "Id": name,
+                    "Id": metric["id"],
                     "MetricStat": {
                         "Metric": {
-                            "Namespace": "AWS/Lambda",
-                            "MetricName": metric,
-                            "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+                            "Namespace": metric["namespace"],
+                            "MetricName": metric["name"],
+                            "Dimensions": [
+                                {"Name": name, "Value": filled(value)} for name, value in metric["dimensions"].items()
+                            ],
                         },
                         "Period": 60,
-                        "Stat": statistic,
+                        "Stat": filled(metric["statistic"]),
                     },
                 }
-                for name, (metric, statistic) in wanted.items()
+                for metric in measured
             ],
         )
-        return Metrics(**{result["Id"]: int(sum(result["Values"])) for result in response["MetricDataResults"]})
+        # The ids of several metrics start with "errors".
+        counts = Counter[str]()
+        for result in response["MetricDataResults"]:
+            counts[result["Id"].partition("_")[0]] += int(sum(result["Values"]))
+        return Metrics(**counts)
 
     def last(self, stage: str) -> Past | None:
         """Return the last release, promotion or rollback of a stage that succeeded, or None if none is known."""

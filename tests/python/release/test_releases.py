@@ -142,6 +142,37 @@ def test_description_has_the_metrics_of_both_versions() -> None:
     assert view.describe(given, 0, Metrics(), "1", Metrics()).startswith("0 % to version 2: 0 of 0 invocations")
 
 
+def test_metrics_are_those_that_the_machine_analyzes() -> None:
+    dimensions = {"Resource": "greeter:{stage}", "ExecutedVersion": "{version}"}
+    measured = [
+        {"id": name, "namespace": "it", "name": name.upper(), "dimensions": dimensions, "statistic": statistic}
+        for name, statistic in (
+            ("invocations", "Sum"),
+            ("errors", "Sum"),
+            ("errors_0", "Sum"),
+            ("slow", "TC({max_p99_ms}:)"),
+        )
+    ]
+    asked: list[Any] = []
+
+    class CloudWatch:
+        def get_metric_data(self, **given: Any) -> Any:
+            asked.extend(given["MetricDataQueries"])
+            values = {"invocations": [50.0, 60.0], "errors": [1.0], "errors_0": [2.0, 3.0], "slow": []}
+            return {"MetricDataResults": [{"Id": query["Id"], "Values": values[query["Id"]]} for query in asked]}
+
+    engine = Engine(None)  # type: ignore[arg-type]
+    vars(engine).update(_definition={"measured": measured}, _cloudwatch=CloudWatch())
+    given = Settings("live", "2", max_p99_ms=500.0)
+    assert engine.metrics(given, "1", datetime.datetime.now(datetime.UTC)) == Metrics(110, 6, 0)
+    assert [query["MetricStat"]["Stat"] for query in asked] == ["Sum", "Sum", "Sum", "TC(500:)"]
+    assert asked[2]["MetricStat"]["Metric"] == {
+        "Namespace": "it",
+        "MetricName": "ERRORS_0",
+        "Dimensions": [{"Name": "Resource", "Value": "greeter:live"}, {"Name": "ExecutedVersion", "Value": "1"}],
+    }
+
+
 def test_settings_leave_the_defaults_to_the_machine() -> None:
     given = read_settings({"stage": "live", "version": "2", "steps": [0.1], "min_invocations": None, "mine": 1})
     assert given.input == {"stage": "live", "version": "2", "steps": (0.1,)}
