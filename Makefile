@@ -166,7 +166,7 @@ fmt: $(DEV_READY) ## Format the code
 	@$(TERRAFORM) fmt -recursive terraform tests
 
 .PHONY: simulate
-simulate: $(READY) ## Print how often releases are right, on simulated traffic: RELEASES=100 RATES=1,5,20 STEPS=10,50
+simulate: $(READY) ## Print how often releases are right, on simulated traffic: RELEASES=100 RATE=1,5,20 STEPS=10,50
 	@$(RUN) scripts/simulate.py $(ARGS)
 
 .PHONY: bench

@@ -1,9 +1,9 @@
 """Simulate releases on generated traffic, and print how many of them are rolled back, with the limit alone and by odds.
 
-The state machine's own expression analyzes them. Each line is for the error rates of the new version and of the
-previous one. In a cell, the releases that are rolled back because of the new version or of an alarm, those that are
-rolled back because they are inconclusive, and those that succeed, in percent, then the minutes until half of the
-rollbacks.
+The state machine's own expression analyzes them. Each row is for the error rates of the new version and of the previous
+one. A cell has three percentages: the releases that are rolled back because of the new version or an alarm, those that
+are rolled back because they are inconclusive, and those that succeed. Then comes the median of the minutes until a
+rollback.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from pathtolive import tables
 from pathtolive.cli import Parser, main, valid
+from pathtolive.load import limits
 from pathtolive.release.settings import share, shares
 from pathtolive.simulation import INCONCLUSIVE, RELEASED, Case, Result, Rule, analyzing, simulate
 
@@ -34,7 +35,11 @@ def command() -> int:
         "--releases", "RELEASES", type=int, default=100, metavar="NUMBER", help="releases per cell (default: 100)"
     )
     parser.variable(
-        "--rates", "RATES", default="1,5,20", metavar="NUMBERS", help="requests per second (default: %(default)s)"
+        *("--rate", "RATE"),
+        type=valid(limits.rates),
+        default=[1.0, 5.0, 20.0],
+        metavar="RATES",
+        help="requests per second of the stage (default: 1,5,20)",
     )
     parser.variable(
         "--steps", "STEPS", type=valid(shares), default=Rule.steps, metavar="PERCENTAGES", help="as in a release"
@@ -50,16 +55,15 @@ def command() -> int:
     )
     parser.variable("--json", "JSON", action="store_true", help="print JSON")
     options = parser.parse_args()
-    rates = [float(rate) for rate in options.rates.split(",")]
-    if options.releases < 1 or min(rates) <= 0 or min(options.step_minutes, options.bake_minutes + 1) < 1:
-        parser.error("--releases, --rates, and --step-minutes must be greater than 0, and --bake-minutes at least 0")
+    if options.releases < 1 or min(options.step_minutes, options.bake_minutes + 1) < 1:
+        parser.error("--releases and --step-minutes must be at least 1, and --bake-minutes at least 0")
     rule = Rule(options.steps, options.step_minutes, options.bake_minutes, limit=options.max_error_rate)
     rows, found = [], []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for name, cases in CASES.items():
             for new, baseline in cases:
                 row = {"": f"{name} {100 * new:g}/{100 * baseline:g} %"}
-                for rate in rates:
+                for rate in options.rate:
                     for column, analyze in (("limit", None), ("odds", analyzing(pool))):
                         result = simulate(
                             Case(rate, new, baseline, ignores_alarms=name == REPAIR), rule, options.releases, analyze

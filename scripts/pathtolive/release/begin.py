@@ -156,8 +156,8 @@ def _described(given: Settings, speed: float) -> dict[str, str]:
         "traffic": f"{', '.join(map(percents, steps))}, then 100 %; {duration(step_seconds)} per step, "
         f"{duration(bake_seconds)} of bake",
         "duration": f"about {duration(seconds / speed)}, or up to {duration(extended / speed)} with inconclusive steps",
-        "limits": f"{percents(given.max_error_rate or 0)} of the invocations fail, "
-        f"1 % take longer than {given.max_p99_ms:g} ms",
+        "limits": f"{percents(given.max_error_rate or 0)} of the invocations can fail, "
+        f"and 1 % can take longer than {given.max_p99_ms:g} ms",
         "analysis": f"compares both versions, needs {given.min_invocations} invocations per step; "
         f"{inconclusive[given.on_inconclusive or 'rollback']} if inconclusive after {extensions} extensions",
         "alarms": f"ignored: {given.ignore_alarms_reason}"
