@@ -10,11 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from pathtolive.demo import clone
 from pathtolive.doctor import machine
 from tests.conftest import ROOT, free_port
 
 
-def doctor(*, python: str = sys.executable, **environment: str) -> tuple[int, dict[str, tuple[str, str]]]:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project, in which local AWS is not running."""
+    directory = tmp_path_factory.mktemp("doctor") / "project"
+    for name in ("requirements", "scripts", "terraform"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__", ".terraform"))
+    clone.link_installed(directory)
+    return directory
+
+
+def doctor(directory: Path, **environment: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """Return the exit status and, by name, the state and text of each finding."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     kept |= {
@@ -23,15 +34,19 @@ def doctor(*, python: str = sys.executable, **environment: str) -> tuple[int, di
         "AWS_CONFIG_FILE": "/nowhere",
     }
     done = subprocess.run(
-        [python, ROOT / "scripts" / "doctor.py"], env=kept | environment, capture_output=True, text=True, check=False
+        [sys.executable, directory / "scripts" / "doctor.py"],
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stderr == ""
     lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     return done.returncode, {line[9:25].strip(): (line[:9].strip(), line[25:]) for line in lines}
 
 
-def test_doctor_finds_the_tools_and_packages() -> None:
-    status, found = doctor(PORT=str(free_port()))
+def test_doctor_finds_the_tools_and_packages(project: Path) -> None:
+    status, found = doctor(project, PORT=str(free_port()))
     assert status == 0
     assert {name for name, (state, _) in found.items() if state == "ok"} >= {
         *("Python", "git", "terraform", "AWS provider", "disk"),
@@ -41,21 +56,21 @@ def test_doctor_finds_the_tools_and_packages() -> None:
     assert found["TARGET=local"] == ("missing", "Local AWS is not running. Start it with: make local")
 
 
-def test_doctor_finds_the_target_that_answers(endpoint: str) -> None:
-    status, found = doctor(AWS_ENDPOINT_URL=endpoint)
+def test_doctor_finds_the_target_that_answers(project: Path, endpoint: str) -> None:
+    status, found = doctor(project, AWS_ENDPOINT_URL=endpoint)
     assert status == 0
     assert found["TARGET=local"] == ("ok", f"{endpoint}, account 000000000000, deployed: nothing")
 
 
-def test_doctor_finds_the_endpoint_that_does_not_answer() -> None:
-    status, found = doctor(AWS_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}", AWS_MAX_ATTEMPTS="1")
+def test_doctor_finds_the_endpoint_that_does_not_answer(project: Path) -> None:
+    status, found = doctor(project, AWS_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}", AWS_MAX_ATTEMPTS="1")
     assert status == 1
     assert found["TARGET=local"][0] == "problem"
 
 
-def test_doctor_finds_a_port_in_use(endpoint: str) -> None:
+def test_doctor_finds_a_port_in_use(project: Path, endpoint: str) -> None:
     port = endpoint.rpartition(":")[2]
-    status, found = doctor(PORT=port)
+    status, found = doctor(project, PORT=port)
     assert status == 1
     assert found["TARGET=local"] == (
         "problem",
@@ -63,8 +78,8 @@ def test_doctor_finds_a_port_in_use(endpoint: str) -> None:
     )
 
 
-def test_doctor_finds_a_mirror_without_the_provider(tmp_path: Path) -> None:
-    status, found = doctor(TF_PLUGIN_MIRROR=str(tmp_path), PORT=str(free_port()))
+def test_doctor_finds_a_mirror_without_the_provider(project: Path, tmp_path: Path) -> None:
+    status, found = doctor(project, TF_PLUGIN_MIRROR=str(tmp_path), PORT=str(free_port()))
     assert status == 1
     assert found["AWS provider"][0] == "problem"
 
