@@ -90,7 +90,8 @@ def test_endpoint_of_the_user_keeps_its_credentials_and_certificates() -> None:
 def test_local_aws_that_is_not_running_is_an_error_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Local AWS of this checkout may be running.
+    monkeypatch.setattr(local_aws, "url", lambda: None)
+    # Local AWS of this checkout may be running, or may have ended.
     monkeypatch.setattr(local_aws, "LOCK", tmp_path / "lock")
     with pytest.raises(CommandError, match=r"Local AWS is not running\. Start it with: make local"):
         target.from_environment()
