@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathtolive import config_file, recording, stack, stages
 from pathtolive.cli import RefusedError
-from pathtolive.release.engine import Engine, MissingAliasError
-from pathtolive.release.executions import Alias
+from pathtolive.release.aliases import Alias, MissingAliasError
+from pathtolive.release.engine import Engine
 
 
 def pin_renamed(here: stack.Stack) -> None:
@@ -66,11 +66,11 @@ def _active(here: stack.Stack, stage: str) -> stages.Active:
     """
     engine, deployed = Engine(here), here.deployed["stages"][stage]
     try:
-        alias = engine.alias(stage)
+        alias = engine.aliases.read(stage)
     except MissingAliasError:
         alias = Alias(deployed["function_version"], {})
     try:
-        if running := engine.running(stage):
+        if running := engine.machine.running(stage):
             raise RefusedError(engine.in_progress_error(running))
         engine.refuse_weights(stage, alias.weights)
     except RefusedError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pathtolive import stack
 from pathtolive.cli import CommandError
-from pathtolive.release.engine import Engine
+from pathtolive.release.aliases import Aliases
 
 # Lambda's own lines about each invocation, which say nothing that metrics do not say.
 # https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
@@ -70,7 +70,7 @@ class Logs:
 
     def read(self) -> Iterator[Line]:
         """Yield the new lines of the stage, oldest first."""
-        alias = Engine(self._here).alias(self._stage)
+        alias = Aliases(self._here).read(self._stage)
         versions = {alias.version, *alias.weights}
         pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=self._group, startTime=self._start)
         for event in (event for page in pages for event in page["events"]):

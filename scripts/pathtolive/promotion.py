@@ -56,7 +56,7 @@ def _move(engine: Engine, promotion: Promotion, again: str) -> None:
     """Run the release engine, which smoke-tests the version and moves the alias."""
     stage = promotion.destination
     settings = Settings(stage, promotion.version, steps=())
-    running = engine.running(stage) or engine.start(PROMOTE, settings, again)
+    running = engine.machine.running(stage) or engine.machine.start(PROMOTE, settings, again)
     with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it") as step:
         step.result = running.name
         ended = view.follow(engine, running, again)
@@ -65,7 +65,7 @@ def _move(engine: Engine, promotion: Promotion, again: str) -> None:
     if ended.outcome != SUCCEEDED:
         raise CommandError(
             f"The promotion to {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
-            f"{stage} runs version {engine.alias(stage).version}."
+            f"{stage} runs version {engine.aliases.read(stage).version}."
         )
 
 
@@ -76,8 +76,8 @@ def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str)
     if source == destination:
         raise RefusedError(f"FROM and TO are both {source}. Set them to two stages.")
     version = engine.active_version(source)
-    engine.refuse_weights(destination, engine.alias(destination).weights)
-    running = engine.running(destination)
+    engine.refuse_weights(destination, engine.aliases.read(destination).weights)
+    running = engine.machine.running(destination)
     if running and (running.kind, running.settings.version) != (PROMOTE, version):
         raise RefusedError(engine.in_progress_error(running))
     served = stages.active(here)[source].gateway_deployment

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pathtolive import config_file, stack
-from pathtolive.release.engine import Engine, MissingAliasError, MissingMachineError
+from pathtolive.release.aliases import Aliases, MissingAliasError
+from pathtolive.release.engine import Engine
+from pathtolive.release.machine import MissingMachineError
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,14 @@ def active(here: stack.Stack) -> dict[str, Active]:
     deployed = here.deployed.get("stages", {})
     if here.target.workspace != "default" or not deployed:
         return {}
-    engine = Engine(here)
+    aliases = Aliases(here)
     served = _served(here)
     found = {}
     for stage in here.config.stages:
         if stage not in deployed:
             continue
         try:
-            alias = engine.alias(stage)
+            alias = aliases.read(stage)
         except MissingAliasError:
             continue
         found[stage] = Active(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pathtolive import smoke, stack, tables
-from pathtolive.release.engine import Engine, MissingAliasError, MissingMachineError
-from pathtolive.release.executions import Alias
+from pathtolive.release.aliases import Alias, MissingAliasError
+from pathtolive.release.engine import Engine
+from pathtolive.release.machine import MissingMachineError
 
 # A stage with weights answers with either version, and a bad version may fail.
 ATTEMPTS = 20
@@ -31,7 +32,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
         if stage not in here.outputs["stages"]:
             continue
         firing = alarms.describe_alarms(
-            AlarmNamePrefix=f"{engine.function_name}-{stage}-",
+            AlarmNamePrefix=f"{engine.aliases.function_name}-{stage}-",
             StateValue="ALARM",
             AlarmTypes=["MetricAlarm", "CompositeAlarm"],
         )
@@ -57,14 +58,14 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
 
 def _in_progress(engine: Engine) -> dict[str, str]:
     try:
-        return engine.in_progress()
+        return engine.machine.in_progress()
     except MissingMachineError:
         return {}
 
 
 def _alias(engine: Engine, stage: str) -> Alias | None:
     try:
-        return engine.alias(stage)
+        return engine.aliases.read(stage)
     except MissingAliasError:
         return None
 

@@ -49,7 +49,7 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
     """Return a release that was started, the one in progress, or the last one if it is not recorded."""
     here, stage = engine.here, given.stage
     check_stage(here, stage)
-    if running := engine.running(stage):
+    if running := engine.machine.running(stage):
         if given.version not in {"", running.settings.version}:
             raise RefusedError(engine.in_progress_error(running))
         return running
@@ -64,10 +64,10 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
         return unrecorded
     version = given.version or _promoted_version(engine, stage)
     gateway_deployment = _routes(engine, stage, version, named=bool(given.version))
-    if not engine.has_version(version):
+    if not engine.aliases.has_version(version):
         raise RefusedError(
-            f"Version {version} of {engine.function_name} does not exist. To list the versions that {stage} has run, "
-            f"run: make history STAGE={stage}{here.target.make_variables}"
+            f"Version {version} of {engine.aliases.function_name} does not exist. To list the versions that "
+            f"{stage} has run, run: make history STAGE={stage}{here.target.make_variables}"
         )
     if version == active:
         raise RefusedError(
@@ -77,11 +77,11 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
     # Emulators do not delay metrics.
     delay = {"metrics_delay_seconds": 0} if here.target.endpoint else {}
     given = read_settings(given.input | {"version": version} | delay)
-    _announce(engine, active, engine.complete(given), gateway_deployment)
+    _announce(engine, active, engine.machine.complete(given), gateway_deployment)
     asks = not yes and here.target.endpoint is None and sys.stdin.isatty()
     if asks and not confirmed("Start the release? (y/N) ", "y"):
         raise RefusedError("Nothing was changed.")
-    return engine.start(RELEASE, given, again)
+    return engine.machine.start(RELEASE, given, again)
 
 
 def check_stage(here: stack.Stack, stage: str) -> None:

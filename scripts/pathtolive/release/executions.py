@@ -6,12 +6,12 @@ import datetime
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pathtolive.cli import RefusedError
-from pathtolive.release.settings import Settings, percents
+from pathtolive.release.settings import Settings
 
 RELEASE, PROMOTE, ROLLBACK = "release", "promote", "rollback"
 IN_PROGRESS, SUCCEEDED, ROLLED_BACK, REFUSED = "in progress", "succeeded", "rolled back", "refused"
@@ -82,28 +82,6 @@ class Past:
     ended: datetime.datetime | None
     outcome: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Alias:
-    """The version that an alias points to, and the weights of other versions."""
-
-    version: str
-    weights: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Invocations of one version through one alias, and how many of them failed, or took longer than the limit."""
-
-    invocations: int = 0
-    errors: int = 0
-    slow: int = 0
-
-
-def traffic(weights: Mapping[str, float]) -> str:
-    """Return weights as text: ``version 7 has 10 % of the traffic``."""
-    return ", ".join(f"version {version} has {percents(weight)} of the traffic" for version, weight in weights.items())
 
 
 def execution_name(kind: str, stage: str, version: str, at: datetime.datetime) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathtolive import recording, stack
 from pathtolive.cli import CommandError, LostSightError, RefusedError
 from pathtolive.release import begin, view
-from pathtolive.release.engine import Engine, MissingMachineError
+from pathtolive.release.engine import Engine
 from pathtolive.release.executions import (
     REFUSED,
     ROLLBACK,
@@ -19,6 +19,7 @@ from pathtolive.release.executions import (
     brief,
     previous_version,
 )
+from pathtolive.release.machine import MissingMachineError
 from pathtolive.release.settings import Settings
 
 # A rollback that is repeated within this time is perhaps meant to complete the one before.
@@ -39,7 +40,7 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
     engine = Engine(here)
     _check_stage(here, stage)
     try:
-        running = engine.running(stage)
+        running = engine.machine.running(stage)
     except MissingMachineError as error:
         _record(here, stage, _without_machine(engine, stage, version, error))
         return
@@ -87,19 +88,19 @@ def _unrecorded(engine: Engine, stage: str) -> Past | None:
 
 def _without_machine(engine: Engine, stage: str, version: str | None, error: CommandError) -> str:
     """Move the alias without the state machine, and return its version."""
-    alias = engine.alias(stage)
+    alias = engine.aliases.read(stage)
     version = version or (alias.version if alias.weights else None)
     if version is None:
         raise RefusedError(f"{error}\nTo roll back without it, set the version, such as VERSION=3.")
     _check_version(engine, version)
-    engine.move(stage, version)
+    engine.aliases.move(stage, version)
     return version
 
 
 def _abort(engine: Engine, running: Execution) -> str:
     """Abort a release, wait for its rollback, and return the version that then has all traffic."""
     stage = running.settings.stage
-    engine.abort(running)
+    engine.machine.abort(running)
     print(f"Aborted {running.name}. Waiting for its rollback ...", flush=True)
     try:
         ended = engine.wait(running)
@@ -110,7 +111,7 @@ def _abort(engine: Engine, running: Execution) -> str:
         ) from error
     if ended.outcome == SUCCEEDED:
         raise CommandError(f"{running.name} succeeded before it was aborted. To roll back, run the command again.")
-    return engine.alias(stage).version
+    return engine.aliases.read(stage).version
 
 
 def _start(engine: Engine, stage: str, version: str | None, again: str) -> Execution:
@@ -130,7 +131,7 @@ def _start(engine: Engine, stage: str, version: str | None, again: str) -> Execu
     _check_version(engine, version)
     print(f"Rolling back {stage} from version {active} to version {version}", flush=True)
     given = Settings(stage, version, steps=(), smoke_test=False)
-    return engine.start(ROLLBACK, given, again)
+    return engine.machine.start(ROLLBACK, given, again)
 
 
 def _refuse_repetition(engine: Engine, past: Sequence[Past], stage: str, active: str, previous: str | None) -> None:
@@ -153,9 +154,9 @@ def _refuse_repetition(engine: Engine, past: Sequence[Past], stage: str, active:
 
 
 def _check_version(engine: Engine, version: str) -> None:
-    if not engine.has_version(version):
+    if not engine.aliases.has_version(version):
         raise RefusedError(
-            f"Version {version} of {engine.function_name} does not exist. Set VERSION to another version."
+            f"Version {version} of {engine.aliases.function_name} does not exist. Set VERSION to another version."
         )
 
 

@@ -15,7 +15,8 @@ import rich.text
 from pathtolive import local_aws, stack
 from pathtolive.cli import CommandError, LostSightError
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import Execution, Metrics, Past, continues
+from pathtolive.release.executions import Execution, Past, continues
+from pathtolive.release.metrics import Metrics
 from pathtolive.release.settings import Settings, percents
 
 # Seconds without a connection, after which the command stops.
@@ -50,7 +51,7 @@ class View:
 
     def __call__(self, execution: Execution) -> None:
         """Print the weight of the new version, and the metrics of both versions."""
-        alias = self.engine.alias(self.settings.stage)
+        alias = self.engine.aliases.read(self.settings.stage)
         weight = alias.weights.get(self.settings.version, 0.0)
         metrics = self.engine.metrics(self.settings, self.settings.version, execution.started)
         baseline = self.engine.metrics(self.settings, alias.version, execution.started)
@@ -118,9 +119,9 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
         try:
             if pause:
                 time.sleep(engine.poll_seconds)
-            view.settings = engine.complete(execution.settings)
+            view.settings = engine.machine.complete(execution.settings)
             if abort and not aborted:
-                engine.abort(execution)
+                engine.machine.abort(execution)
                 aborted = True
             with view:
                 return engine.wait(execution, view)

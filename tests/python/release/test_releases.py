@@ -25,7 +25,6 @@ from pathtolive.release.executions import (
     ROLLBACK,
     SUCCEEDED,
     Execution,
-    Metrics,
     Past,
     Report,
     active_versions,
@@ -36,6 +35,7 @@ from pathtolive.release.executions import (
     read_report,
     summarize,
 )
+from pathtolive.release.metrics import Metrics, read
 from pathtolive.release.settings import Settings, percents, read_settings, share, shares
 
 NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
@@ -161,10 +161,8 @@ def test_metrics_are_those_that_the_machine_analyzes() -> None:
             values = {"invocations": [50.0, 60.0], "errors": [1.0], "errors_0": [2.0, 3.0], "slow": []}
             return {"MetricDataResults": [{"Id": query["Id"], "Values": values[query["Id"]]} for query in asked]}
 
-    engine = Engine(None)  # type: ignore[arg-type]
-    vars(engine).update(_definition={"measured": measured}, _cloudwatch=CloudWatch())
     given = Settings("live", "2", max_p99_ms=500.0)
-    assert engine.metrics(given, "1", datetime.datetime.now(datetime.UTC)) == Metrics(110, 6, 0)
+    assert read(CloudWatch(), measured, given, "1", datetime.datetime.now(datetime.UTC)) == Metrics(110, 6, 0)
     assert [query["MetricStat"]["Stat"] for query in asked] == ["Sum", "Sum", "Sum", "TC(500:)"]
     assert asked[2]["MetricStat"]["Metric"] == {
         "Namespace": "it",
@@ -329,7 +327,8 @@ def engine(executions: Stubber) -> Engine:
     here = stack.Stack(target.Target(None, "eu-west-2"))
     here.__dict__["deployed"] = {"stages": {}, "release_state_machine_arn": MACHINE, "function_name": "path-to-live"}
     engine = Engine(here)
-    engine.__dict__.update(_executions=executions.client, poll_seconds=0)
+    vars(engine)["poll_seconds"] = 0
+    vars(engine.machine)["_client"] = executions.client
     return engine
 
 
@@ -347,7 +346,7 @@ def test_wait_for_an_execution_that_aws_does_not_find_yet(engine: Engine, execut
         "describe_execution",
         described(began["name"], input=json.dumps({"stage": "live", "version": "2"}), output=json.dumps(REPORT)),
     )
-    ended = engine.wait(engine.start(RELEASE, Settings("live", "2"), "make release"))
+    ended = engine.wait(engine.machine.start(RELEASE, Settings("live", "2"), "make release"))
     assert (ended.outcome, ended.to_version) == ("rolled back", "2")
 
 
@@ -392,7 +391,7 @@ def test_in_progress_has_names_from_the_list_and_no_rollbacks(engine: Engine, ex
     event = json.dumps({"detail": {"name": "dev-release-4-20261124T120000Z-1a2b", "input": '{"stage": "dev"}'}})
     executions.add_response("describe_execution", described("by-hand", "RUNNING", input=by_hand))
     executions.add_response("describe_execution", described("by-the-rule", "RUNNING", input=event))
-    assert engine.in_progress() == {"live": names[0], "test": "by-hand"}
+    assert engine.machine.in_progress() == {"live": names[0], "test": "by-hand"}
 
 
 TRACE = '{"errorMessage": "division by zero", "errorType": "ZeroDivisionError", "stackTrace": ["  File x, line 1\\n"]}'

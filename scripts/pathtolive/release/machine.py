@@ -1,0 +1,195 @@
+"""The state machine that moves aliases, and its executions."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import functools
+import getpass
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import botocore.exceptions
+
+from pathtolive import interrupts, stack
+from pathtolive.cli import CommandError, LostSightError
+from pathtolive.release.executions import (
+    NAME,
+    RELEASE,
+    RUNNING,
+    Execution,
+    continues,
+    execution_name,
+    origin,
+    read_report,
+)
+from pathtolive.release.settings import Settings, read_settings
+
+CONSISTENT_AFTER = datetime.timedelta(minutes=1)
+
+
+class MissingMachineError(CommandError):
+    """There is no state machine."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The state machine of a stack.
+
+    Methods raise botocore's own errors if a request to AWS fails.
+    """
+
+    here: stack.Stack
+
+    @functools.cached_property
+    def arn(self) -> str:
+        """ARN of the state machine.
+
+        Raises:
+            MissingMachineError: Terraform's state has none.
+        """
+        arn: str | None = self.here.outputs.get("release_state_machine_arn")
+        if arn is None:
+            raise self._missing()
+        return arn
+
+    def _missing(self) -> MissingMachineError:
+        return MissingMachineError(
+            "The state machine that runs releases does not exist, and the history is lost with it. Create it with: "
+            f"make deploy{self.here.target.make_variables}"
+        )
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        return self.here.target.client("stepfunctions")
+
+    @functools.cached_property
+    def _assigned(self) -> Any:
+        """What the state machine assigns first."""
+        definition = json.loads(self._client.describe_state_machine(stateMachineArn=self.arn)["definition"])
+        return definition["States"]["ReadInput"]["Assign"]
+
+    def defaults(self) -> Settings:
+        """Return the defaults in the definition of the state machine."""
+        return read_settings(self._assigned["defaults"])
+
+    def complete(self, given: Settings) -> Settings:
+        """Return settings with the state machine's defaults instead of None."""
+        return dataclasses.replace(self.defaults(), **given.input)
+
+    def measured(self) -> list[dict[str, Any]]:
+        """Return the metrics that the state machine analyzes. That of an earlier version does not name them."""
+        measured: list[dict[str, Any]] = self._assigned.get("measured", [])
+        return measured
+
+    def start(self, kind: str, given: Settings, again: str) -> Execution:
+        """Start an execution and return it. The command line ``again`` follows it if this command cannot.
+
+        Raises:
+            RefusedError: the name of the execution would be too long.
+            LostSightError: the command was interrupted, or there is no response. The execution continues, if there is
+                one.
+        """
+        name = execution_name(kind, given.stage, given.version, datetime.datetime.now(datetime.UTC))
+        try:
+            with interrupts.deferred():
+                response = self._client.start_execution(
+                    stateMachineArn=self.arn, name=name, input=json.dumps(given.input)
+                )
+        except KeyboardInterrupt as error:
+            raise LostSightError(f"Interrupted. {continues(name, again)}") from error
+        except botocore.exceptions.BotoCoreError as error:
+            raise LostSightError(
+                f"AWS request failed: {error}\n{name} may have started nevertheless. To follow it, run: {again}"
+            ) from error
+        return Execution(
+            arn=response["executionArn"],
+            name=name,
+            kind=kind,
+            settings=given,
+            rolls_back=None,
+            status=RUNNING,
+            started=response["startDate"],
+            ended=None,
+            report=None,
+            cause="",
+        )
+
+    def describe(self, arn: str) -> Execution:
+        """Return an execution by its ARN."""
+        response = self._client.describe_execution(executionArn=arn)
+        given, name, rolls_back = origin(response.get("input", ""), response["name"])
+        match = NAME.fullmatch(name)
+        return Execution(
+            arn=arn,
+            name=response["name"],
+            kind=match["kind"] if match else RELEASE,
+            settings=read_settings(given),
+            rolls_back=rolls_back,
+            status=response["status"],
+            started=response["startDate"],
+            ended=response.get("stopDate"),
+            report=read_report(response.get("output") if response["status"] == "SUCCEEDED" else response.get("cause")),
+            cause=": ".join(filter(None, [response.get("error"), response.get("cause")])),
+        )
+
+    def describe_again(self, execution: Execution) -> Execution:
+        """Return an execution as it is now."""
+        try:
+            return self.describe(execution.arn)
+        except self._client.exceptions.ExecutionDoesNotExist:
+            # DescribeExecution is eventually consistent.
+            # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+            if datetime.datetime.now(datetime.UTC) - execution.started > CONSISTENT_AFTER:
+                raise
+            return execution
+
+    def running(self, stage: str) -> Execution | None:
+        """Return the release of a stage that is in progress. The rollback of one that ended does not count."""
+        return next((found for found in self.executions(stage, RUNNING) if found.rolls_back is None), None)
+
+    def in_progress(self) -> dict[str, str]:
+        """Return the names of the releases that are in progress, by stage."""
+        found: dict[str, str] = {}
+        for item in self._listed(RUNNING):
+            if match := NAME.fullmatch(item["name"]):
+                found[match["stage"]] = item["name"]
+            elif (execution := self.describe(item["executionArn"])).rolls_back is None:
+                found[execution.settings.stage] = item["name"]
+        return found
+
+    def executions(self, stage: str, status: str | None = None) -> Iterator[Execution]:
+        """Yield a stage's executions, newest first, without reading those whose names contain other stages."""
+        for item in self._listed(status):
+            match = NAME.fullmatch(item["name"])
+            if match is None or match["stage"] == stage:
+                execution = self.describe(item["executionArn"])
+                if execution.settings.stage == stage:
+                    yield execution
+
+    def _listed(self, status: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield executions as AWS lists them, newest first. Step Functions keeps them for 90 days.
+
+        https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+        https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+
+        Raises:
+            MissingMachineError: there is no state machine.
+        """
+        given = {"statusFilter": status} if status else {}
+        try:
+            for page in self._client.get_paginator("list_executions").paginate(stateMachineArn=self.arn, **given):
+                yield from page["executions"]
+        except self._client.exceptions.StateMachineDoesNotExist as error:
+            raise self._missing() from error
+
+    def abort(self, execution: Execution) -> None:
+        """Abort a release. An event then starts its rollback."""
+        user = "unknown"
+        with contextlib.suppress(KeyError, OSError):
+            user = getpass.getuser()
+        self._client.stop_execution(executionArn=execution.arn, cause=f"aborted by {user}@{socket.gethostname()}")
