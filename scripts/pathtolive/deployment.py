@@ -8,6 +8,7 @@ import botocore.exceptions
 
 from pathtolive import config_file, progress, recording, routes, smoke, stack, stages, versions
 from pathtolive.cli import CommandError
+from pathtolive.target import NAME
 
 
 def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
@@ -56,7 +57,7 @@ def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None
             continue
         try:
             here.target.client("lambda").get_function(
-                FunctionName=here.deployed.get("function_name", stack.NAME), Qualifier=version
+                FunctionName=here.deployed.get("function_name", NAME), Qualifier=version
             )
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
