@@ -116,12 +116,14 @@ class Stack:
         path = self.target.directory / ".terraform" / "next.tfplan"
         arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
         try:
-            self.change("plan", *arguments, statuses=(0, 2))
+            status = self.change("plan", *arguments, statuses=(0, 2))
         except local_aws.EndedError:
             raise
         except CommandError as error:
             raise CommandError(f"{error}\nNothing was changed.") from error
-        return Plan(path, json.loads(self._show("-json", str(path))))
+        # Only a plan with changes is worth another start of Terraform and its provider.
+        # https://developer.hashicorp.com/terraform/cli/commands/plan#detailed-exitcode
+        return Plan(path, json.loads(self._show("-json", str(path))) if status else {})
 
     @contextlib.contextmanager
     def _importing(self, imports: Mapping[str, str]) -> Iterator[None]:
@@ -212,14 +214,14 @@ class Stack:
             workspaces.initialize(self.target, state.bucket_name(self.target))
             workspaces.push_errored_state(self.target)
 
-    def change(self, command: str, *arguments: str, statuses: tuple[int, ...] = (0,)) -> None:
-        """Run a command of Terraform that locks the state, and keep its output in a log: see ``terraform_cli.run``.
+    def change(self, command: str, *arguments: str, statuses: tuple[int, ...] = (0,)) -> int:
+        """Run a command of Terraform that locks the state, and return its exit status: see ``terraform_cli.run``.
 
         Raises:
             CommandError: Terraform failed, or another command holds the lock.
         """
         try:
-            workspaces.run(self.target, command, *locking.arguments(), *arguments, statuses=statuses)
+            return workspaces.run(self.target, command, *locking.arguments(), *arguments, statuses=statuses)
         except terraform_cli.TerraformError as error:
             if locking.REFUSED not in str(error) or (lock := state.lock(self.target)) is None:
                 raise

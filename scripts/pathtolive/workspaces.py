@@ -10,10 +10,13 @@ from pathtolive.cli import CommandError
 from pathtolive.target import Target
 
 
-def run(target: Target, *arguments: str, workspace: bool = True, statuses: tuple[int, ...] = (0,)) -> None:
-    """Run Terraform in the target's workspace; ``workspace`` is False for commands that create or delete workspaces."""
+def run(target: Target, *arguments: str, workspace: bool = True, statuses: tuple[int, ...] = (0,)) -> int:
+    """Run Terraform in the target's workspace, and return its exit status: see ``terraform_cli.run``.
+
+    ``workspace`` is False for commands that create or delete workspaces.
+    """
     environment = {name: value for name, value in target.environment.items() if workspace or name != "TF_WORKSPACE"}
-    terraform_cli.run(*arguments, cwd=target.directory, env=environment, statuses=statuses)
+    return terraform_cli.run(*arguments, cwd=target.directory, env=environment, statuses=statuses)
 
 
 def initialize(target: Target, bucket: str) -> None:
