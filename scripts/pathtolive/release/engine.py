@@ -15,7 +15,7 @@ from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release.aliases import Aliases, traffic
 from pathtolive.release.executions import RUNNING, SUCCEEDED, Execution, Past, Report, summarize
 from pathtolive.release.machine import Machine
-from pathtolive.release.metrics import Metrics, read
+from pathtolive.release.metrics import Metrics, per_minute, read
 from pathtolive.release.settings import Settings
 
 POLL_SECONDS = 5.0
@@ -56,6 +56,11 @@ class Engine:
         """Return a version's metrics through the alias of a release, if the state machine names them."""
         measured = self.machine.measured()
         return read(self._cloudwatch, measured, given, version, since) if measured else Metrics()
+
+    def invocations_per_minute(self, stage: str) -> float:
+        """Return the average number of a stage's invocations per minute in the last hour."""
+        speed = local_aws.speed(self.here.target.endpoint)
+        return per_minute(self._cloudwatch, self.here.outputs["function_name"], stage, speed)
 
     def wait(self, execution: Execution, show: Callable[[Execution], None] | None = None) -> Past:
         """Wait until a release has ended and all traffic goes to one version, and return its outcome.
