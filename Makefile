@@ -130,9 +130,9 @@ LONG := not long and
 COVERAGE := --cov
 
 .PHONY: test
-test: $(TEST_READY) check ## Run static checks and every test; lambda/ must be covered to 100 %
-	@$(PYTEST) $(EXAMPLES) $(COVERAGE) $(if $(ARGS),--cov-report term $(ARGS),--cov-report= -m "$(LONG) not clock")
-	@$(if $(ARGS),,$(RUN) -m pytest $(COVERAGE) --cov-append --cov-report term -m clock)
+test: $(TEST_READY) check ## Run static checks and the tests; lambda/ must be covered to 100 %
+	@$(PYTEST) $(EXAMPLES) $(COVERAGE) $(if $(ARGS),--cov-report term $(ARGS),--cov-report=$(if $(LONG),term) -m "$(LONG) not clock")
+	@$(if $(ARGS)$(LONG),,$(RUN) -m pytest $(COVERAGE) --cov-append --cov-report term -m clock)
 	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
 
 .PHONY: test-fast

@@ -47,7 +47,7 @@ CASES = [
 
 @pytest.mark.parametrize(("case", "bounds"), CASES, ids=[str(case) for case, _ in CASES])
 def test_outcomes(analyze: Analyze, case: Case, bounds: dict[str, float]) -> None:
-    check(simulate(case, RULE, 60, analyze), **bounds)
+    check(simulate(case, RULE, 30, analyze), **bounds)
 
 
 @pytest.mark.long
