@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathtolive.release.settings import Settings, percents
 
 MINUTE = 60
-# How many errors are odds of 100 to 1, by the weight of the new version: the more of the traffic it has, the more of the
+# How many errors are odds of 100 to 1, by the weight of the new version: the more traffic it has, the more of the
 # errors it has anyway.
 ERRORS = ((0.0, 4.0), (0.1, 4.0), (0.25, 5.0), (0.5, 9.0), (0.9, 58.0))
 MAX_WEIGHT = 0.9
