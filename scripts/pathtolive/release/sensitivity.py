@@ -24,6 +24,8 @@ def smallest_in_step(invocations: float, weight: float, limit: float) -> float:
     ``invocations`` are those of the new version in the step, ``weight`` is its share of the traffic, and ``limit`` is
     the error rate that is allowed.
     """
+    if not invocations:
+        return 1.0
     errors = next(
         low + (high - low) * (weight - left) / (right - left)
         for (left, low), (right, high) in pairwise([*ERRORS, (1.0, math.inf)])

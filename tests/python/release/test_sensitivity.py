@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
@@ -61,6 +62,10 @@ def test_simulated_bake_finds_them_and_hardly_smaller_ones(analyze: Analyze) -> 
 
     assert found(rate) >= 0.75
     assert found(0.6 * rate) <= 0.4
+
+
+def test_step_without_a_duration_finds_nothing() -> None:
+    assert sensitivity.smallest(dataclasses.replace(GIVEN, step_seconds=0), 300)["10 % step"] == "100 %"
 
 
 def test_announcement() -> None:
