@@ -17,6 +17,10 @@ locals {
   # ANY, so that the service itself answers HEAD, and returns 405 with an Allow header for other methods.
   routes = toset(["ANY /", "ANY /build-info"])
 
+  # The stages in the order of config.tf. Terraform sorts the keys of an object, so only the text has their order.
+  config_names = flatten(regexall("([A-Za-z0-9_-]+)\"?\\s*[=:]", replace(file("${path.root}/config.tf"), "/(#|//)[^\n]*/", "")))
+  path         = distinct([for name in concat(local.config_names, keys(local.stages)) : name if contains(keys(local.stages), name)])
+
   # The pins in config.tf, overridden by var.pins.
   configured = {
     for stage, pin in local.stages : stage => merge(
@@ -101,15 +105,14 @@ module "notifications" {
 module "monitoring" {
   source = "./modules/monitoring"
 
-  alarms         = var.alarms
-  api_id         = module.api.id
-  console_url    = local.console_url
-  function_arn   = module.function.arn
-  log_group_name = module.function.log_group_name
-  name           = module.function.name
-  runbook        = var.runbook
-  stages         = keys(local.pins)
-  topic_arn      = module.notifications.topic_arn
+  alarms       = var.alarms
+  api_id       = module.api.id
+  console_url  = local.console_url
+  function_arn = module.function.arn
+  name         = module.function.name
+  runbook      = var.runbook
+  stages       = keys(local.pins)
+  topic_arn    = module.notifications.topic_arn
 }
 
 module "release" {
@@ -128,7 +131,27 @@ module "release" {
   unhealthy_alarms   = module.monitoring.unhealthy_alarms
 }
 
+module "dashboard" {
+  source = "./modules/dashboard"
+
+  alarms                 = module.monitoring.alarms
+  api_id                 = module.api.id
+  console_url            = local.console_url
+  error_responses_metric = module.function.error_responses_metric
+  function_arn           = module.function.arn
+  log_group_name         = module.function.log_group_name
+  name                   = local.name
+  releases               = [module.release]
+  runbook                = var.runbook
+  stages                 = [for name in local.path : merge(module.stage[name], { name = name })]
+}
+
 # States of earlier configurations have other addresses.
+moved {
+  from = module.monitoring.aws_cloudwatch_dashboard.this
+  to   = module.dashboard.aws_cloudwatch_dashboard.this
+}
+
 moved {
   from = module.monitoring.aws_kms_alias.this
   to   = module.notifications.aws_kms_alias.this[0]

@@ -207,9 +207,7 @@ def _with(record: Record, columns: Sequence[Column]) -> Record:
     return {**record, **{column.name: column.of(record) for column in columns}}
 
 
-def _parsed(
-    value: Column, pattern: re.Pattern[str], fields: Callable[[re.Match[str]], Mapping[str, Value]]
-) -> Command:
+def _parsed(value: Column, pattern: re.Pattern[str], fields: Callable[[re.Match[str]], Mapping[str, Value]]) -> Command:
     """Return a command that adds fields to each record whose value matches.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Parse.html
@@ -259,7 +257,8 @@ class _Commands(Transformer[Token, list[Command]]):
         # Each * matches as little as possible, and one at the end the rest.
         pattern = "(.*?)".join(texts) + ("$" if not texts[-1] else "")
         fields = [_name(name) for name in names]
-        return _parsed(value, re.compile(pattern, re.DOTALL), lambda match: dict(zip(fields, match.groups(), strict=True)))
+        found = re.compile(pattern, re.DOTALL)
+        return _parsed(value, found, lambda match: dict(zip(fields, match.groups(), strict=True)))
 
     def parse_regex(self, value: Column, token: Token) -> Command:
         # Python writes (?P<name>...).

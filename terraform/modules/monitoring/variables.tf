@@ -17,7 +17,7 @@ variable "api_id" {
 
 variable "console_url" {
   type        = string
-  description = "URL of the AWS Management Console of the partition, such as https://console.aws.amazon.com. Alarm descriptions link to the dashboard there. With null, they contain no link to it."
+  description = "URL of the AWS Management Console of the partition, such as https://console.aws.amazon.com. Alarm descriptions link to the dashboard with the service's name there. With null, they contain no link to it."
   default     = null
 }
 
@@ -27,15 +27,9 @@ variable "function_arn" {
   nullable    = false
 }
 
-variable "log_group_name" {
-  type        = string
-  description = "Name of the function's log group."
-  nullable    = false
-}
-
 variable "name" {
   type        = string
-  description = "Name of the service. The names of the alarms and of the dashboard start with it."
+  description = "Name of the service. The names of the alarms start with it."
   nullable    = false
 }
 

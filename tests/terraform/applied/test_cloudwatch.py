@@ -25,7 +25,6 @@ MONITORING: dict[str, Any] = {
     },
     "api_id": "abc",
     "function_arn": "arn:aws:lambda:eu-west-2:000000000000:function:it",
-    "log_group_name": "it",
     "topic_arn": "arn:aws:sns:eu-west-2:000000000000:it",
 }
 # Of each stage: the errors and the invocations of each minute, and which alarms fire.

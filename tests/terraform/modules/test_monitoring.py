@@ -33,7 +33,6 @@ VARIABLES: dict[str, Any] = {
     "api_id": "abc",
     "console_url": "https://console.amazonaws.cn",
     "function_arn": FUNCTION_ARN,
-    "log_group_name": "/aws/lambda/greeter",
     "name": "greeter",
     "runbook": "https://example.com/runbook.md",
     "stages": STAGES,

@@ -9,6 +9,7 @@ import pytest
 from tests.terraform.support import PINNED, SOURCE, Configuration, references, write_config
 
 STAGES = ("dev", "test", "live")
+QUERIES = ("durations", "errors", "errors-by-version", "releases", "responses")
 
 
 def calls(plan: Any) -> dict[str, Any]:
@@ -63,7 +64,8 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
         "module.function.aws_iam_role.this",
         "module.function.aws_iam_role_policy.logs",
         "module.function.aws_lambda_function.this",
-        "module.monitoring.aws_cloudwatch_dashboard.this",
+        "module.dashboard.aws_cloudwatch_dashboard.this",
+        *(f'module.dashboard.aws_cloudwatch_query_definition.this["{name}"]' for name in QUERIES),
         "module.notifications.aws_kms_alias.this[0]",
         "module.notifications.aws_kms_key.this[0]",
         "module.notifications.aws_sns_topic.this",
@@ -116,6 +118,10 @@ def test_root_connects_the_modules(planned_root: Any) -> None:
     assert {"module.function.arn"} <= wired["monitoring"]["function_arn"]
     assert {"module.api.id"} <= wired["monitoring"]["api_id"]
     assert wired["monitoring"]["stages"] == {"local.pins"}
+    assert {"module.monitoring.alarms"} <= wired["dashboard"]["alarms"]
+    assert "module.release" in wired["dashboard"]["releases"]
+    assert {"module.stage", "local.path"} <= wired["dashboard"]["stages"]
+    assert not any("module.release" in reference for given in wired["monitoring"].values() for reference in given)
     assert {"module.function.arn"} <= wired["release"]["function_arn"]
     assert {"module.notifications.topic_arn"} <= wired["monitoring"]["topic_arn"]
     assert {"module.notifications.topic_arn"} <= wired["release"]["topic_arn"]
@@ -281,6 +287,23 @@ def test_stages_can_have_other_names(root: Configuration) -> None:
         (root.directory / "config.tf").write_text(before)
     limits = {stage: throttle(plan, stage) for stage in ("dev", "staging", "prod")}
     assert limits == {"dev": (500, 1000), "staging": (500, 7), "prod": (500, 1000)}
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "stages = {\n  test = {}\n  dev  = {}\n  live = {}\n}",
+        'stages = { "test" : {}, dev : {}, "live" : { function_version = "newest" } }',
+        "# live = {}\nstages = { test = {} # dev = {}\n  // live = {}\n  dev = {}\n  live = {} }",
+    ],
+)
+def test_path_has_the_order_of_the_config(root: Configuration, stages: str) -> None:
+    before = (root.directory / "config.tf").read_text()
+    (root.directory / "config.tf").write_text(f'locals {{\n  gateway_deployments = ["1"]\n  {stages}\n}}\n')
+    try:
+        assert root.variables().value("local.path") == ["test", "dev", "live"]
+    finally:
+        (root.directory / "config.tf").write_text(before)
 
 
 class TestPins:

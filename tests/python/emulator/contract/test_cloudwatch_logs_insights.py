@@ -213,7 +213,10 @@ def test_limit_of_the_request_applies_too(log: Log) -> None:
     assert len(log.results("limit 9", limit=2)) == 2
 
 
-@pytest.mark.parametrize("query", ["filter", "fields @message | filter level >", "stats ms", "nonsense @message", "parse @message \"*\" as a, b"])
+@pytest.mark.parametrize(
+    "query",
+    ["filter", "fields @message | filter level >", "stats ms", "nonsense @message", 'parse @message "*" as a, b'],
+)
 def test_query_that_cannot_be_parsed_is_refused(log: Log, query: str) -> None:
     with pytest.raises(log.api.exceptions.MalformedQueryException):
         log.results(query)

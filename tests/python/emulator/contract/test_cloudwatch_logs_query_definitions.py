@@ -102,13 +102,11 @@ def test_definition_is_deleted(definitions: Definitions) -> None:
     assert definitions.names() == {"durations"}
 
 
-@pytest.mark.parametrize("operation", ["put", "delete"])
-def test_id_must_exist(definitions: Definitions, operation: str) -> None:
+def test_id_must_exist(definitions: Definitions) -> None:
     with pytest.raises(definitions.api.exceptions.ResourceNotFoundException):
-        if operation == "put":
-            definitions.put("errors", queryDefinitionId=str(uuid.uuid4()))
-        else:
-            definitions.api.delete_query_definition(queryDefinitionId=str(uuid.uuid4()))
+        definitions.put("errors", queryDefinitionId=str(uuid.uuid4()))
+    with pytest.raises(definitions.api.exceptions.ResourceNotFoundException):
+        definitions.api.delete_query_definition(queryDefinitionId=str(uuid.uuid4()))
 
 
 @pytest.mark.parametrize(
@@ -116,6 +114,7 @@ def test_id_must_exist(definitions: Definitions, operation: str) -> None:
 )
 def test_definition_that_exceeds_a_limit_is_refused(definitions: Definitions, wrong: dict[str, Any]) -> None:
     given = {"name": f"{definitions.folder}/errors", "queryString": QUERY} | wrong
-    with pytest.raises((definitions.api.exceptions.InvalidParameterException, botocore.exceptions.ParamValidationError)):
+    refusals = definitions.api.exceptions.InvalidParameterException, botocore.exceptions.ParamValidationError
+    with pytest.raises(refusals):
         definitions.api.put_query_definition(**given)
     assert definitions.names() == set()
