@@ -45,7 +45,7 @@ def definitions(client: Client) -> Iterator[Definitions]:
 
 def test_definition_is_described_as_it_was_put(definitions: Definitions) -> None:
     before = time.time() * 1000 - 60_000
-    given = {
+    given: dict[str, Any] = {
         "logGroupNames": ["/aws/lambda/it", "it_2.3#4"],
         "parameters": [{"name": "level", "defaultValue": "ERROR", "description": "Lowest level"}],
     }
