@@ -17,6 +17,10 @@ locals {
   # ANY, so that the service itself answers HEAD, and returns 405 with an Allow header for other methods.
   routes = toset(["ANY /", "ANY /build-info"])
 
+  # The stages in the order of config.tf. Terraform sorts the keys of an object, so only the text has their order.
+  config_names = flatten(regexall("([A-Za-z0-9_-]+)\"?\\s*[=:]", replace(file("${path.root}/config.tf"), "/(#|//)[^\n]*/", "")))
+  path         = distinct([for name in concat(local.config_names, keys(local.stages)) : name if contains(keys(local.stages), name)])
+
   # The pins in config.tf, overridden by var.pins.
   configured = {
     for stage, pin in local.stages : stage => merge(
@@ -90,19 +94,25 @@ module "stage" {
   throttle           = try(var.throttles[each.key], {})
 }
 
+module "notifications" {
+  source = "./modules/notifications"
+
+  emails      = var.alert_emails
+  kms_key_arn = var.kms_key_arn
+  name        = local.name
+}
+
 module "monitoring" {
   source = "./modules/monitoring"
 
-  alarms             = var.alarms
-  api_id             = module.api.id
-  console_url        = local.console_url
-  emails             = var.alert_emails
-  function_arn       = module.function.arn
-  log_group_name     = module.function.log_group_name
-  name               = module.function.name
-  publisher_role_arn = module.release.role_arn
-  runbook            = var.runbook
-  stages             = keys(local.pins)
+  alarms       = var.alarms
+  api_id       = module.api.id
+  console_url  = local.console_url
+  function_arn = module.function.arn
+  name         = module.function.name
+  runbook      = var.runbook
+  stages       = keys(local.pins)
+  topic_arn    = module.notifications.topic_arn
 }
 
 module "release" {
@@ -116,6 +126,53 @@ module "release" {
   log_retention_days = var.log_retention_days
   name               = local.name
   timeout_seconds    = var.release_timeout_seconds
-  topic_arn          = module.monitoring.topic_arn
+  topic_arn          = module.notifications.topic_arn
+  topic_key_arn      = module.notifications.key_arn
   unhealthy_alarms   = module.monitoring.unhealthy_alarms
+}
+
+module "dashboard" {
+  source = "./modules/dashboard"
+
+  alarms                 = module.monitoring.alarms
+  api_id                 = module.api.id
+  console_url            = local.console_url
+  error_responses_metric = module.function.error_responses_metric
+  function_arn           = module.function.arn
+  log_group_name         = module.function.log_group_name
+  name                   = local.name
+  releases               = [module.release]
+  runbook                = var.runbook
+  stages                 = [for name in local.path : merge(module.stage[name], { name = name })]
+}
+
+# States of earlier configurations have other addresses.
+moved {
+  from = module.monitoring.aws_cloudwatch_dashboard.this
+  to   = module.dashboard.aws_cloudwatch_dashboard.this
+}
+
+moved {
+  from = module.monitoring.aws_kms_alias.this
+  to   = module.notifications.aws_kms_alias.this[0]
+}
+
+moved {
+  from = module.monitoring.aws_kms_key.this
+  to   = module.notifications.aws_kms_key.this[0]
+}
+
+moved {
+  from = module.monitoring.aws_sns_topic.this
+  to   = module.notifications.aws_sns_topic.this
+}
+
+moved {
+  from = module.monitoring.aws_sns_topic_policy.this
+  to   = module.notifications.aws_sns_topic_policy.this
+}
+
+moved {
+  from = module.monitoring.aws_sns_topic_subscription.email
+  to   = module.notifications.aws_sns_topic_subscription.email
 }

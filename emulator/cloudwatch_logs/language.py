@@ -1,4 +1,6 @@
-"""The query language of CloudWatch Logs Insights: ``fields``, ``display``, ``filter``, ``stats``, ``sort``, ``limit``.
+"""The query language of CloudWatch Logs Insights.
+
+It has the commands ``fields``, ``display``, ``filter``, ``parse``, ``stats``, ``sort``, and ``limit``.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
 """
@@ -22,6 +24,8 @@ start: command ("|" command)*
 ?command: "fields"i columns -> fields
         | "display"i columns -> fields
         | "filter"i disjunction -> filter
+        | "parse"i value REGEX -> parse_regex
+        | "parse"i value STRING "as"i NAME ("," NAME)* -> parse_glob
         | "stats"i columns ["by"i columns] -> stats
         | "sort"i order ("," order)* -> sort
         | "limit"i NUMBER -> limit
@@ -203,6 +207,20 @@ def _with(record: Record, columns: Sequence[Column]) -> Record:
     return {**record, **{column.name: column.of(record) for column in columns}}
 
 
+def _parsed(value: Column, pattern: re.Pattern[str], fields: Callable[[re.Match[str]], Mapping[str, Value]]) -> Command:
+    """Return a command that adds fields to each record whose value matches.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax-Parse.html
+    """
+
+    def with_fields(record: Record) -> Record:
+        text = value.of(record)
+        match = None if text is None else pattern.search(str(text))
+        return {**record, **fields(match)} if match else record
+
+    return lambda table: dataclasses.replace(table, records=[with_fields(record) for record in table.records])
+
+
 def _name(token: Token) -> str:
     return token.replace("`", "")
 
@@ -231,6 +249,21 @@ class _Commands(Transformer[Token, list[Command]]):
             return dataclasses.replace(table, records=kept, matched=len(kept))
 
         return command
+
+    def parse_glob(self, value: Column, token: Token, *names: Token) -> Command:
+        texts = [re.escape(text) for text in _text(token).split("*")]
+        if len(texts) != len(names) + 1:
+            raise QueryError(f"parse needs a name for each * of {token}")
+        # Each * matches as little as possible, and one at the end the rest.
+        pattern = "(.*?)".join(texts) + ("$" if not texts[-1] else "")
+        fields = [_name(name) for name in names]
+        found = re.compile(pattern, re.DOTALL)
+        return _parsed(value, found, lambda match: dict(zip(fields, match.groups(), strict=True)))
+
+    def parse_regex(self, value: Column, token: Token) -> Command:
+        # Python writes (?P<name>...).
+        pattern = self.regex(Token("REGEX", re.sub(r"\(\?<(?=[a-zA-Z])", "(?P<", token)))
+        return _parsed(value, pattern, lambda match: match.groupdict())
 
     def stats(self, aggregates: Sequence[Column], groups: Sequence[Column] | None) -> Command:
         if plain := [column.name for column in aggregates if column.over is None]:

@@ -162,6 +162,15 @@ def _log_group(target: Target, values: Values) -> str | None:
     return values["name"] if values["name"] in names else None
 
 
+def _query(target: Target, values: Values) -> str | None:
+    """Return a saved query, because AWS saves several with the same name."""
+    logs = target.client("logs")
+    described = logs.describe_query_definitions(queryDefinitionNamePrefix=values["name"])["queryDefinitions"]
+    found = [each["queryDefinitionId"] for each in described if each["name"] == values["name"]]
+    arn = f"arn:{logs.meta.partition}:logs:{target.region}:{target.account}:query-definition:"
+    return f"{arn}{found[0]}" if found else None
+
+
 def _key(target: Target, values: Values) -> str:
     """Return the key of the topic, which its alias names: nobody needs a second one."""
     key: str = target.client("kms").describe_key(KeyId=f"alias/{values['function']}-alerts")["KeyMetadata"]["KeyId"]
@@ -189,6 +198,7 @@ _OF_API: dict[str, Find] = {
 }
 _OTHER: dict[str, Find] = {
     "aws_cloudwatch_log_group": _log_group,
+    "aws_cloudwatch_query_definition": _query,
     "aws_iam_role": _role,
     "aws_kms_alias": _key_alias,
     "aws_kms_key": _key,

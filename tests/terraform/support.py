@@ -91,6 +91,20 @@ class Configuration:
         lines = map(json.loads, done.stdout.splitlines())
         return [line["diagnostic"] for line in lines if line["type"] == "diagnostic"]
 
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression, such as a local value."""
+        done = subprocess.run(
+            [self._terraform.binary, "console"],
+            input=f"jsonencode({expression})",
+            cwd=self.directory,
+            env=self._terraform.env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        # Warnings come first.
+        return json.loads(json.loads(done.stdout.splitlines()[-1]))
+
     def apply(self) -> str:
         return unwrapped(self._terraform.apply())
 

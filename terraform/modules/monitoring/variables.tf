@@ -17,14 +17,8 @@ variable "api_id" {
 
 variable "console_url" {
   type        = string
-  description = "URL of the AWS Management Console of the partition, such as https://console.aws.amazon.com. Alarm descriptions link to the dashboard there. With null, they contain no link to it."
+  description = "URL of the AWS Management Console of the partition, such as https://console.aws.amazon.com. Alarm descriptions link to the dashboard with the service's name there. With null, they contain no link to it."
   default     = null
-}
-
-variable "emails" {
-  type        = set(string)
-  description = "Email addresses to notify of alarms and releases. AWS asks each address to confirm its subscription."
-  nullable    = false
 }
 
 variable "function_arn" {
@@ -33,21 +27,9 @@ variable "function_arn" {
   nullable    = false
 }
 
-variable "log_group_name" {
-  type        = string
-  description = "Name of the function's log group."
-  nullable    = false
-}
-
 variable "name" {
   type        = string
-  description = "Name of the service. The names of the alarms, the topic, and the dashboard start with it."
-  nullable    = false
-}
-
-variable "publisher_role_arn" {
-  type        = string
-  description = "ARN of the role that publishes notifications of releases."
+  description = "Name of the service. The names of the alarms start with it."
   nullable    = false
 }
 
@@ -60,5 +42,11 @@ variable "runbook" {
 variable "stages" {
   type        = set(string)
   description = "Names of the stages. Each stage invokes the alias of the same name."
+  nullable    = false
+}
+
+variable "topic_arn" {
+  type        = string
+  description = "ARN of the SNS topic that unhealthy alarms notify."
   nullable    = false
 }

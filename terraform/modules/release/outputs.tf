@@ -1,3 +1,8 @@
+output "log_group_name" {
+  description = "Name of the log group of releases."
+  value       = aws_cloudwatch_log_group.this.name
+}
+
 output "role_arn" {
   description = "ARN of the state machine's execution role."
   value       = aws_iam_role.this.arn

@@ -277,6 +277,8 @@ class TestDeleted:
         assert (api(checkout), deployments(checkout)) == (before, routes)
         assert len(checkout.client("iam").list_roles()["Roles"]) == 3
         assert len(checkout.client("kms").list_keys()["Keys"]) == 1
+        queries = checkout.client("logs").describe_query_definitions()["queryDefinitions"]
+        assert len({query["name"] for query in queries}) == len(queries) == 5
 
 
 def alarms(checkout: Checkout, stage: str) -> int:

@@ -1,4 +1,4 @@
-"""The queries of docs/runbook.md and of the dashboard, over the lines that the service and AWS write."""
+"""The saved queries, which docs/runbook.md names, over the lines that the service and AWS write."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from tests.python.emulator.contract.support import Function
 from tests.waiting import eventually
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-DASHBOARD = (ROOT / "terraform" / "modules" / "monitoring" / "dashboard.tf").read_text()
-# The blocks without a language are queries.
-ERRORS, DURATIONS, RESPONSES = re.findall(r"^```\n((?:fields|filter) .+)\n```$", RUNBOOK, re.MULTILINE)
-(COUNTS,) = re.findall(r"^query='(.+)'$", RUNBOOK, re.MULTILINE)
+DASHBOARD = (ROOT / "terraform" / "modules" / "dashboard" / "main.tf").read_text()
+QUERIES = {path.stem: path.read_text() for path in (ROOT / "terraform/modules/dashboard/queries").glob("*.insights")}
 Client = Callable[[str], Any]
 TRUST = json.dumps(
     {
@@ -88,43 +86,86 @@ def group(client: Client, endpoint: str) -> Iterator[str]:
 
 
 def test_query_of_errors_finds_exceptions_and_timeouts(client: Client, group: str) -> None:
-    timeout, failure = rows(client("logs"), group, ERRORS, number(2))
+    timeout, failure = rows(client("logs"), group, QUERIES["errors"], number(2))
     assert "Task timed out after 1.00 seconds" in timeout["@message"]
     assert (failure["stage"], failure["version"], failure["route"]) == ("live", "3", "GET /")
     assert (failure["request_id"], "ValueError: broken" in failure["error"]) == ("request-1", True)
 
 
-def test_query_of_the_dashboard_is_that_of_the_runbook() -> None:
-    (query,) = re.findall(r"SOURCE '\$\{var\.log_group_name\}' \| (.+)\"$", DASHBOARD, re.MULTILINE)
-    assert query.replace("\\\\", "\\") == ERRORS
+def test_runbook_names_every_saved_query_and_repeats_none() -> None:
+    assert set(re.findall(r"\bpath-to-live/([a-z-]+)(?:`|$)", RUNBOOK, re.MULTILINE)) == QUERIES.keys()
+    assert not re.search(r"\|\s*(?:stats|sort|limit|filter)\b", RUNBOOK)
+
+
+def test_runbook_names_widgets_of_the_dashboard() -> None:
+    named = re.findall(r"look\s+at\s+(.+?)\s+on\s+the\s+dashboard", RUNBOOK, re.DOTALL)
+    widgets = {name for text in named for name in re.findall(r"\*([^*]+)\*", text)}
+    assert len(widgets) >= 4
+    titles = re.findall(r'title +=\s+"(?:\$\{stage\.name\}: )?([^"]+)"', DASHBOARD)
+    assert [name for name in widgets if not any(title.startswith(name) for title in titles)] == []
 
 
 def test_query_of_durations_has_the_cold_starts(client: Client, group: str) -> None:
     # The two invocations can be in two minutes, the later of which is shown first.
-    found = rows(client("logs"), group, DURATIONS, number(2, "invocations"))
+    found = rows(client("logs"), group, QUERIES["durations"], number(2, "invocations"))
     assert sum(int(row["coldStarts"]) for row in found) == 1
     assert float(found[0]["p99"]) >= 1000
     assert 0 < float(found[-1]["coldStartP99"]) < 1000
 
 
-def test_query_in_a_terminal_counts_the_errors(client: Client, group: str) -> None:
-    assert rows(client("logs"), group, COUNTS, number(1)) == [
+def test_query_of_errors_by_version_counts_them(client: Client, group: str) -> None:
+    assert rows(client("logs"), group, QUERIES["errors-by-version"], number(1)) == [
         {"stage": "live", "version": "3", "route": "GET /", "errors": "1"}
     ]
 
 
-def test_query_of_responses_counts_them_by_their_cause(client: Client) -> None:
-    logs, name = client("logs"), f"runbook-{uuid.uuid4().hex[:8]}"
-    # As the format in terraform/modules/stage: API Gateway writes - for a variable without a value.
-    throttled = {"status": "500", "routeKey": "ANY /", "lambdaStatus": "429", "lambdaErrorMessage": "Rate Exceeded"}
-    failed = {"status": "502", "routeKey": "ANY /", "lambdaStatus": "200", "lambdaErrorMessage": "-"}
-    sound = {"status": "200", "routeKey": "ANY /", "lambdaStatus": "200", "lambdaErrorMessage": "-"}
-    now = int(time.time() * 1000) - 5000
+@contextlib.contextmanager
+def written(logs: Any, *lines: dict[str, Any]) -> Iterator[str]:
+    """Yield the name of a log group that contains these lines, one a millisecond."""
+    name, now = f"runbook-{uuid.uuid4().hex[:8]}", int(time.time() * 1000) - 5000
     logs.create_log_group(logGroupName=name)
     try:
         logs.create_log_stream(logGroupName=name, logStreamName="it")
-        events = [{"timestamp": now, "message": json.dumps(line)} for line in (failed, throttled, sound, throttled)]
+        events = [{"timestamp": now + i, "message": json.dumps(line)} for i, line in enumerate(lines)]
         logs.put_log_events(logGroupName=name, logStreamName="it", logEvents=events)
-        assert rows(logs, name, RESPONSES, number(2)) == [throttled | {"responses": "2"}, failed | {"responses": "1"}]
+        yield name
     finally:
         logs.delete_log_group(logGroupName=name)
+
+
+def test_query_of_responses_counts_them_by_their_cause(client: Client) -> None:
+    # As the format in terraform/modules/stage: API Gateway writes - for a variable without a value.
+    common = {"stage": "live", "routeKey": "ANY /"}
+    throttled = common | {"status": "500", "lambdaStatus": "429", "lambdaErrorMessage": "Rate Exceeded"}
+    failed = common | {"status": "502", "lambdaStatus": "200", "lambdaErrorMessage": "-"}
+    sound = common | {"status": "200", "lambdaStatus": "200", "lambdaErrorMessage": "-"}
+    with written(client("logs"), failed, throttled, sound, throttled) as name:
+        found = rows(client("logs"), name, QUERIES["responses"], number(2))
+    assert found == [throttled | {"responses": "2"}, failed | {"responses": "1"}]
+
+
+def test_query_of_releases_shows_their_ends_with_the_reasons(client: Client) -> None:
+    # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+    prefix = "arn:aws:states:eu-west-2:000000000000:execution:path-to-live-release:"
+    good, bad = "live-release-8-20261124T080000Z-1a2b", "live-release-9-20261124T090000Z-3c4d"
+    succeeded = json.dumps({"outcome": "succeeded", "reason": "Release completed."}, separators=(",", ":"))
+    failed = json.dumps({"outcome": "rolled back", "reason": "12 of 640 invocations failed"})
+    lines = (
+        ("ExecutionStarted", good, {"input": "{}"}),
+        ("PassStateEntered", good, {"name": "ReadInput"}),
+        ("ExecutionSucceeded", good, {"output": succeeded}),
+        ("ExecutionFailed", bad, {"error": "RolledBack", "cause": failed}),
+    )
+    events = [{"type": kind, "details": details, "execution_arn": prefix + name} for kind, name, details in lines]
+    with written(client("logs"), *events) as name:
+        found = rows(client("logs"), name, QUERIES["releases"], number(3))
+    assert [{key: value for key, value in row.items() if key != "@timestamp"} for row in found] == [
+        {
+            "execution": bad,
+            "event": "Failed",
+            "details.error": "RolledBack",
+            "reason": "12 of 640 invocations failed",
+        },
+        {"execution": good, "event": "Succeeded", "reason": "Release completed."},
+        {"execution": good, "event": "Started"},
+    ]

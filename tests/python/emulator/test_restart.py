@@ -151,7 +151,7 @@ class Kept:
             eventually(lambda: machine.history(execution)[-1]["type"] == event)  # noqa: B023 - called here
 
     def _filter(self) -> None:
-        """Put a metric filter, and a line that it counts."""
+        """Put a metric filter, a line that it counts, and a query definition."""
         logs = self.server.client("logs")
         logs.create_log_group(logGroupName="it")
         logs.create_log_stream(logGroupName="it", logStreamName="it")
@@ -161,6 +161,7 @@ class Kept:
             filterPattern="{ $.status >= 500 }",
             metricTransformations=[{"metricName": "failed", "metricNamespace": "N", "metricValue": "1"}],
         )
+        logs.put_query_definition(name="it/failures", queryString="filter status >= 500", logGroupNames=["it"])
         self.fail()
 
     def fail(self) -> None:
@@ -221,6 +222,7 @@ class Kept:
             "metrics": [{**each, "Timestamp": None} for each in self.statistics("m")],
             "logs": [(stream, line) for stream, line in self.function.log()][:5],
             "alarm": (self.alarms.history("high"), self.alarms.describe("high")["StateValue"]),
+            "query definitions": self.server.client("logs").describe_query_definitions()["queryDefinitions"],
             "metric filter": self.server.client("logs").describe_metric_filters(logGroupName="it")["metricFilters"],
         }
 
@@ -286,9 +288,10 @@ def test_execution_times_out_when_it_would_have(restarted: Restarted) -> None:
     assert (ended["stopDate"] - ended["startDate"]).total_seconds() * SPEED < 500
 
 
-@pytest.mark.parametrize("part", ["metrics", "logs", "alarm", "metric filter"])
+@pytest.mark.parametrize("part", ["metrics", "logs", "alarm", "metric filter", "query definitions"])
 def test_data_is_kept(restarted: Restarted, part: str) -> None:
     kept, before = restarted
+    assert before[part]
     assert kept.found[part] == before[part]
     assert before["metrics"][0]["ExtendedStatistics"] == {"p50": 2}
     assert [line.split()[0] for _, line in before["logs"]] == ["INIT_START", "START", "working", "END", "REPORT"]

@@ -23,7 +23,16 @@ def test_files_that_terraform_writes_are_ignored(directory: str, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["new.tf", "terraform.tfvars", "README.md", "new.asl.yaml.tftpl", "new.jsonata", ".terraform.lock.hcl"]
+    "name",
+    [
+        "new.tf",
+        "terraform.tfvars",
+        "README.md",
+        "new.asl.yaml.tftpl",
+        "new.jsonata",
+        "new.insights",
+        ".terraform.lock.hcl",
+    ],
 )
 @pytest.mark.parametrize("directory", ["terraform", "terraform/bootstrap", "terraform/modules/new"])
 def test_files_of_a_module_are_not_ignored(directory: str, name: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,11 +15,20 @@ import pytest
 
 from tests import provider
 from tests.conftest import REGION, get
+from tests.terraform import dashboards
 from tests.terraform.modules.test_modules import ACCESS_LOG
 from tests.terraform.support import Configuration, copy, stage_url, write_artifact, write_config
 from tests.waiting import eventually
 
 NEWEST = {"function_version": "newest", "gateway_deployment": "newest"}
+# Resources that had another address in earlier configurations, apart from the emails.
+EARLIER = {
+    "module.monitoring.aws_cloudwatch_dashboard.this": "module.dashboard.aws_cloudwatch_dashboard.this",
+    "module.monitoring.aws_kms_alias.this": "module.notifications.aws_kms_alias.this[0]",
+    "module.monitoring.aws_kms_key.this": "module.notifications.aws_kms_key.this[0]",
+    "module.monitoring.aws_sns_topic.this": "module.notifications.aws_sns_topic.this",
+    "module.monitoring.aws_sns_topic_policy.this": "module.notifications.aws_sns_topic_policy.this",
+}
 ROUTES = 'toset(["ANY /", "ANY /build-info"])'
 
 
@@ -151,27 +162,35 @@ class TestApplied:
         settings = made["DefaultRouteSettings"]
         assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (500, 1000)
 
-    def test_dashboard_shows_every_stage_all_alarms_and_the_last_errors(self, stack: Stack) -> None:
+    def test_dashboard_shows_every_alarm_and_the_stages_of_the_path(self, stack: Stack) -> None:
         monitoring = stack.client("cloudwatch")
         widgets = json.loads(monitoring.get_dashboard(DashboardName=stack.name)["DashboardBody"])["widgets"]
-        properties = {widget["properties"]["title"]: widget["properties"] for widget in widgets}
-        for stage in ("dev", "test", "live"):
-            (search,) = properties.pop(f"{stage}: invocations by version")["metrics"]
-            assert f'Resource="{stack.name}:{stage}" MetricName="Invocations"' in search[0]["expression"]
-            shown = properties.pop(f"{stage}: errors and throttles")["metrics"]
-            dimensions = ["FunctionName", stack.name, "Resource", f"{stack.name}:{stage}"]
-            assert shown == [["AWS/Lambda", metric, *dimensions] for metric in ("Errors", "Throttles")]
-            latency = properties.pop(f"{stage}: duration (ms)")["metrics"]
-            assert [metric[-1]["stat"] for metric in latency] == ["p50", "p90", "p99"]
-            requests = properties.pop(f"{stage}: requests, 4xx, and 5xx")["metrics"]
-            assert [metric[1] for metric in requests] == ["Count", "4xx", "5xx"]
-            assert all(metric[-2:] == ["Stage", stage] for metric in requests)
+        dashboards.check(widgets)
+        titles = [widget["properties"].get("title", "") for widget in widgets]
+        suffix = ": invocations by version"
+        assert [title.removesuffix(suffix) for title in titles if title.endswith(suffix)] == ["live", "test", "dev"]
         found = monitoring.describe_alarms(AlarmNamePrefix=stack.name, AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         alarms = {alarm["AlarmArn"] for alarm in [*found["MetricAlarms"], *found["CompositeAlarms"]]}
         assert len(alarms) == 18
-        assert set(properties.pop("Alarms")["alarms"]) == alarms
-        assert f"SOURCE '/aws/lambda/{stack.name}'" in properties.pop("Recent errors")["query"]
-        assert properties == {}
+        assert set(widgets[0]["properties"]["alarms"]) == alarms
+        thresholds = {alarm["AlarmName"]: alarm["Threshold"] for alarm in found["MetricAlarms"]}
+        for widget in widgets:
+            for limit in widget["properties"].get("annotations", {}).get("horizontal", []):
+                stage, kind = widget["properties"]["title"].partition(":")[0], limit["label"].split()[4]
+                assert limit["value"] == thresholds[f"{stack.name}-{stage}-{kind}"]
+        stages = stack.configuration.outputs()["stages"]
+        links = re.findall(r"\[(\w+)\]\(([^)]+)\)", widgets[1]["properties"]["markdown"])
+        assert links[:3] == [(stage, stages[stage]["url"]) for stage in ("dev", "test", "live")]
+
+    @pytest.mark.parametrize("name", ["durations", "errors", "errors-by-version", "releases", "responses"])
+    def test_saved_query_runs_on_its_logs(self, stack: Stack, name: str) -> None:
+        logs = stack.client("logs")
+        described = logs.describe_query_definitions(queryDefinitionNamePrefix=f"{stack.name}/{name}")
+        (found,) = [each for each in described["queryDefinitions"] if each["name"] == f"{stack.name}/{name}"]
+        now = int(time.time())
+        query = {"queryString": found["queryString"], "logGroupNames": found["logGroupNames"]}
+        started = logs.start_query(startTime=now - 3600, endTime=now, **query)["queryId"]
+        assert eventually(lambda: logs.get_query_results(queryId=started)["status"] == "Complete")
 
     def test_alarms_link_to_the_dashboard_in_the_console_and_to_no_runbook(self, stack: Stack) -> None:
         found = stack.client("cloudwatch").describe_alarms(
@@ -183,10 +202,9 @@ class TestApplied:
             f"Dashboard: {console}#dashboards:name={stack.name}"
         }
 
-    def test_topic_lets_only_alarms_and_releases_publish(self, stack: Stack) -> None:
+    def test_topic_lets_only_alarms_and_roles_of_the_service_publish(self, stack: Stack) -> None:
         topic = stack.configuration.outputs()["topic_arn"]
         account = topic.split(":")[4]
-        role = f"arn:aws:iam::{account}:role/{stack.name}-release"
         policy = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
         statements = {statement.pop("Sid"): statement for statement in json.loads(policy)["Statement"]}
         assert statements == {
@@ -196,19 +214,8 @@ class TestApplied:
                 "Action": "sns:Publish",
                 "Resource": topic,
                 "Condition": {
-                    "ArnEquals": {
-                        "aws:SourceArn": [
-                            f"arn:aws:cloudwatch:{REGION}:{account}:alarm:{stack.name}-{stage}-unhealthy"
-                            for stage in ("dev", "live", "test")
-                        ]
-                    }
+                    "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:*:{account}:alarm:{stack.name}-*"},
                 },
-            },
-            "PublishFromReleases": {
-                "Effect": "Allow",
-                "Principal": {"AWS": role},
-                "Action": "sns:Publish",
-                "Resource": topic,
             },
             "DenyOtherPublishers": {
                 "Effect": "Deny",
@@ -216,11 +223,31 @@ class TestApplied:
                 "Action": "sns:Publish",
                 "Resource": topic,
                 "Condition": {
-                    "ArnNotEquals": {"aws:PrincipalArn": role},
+                    "ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{account}:role/{stack.name}-*"},
                     "Bool": {"aws:PrincipalIsAWSService": "false"},
                 },
             },
         }
+
+    def test_state_of_an_earlier_configuration_keeps_its_resources(self, stack: Stack) -> None:
+        for old, new in EARLIER.items():
+            stack.configuration.run("state", "mv", new, old)
+        changes = stack.configuration.plan().resource_changes
+        stack.configuration.apply()
+        assert {new: changes[new].get("previous_address") for new in EARLIER.values()} == {
+            new: old for old, new in EARLIER.items()
+        }
+        assert {action for change in changes.values() for action in change["change"]["actions"]} <= {"no-op", "read"}
+
+    def test_release_role_may_publish_to_the_topic_and_use_its_key(self, stack: Stack) -> None:
+        topic = stack.configuration.outputs()["topic_arn"]
+        key = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"]
+        iam = stack.client("iam")
+        policy = iam.get_role_policy(RoleName=f"{stack.name}-release", PolicyName="release")["PolicyDocument"]
+        granted = {statement["Sid"]: statement for statement in policy["Statement"]}
+        assert granted["PublishNotifications"]["Resource"] == topic
+        assert granted["EncryptNotifications"]["Resource"] == key
+        assert set(granted["EncryptNotifications"]["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
 @pytest.mark.story
@@ -326,6 +353,7 @@ class TestChanges:
             "roles": stack.client("iam").list_roles()["Roles"],
             "log groups": stack.client("logs").describe_log_groups()["logGroups"],
             "alarms": stack.client("cloudwatch").describe_alarms()["MetricAlarms"],
+            "query definitions": stack.client("logs").describe_query_definitions()["queryDefinitions"],
             "topics": stack.client("sns").list_topics()["Topics"],
             "rules": stack.client("events").list_rules()["Rules"],
             "state machines": stack.client("stepfunctions").list_state_machines()["stateMachines"],

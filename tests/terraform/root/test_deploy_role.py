@@ -220,6 +220,8 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
     ),
     # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TagResource.html
     (["logs:ListTagsForResource", "logs:TagResource", "logs:UntagResource"], LOG_GROUPS, {}),
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_logs.html
+    (["logs:DeleteQueryDefinition", "logs:DescribeQueryDefinitions", "logs:PutQueryDefinition"], ["*"], {}),
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
     (
         [

@@ -138,6 +138,33 @@ def test_filter_keeps_the_events_that_meet_a_condition(log: Log, condition: str,
     assert [row.get("id", "d") for row in rows] == found
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        'parse @message "user=*, method:*, latency := *" as user, method, latency',
+        r"parse @message /user=(?<user>.*?), method:(?<method>.*?), latency := (?<latency>\d+)/",
+    ],
+)
+def test_parse_adds_parts_of_a_field(log: Log, command: str) -> None:
+    log.write("user=Ada, method:GET, latency := 12", "other", {"user": 1})
+    rows = log.query(f"{command} | fields user, method, latency | sort @timestamp", 2)
+    assert [row for row in rows if row] == [{"user": "Ada", "method": "GET", "latency": "12"}, {"user": "1"}]
+
+
+def test_parse_reads_text_that_contains_json(log: Log) -> None:
+    log.write({"cause": json.dumps({"reason": "Too many errors", "to": "7"})})
+    assert log.query(r'parse @message /reason\\": *\\"(?<reason>.*?)\\"/ | fields reason') == [
+        {"reason": "Too many errors"}
+    ]
+
+
+def test_parse_reads_any_field(log: Log) -> None:
+    log.write({"arn": "arn:aws:states:eu-west-2:1:execution:machine:name"})
+    assert log.query('parse arn "*:execution:*:*" as rest, machine, name | fields machine, name') == [
+        {"machine": "machine", "name": "name"}
+    ]
+
+
 def test_stats_are_of_all_events_without_groups(log: Log) -> None:
     log.write({"ms": 1}, {"ms": 2}, {"ms": 6}, {"other": 1})
     assert len(log.query("limit 9", 4)) == 4
@@ -186,7 +213,10 @@ def test_limit_of_the_request_applies_too(log: Log) -> None:
     assert len(log.results("limit 9", limit=2)) == 2
 
 
-@pytest.mark.parametrize("query", ["filter", "fields @message | filter level >", "stats ms", "nonsense @message"])
+@pytest.mark.parametrize(
+    "query",
+    ["filter", "fields @message | filter level >", "stats ms", "nonsense @message", 'parse @message "*" as a, b'],
+)
 def test_query_that_cannot_be_parsed_is_refused(log: Log, query: str) -> None:
     with pytest.raises(log.api.exceptions.MalformedQueryException):
         log.results(query)
