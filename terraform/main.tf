@@ -90,19 +90,26 @@ module "stage" {
   throttle           = try(var.throttles[each.key], {})
 }
 
+module "notifications" {
+  source = "./modules/notifications"
+
+  emails      = var.alert_emails
+  kms_key_arn = var.kms_key_arn
+  name        = local.name
+}
+
 module "monitoring" {
   source = "./modules/monitoring"
 
-  alarms             = var.alarms
-  api_id             = module.api.id
-  console_url        = local.console_url
-  emails             = var.alert_emails
-  function_arn       = module.function.arn
-  log_group_name     = module.function.log_group_name
-  name               = module.function.name
-  publisher_role_arn = module.release.role_arn
-  runbook            = var.runbook
-  stages             = keys(local.pins)
+  alarms         = var.alarms
+  api_id         = module.api.id
+  console_url    = local.console_url
+  function_arn   = module.function.arn
+  log_group_name = module.function.log_group_name
+  name           = module.function.name
+  runbook        = var.runbook
+  stages         = keys(local.pins)
+  topic_arn      = module.notifications.topic_arn
 }
 
 module "release" {
@@ -116,6 +123,33 @@ module "release" {
   log_retention_days = var.log_retention_days
   name               = local.name
   timeout_seconds    = var.release_timeout_seconds
-  topic_arn          = module.monitoring.topic_arn
+  topic_arn          = module.notifications.topic_arn
+  topic_key_arn      = module.notifications.key_arn
   unhealthy_alarms   = module.monitoring.unhealthy_alarms
+}
+
+# States of earlier configurations have other addresses.
+moved {
+  from = module.monitoring.aws_kms_alias.this
+  to   = module.notifications.aws_kms_alias.this[0]
+}
+
+moved {
+  from = module.monitoring.aws_kms_key.this
+  to   = module.notifications.aws_kms_key.this[0]
+}
+
+moved {
+  from = module.monitoring.aws_sns_topic.this
+  to   = module.notifications.aws_sns_topic.this
+}
+
+moved {
+  from = module.monitoring.aws_sns_topic_policy.this
+  to   = module.notifications.aws_sns_topic_policy.this
+}
+
+moved {
+  from = module.monitoring.aws_sns_topic_subscription.email
+  to   = module.notifications.aws_sns_topic_subscription.email
 }

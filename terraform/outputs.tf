@@ -41,5 +41,5 @@ output "stages" {
 
 output "topic_arn" {
   description = "ARN of the SNS topic that notifies people of alarms and releases."
-  value       = module.monitoring.topic_arn
+  value       = module.notifications.topic_arn
 }

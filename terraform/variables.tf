@@ -61,6 +61,12 @@ variable "function" {
   }
 }
 
+variable "kms_key_arn" {
+  type        = string
+  description = "ARN of a KMS key that encrypts the topic of notifications, for accounts whose keys are managed elsewhere. docs/terraform.md has the statements that its key policy needs. Without one, Terraform creates a key."
+  default     = null
+}
+
 variable "log_retention_days" {
   type        = number
   description = "Retention of the logs of the function, the stages, and the releases, in days."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Mapping
 from typing import Any
 
 from ministack.core import iam_evaluator
@@ -41,8 +42,10 @@ def service_may(policy: str, service: str, action: str, resource_arn: str, sourc
     return "Allow" in decisions and "Deny" not in decisions
 
 
-def check(role_arn: str, action: str, resource_arn: str) -> None:
+def check(role_arn: str, action: str, resource_arn: str, keys: Mapping[str, str] | None = None) -> None:
     """Verify that the role allows an action now. Its policies are read each time.
+
+    ``keys`` are condition keys of the service, in lowercase.
 
     Raises:
         NotAuthorizedError: no policy allows it, or one denies it.
@@ -50,6 +53,7 @@ def check(role_arn: str, action: str, resource_arn: str) -> None:
     account, name = get_account_id(), _name(role_arn)
     session = "".join(secrets.choice(string.ascii_letters) for _ in range(32))
     context = _context(f"arn:aws:sts::{account}:assumed-role/{name}/{session}", action, resource_arn)
+    context.service_context = dict(keys or {})
     limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
     policies = iam_evaluator._gather_role_policies(name, account)
     result = iam_evaluator.evaluate(context, policies, *limits)

@@ -119,7 +119,8 @@ def _authorize_encryption(run: Run, given: Mapping[str, Any]) -> None:
 
     https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#sns-what-permissions-for-sse
     """
-    topic = sns._topics.get(given.get("TopicArn") or given.get("TargetArn"))
+    topic_arn = given.get("TopicArn") or given.get("TargetArn")
+    topic = sns._topics.get(topic_arn)
     key_id = topic and topic["attributes"].get("KmsMasterKeyId")
     if not key_id or key_id == "alias/aws/sns":
         return
@@ -128,9 +129,11 @@ def _authorize_encryption(run: Run, given: Mapping[str, Any]) -> None:
     except aws_sdk.ServiceError:
         message = f"Key '{key_id}' does not exist"
         raise _optimized_error("sns", "KMSNotFoundException", "KMSNotFound", message, 400, str(uuid.uuid4())) from None
+    # https://docs.aws.amazon.com/gameliftservers/latest/flexmatchguide/queue-notification-sns-sse.html
+    keys = {"kms:encryptioncontext:aws:sns:topicarn": str(topic_arn)}
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
         try:
-            roles.check(run.role_arn, action, key["Arn"])
+            roles.check(run.role_arn, action, key["Arn"], keys)
         except roles.NotAuthorizedError as error:
             raise _optimized_error(
                 "sns", "KMSAccessDeniedException", "KMSAccessDenied", str(error), 400, str(uuid.uuid4())

@@ -21,12 +21,6 @@ variable "console_url" {
   default     = null
 }
 
-variable "emails" {
-  type        = set(string)
-  description = "Email addresses to notify of alarms and releases. AWS asks each address to confirm its subscription."
-  nullable    = false
-}
-
 variable "function_arn" {
   type        = string
   description = "ARN of the function, without a qualifier."
@@ -41,13 +35,7 @@ variable "log_group_name" {
 
 variable "name" {
   type        = string
-  description = "Name of the service. The names of the alarms, the topic, and the dashboard start with it."
-  nullable    = false
-}
-
-variable "publisher_role_arn" {
-  type        = string
-  description = "ARN of the role that publishes notifications of releases."
+  description = "Name of the service. The names of the alarms and of the dashboard start with it."
   nullable    = false
 }
 
@@ -60,5 +48,11 @@ variable "runbook" {
 variable "stages" {
   type        = set(string)
   description = "Names of the stages. Each stage invokes the alias of the same name."
+  nullable    = false
+}
+
+variable "topic_arn" {
+  type        = string
+  description = "ARN of the SNS topic that unhealthy alarms notify."
   nullable    = false
 }

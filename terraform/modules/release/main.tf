@@ -103,6 +103,17 @@ data "aws_iam_policy_document" "this" {
     resources = [var.topic_arn]
   }
 
+  # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#sns-what-permissions-for-sse
+  dynamic "statement" {
+    for_each = var.topic_key_arn[*]
+
+    content {
+      sid       = "EncryptNotifications"
+      actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      resources = [statement.value]
+    }
+  }
+
   # These actions have no resource types: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
   statement {
     sid = "DeliverLogs"

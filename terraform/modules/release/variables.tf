@@ -82,6 +82,12 @@ variable "topic_arn" {
   nullable    = false
 }
 
+variable "topic_key_arn" {
+  type        = string
+  description = "ARN of the customer managed KMS key that encrypts the topic. With null, the topic has none."
+  default     = null
+}
+
 variable "unhealthy_alarms" {
   type        = map(string)
   description = "Name of the composite alarm of each stage."

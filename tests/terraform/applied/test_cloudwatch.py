@@ -24,10 +24,9 @@ MONITORING: dict[str, Any] = {
         "throttles": 1,
     },
     "api_id": "abc",
-    "emails": [],
     "function_arn": "arn:aws:lambda:eu-west-2:000000000000:function:it",
     "log_group_name": "it",
-    "publisher_role_arn": "arn:aws:iam::000000000000:root",
+    "topic_arn": "arn:aws:sns:eu-west-2:000000000000:it",
 }
 # Of each stage: the errors and the invocations of each minute, and which alarms fire.
 MINUTES: dict[str, tuple[list[tuple[int, int] | None], set[str]]] = {

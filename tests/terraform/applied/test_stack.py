@@ -18,6 +18,13 @@ from tests.terraform.support import Configuration, copy, stage_url, write_artifa
 from tests.waiting import eventually
 
 NEWEST = {"function_version": "newest", "gateway_deployment": "newest"}
+# Resources that had another address in earlier configurations, apart from the emails.
+EARLIER = {
+    "module.monitoring.aws_kms_alias.this": "module.notifications.aws_kms_alias.this[0]",
+    "module.monitoring.aws_kms_key.this": "module.notifications.aws_kms_key.this[0]",
+    "module.monitoring.aws_sns_topic.this": "module.notifications.aws_sns_topic.this",
+    "module.monitoring.aws_sns_topic_policy.this": "module.notifications.aws_sns_topic_policy.this",
+}
 ROUTES = 'toset(["ANY /", "ANY /build-info"])'
 
 
@@ -183,10 +190,9 @@ class TestApplied:
             f"Dashboard: {console}#dashboards:name={stack.name}"
         }
 
-    def test_topic_lets_only_alarms_and_releases_publish(self, stack: Stack) -> None:
+    def test_topic_lets_only_alarms_and_roles_of_the_service_publish(self, stack: Stack) -> None:
         topic = stack.configuration.outputs()["topic_arn"]
         account = topic.split(":")[4]
-        role = f"arn:aws:iam::{account}:role/{stack.name}-release"
         policy = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
         statements = {statement.pop("Sid"): statement for statement in json.loads(policy)["Statement"]}
         assert statements == {
@@ -196,19 +202,8 @@ class TestApplied:
                 "Action": "sns:Publish",
                 "Resource": topic,
                 "Condition": {
-                    "ArnEquals": {
-                        "aws:SourceArn": [
-                            f"arn:aws:cloudwatch:{REGION}:{account}:alarm:{stack.name}-{stage}-unhealthy"
-                            for stage in ("dev", "live", "test")
-                        ]
-                    }
+                    "ArnLike": {"aws:SourceArn": f"arn:aws:cloudwatch:*:{account}:alarm:{stack.name}-*"},
                 },
-            },
-            "PublishFromReleases": {
-                "Effect": "Allow",
-                "Principal": {"AWS": role},
-                "Action": "sns:Publish",
-                "Resource": topic,
             },
             "DenyOtherPublishers": {
                 "Effect": "Deny",
@@ -216,12 +211,31 @@ class TestApplied:
                 "Action": "sns:Publish",
                 "Resource": topic,
                 "Condition": {
-                    "ArnNotEquals": {"aws:PrincipalArn": role},
+                    "ArnNotLike": {"aws:PrincipalArn": f"arn:aws:iam::{account}:role/{stack.name}-*"},
                     "Bool": {"aws:PrincipalIsAWSService": "false"},
                 },
             },
         }
 
+    def test_state_of_an_earlier_configuration_keeps_its_resources(self, stack: Stack) -> None:
+        for old, new in EARLIER.items():
+            stack.configuration.run("state", "mv", new, old)
+        changes = stack.configuration.plan().resource_changes
+        stack.configuration.apply()
+        assert {new: changes[new].get("previous_address") for new in EARLIER.values()} == {
+            new: old for old, new in EARLIER.items()
+        }
+        assert {action for change in changes.values() for action in change["change"]["actions"]} <= {"no-op", "read"}
+
+    def test_release_role_may_publish_to_the_topic_and_use_its_key(self, stack: Stack) -> None:
+        topic = stack.configuration.outputs()["topic_arn"]
+        key = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"]
+        iam = stack.client("iam")
+        policy = iam.get_role_policy(RoleName=f"{stack.name}-release", PolicyName="release")["PolicyDocument"]
+        granted = {statement["Sid"]: statement for statement in policy["Statement"]}
+        assert granted["PublishNotifications"]["Resource"] == topic
+        assert granted["EncryptNotifications"]["Resource"] == key
+        assert set(granted["EncryptNotifications"]["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 @pytest.mark.story
 class TestChanges:

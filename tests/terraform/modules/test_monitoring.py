@@ -12,7 +12,6 @@ from emulator.cloudwatch.expressions import Series, evaluate
 from tests.conftest import ROOT
 from tests.python.emulator.contract.alarms import bound
 from tests.terraform.modules.test_modules import FUNCTION_ARN, Modules, values
-from tests.terraform.support import document, references
 
 STAGES = ("live", "test")
 RATES = ("error_rate", "api_5xx_rate")
@@ -21,8 +20,7 @@ METRIC_ALARMS = (*TWO_OF_THREE, "total_failure")
 # All counts of little traffic, and some of much.
 COUNTS = [(errors, total) for total in range(1, 121) for errors in range(total + 1)]
 COUNTS += [(2, 700), (3, 1000), (50, 1000), (180_000, 6_000_000), (6_000_000, 6_000_000)]
-RELEASE_ROLE = "arn:aws:iam::000000000000:role/greeter-release"
-
+TOPIC = "arn:aws:sns:eu-west-2:000000000000:greeter-alerts"
 
 DASHBOARD = "https://console.amazonaws.cn/cloudwatch/home?region=eu-west-2#dashboards:name=greeter"
 VARIABLES: dict[str, Any] = {
@@ -34,13 +32,12 @@ VARIABLES: dict[str, Any] = {
     },
     "api_id": "abc",
     "console_url": "https://console.amazonaws.cn",
-    "emails": ["on-call@example.com"],
     "function_arn": FUNCTION_ARN,
     "log_group_name": "/aws/lambda/greeter",
     "name": "greeter",
-    "publisher_role_arn": RELEASE_ROLE,
     "runbook": "https://example.com/runbook.md",
     "stages": STAGES,
+    "topic_arn": TOPIC,
 }
 
 
@@ -66,12 +63,6 @@ def evaluated(metric_alarm: dict[str, Any], counts: Sequence[tuple[int, int]]) -
     expression = queries(metric_alarm)["rate"]["expression"]
     (found,) = evaluate(expression, series.__getitem__, lambda _: [], range(len(counts)))
     return list(found.values.values())
-
-
-def expressions(plan: Any, kind: str) -> dict[str, Any]:
-    resources = plan.configuration["root_module"]["resources"]
-    (found,) = [resource["expressions"] for resource in resources if resource["type"] == kind]
-    return dict(found)
 
 
 def headings() -> set[str]:
@@ -185,43 +176,7 @@ def test_composite_alarm_combines_every_alarm_of_its_stage(plan: Any) -> None:
 
 
 def test_composite_alarm_alone_notifies_the_topic(plan: Any) -> None:
-    composite = expressions(plan, "aws_cloudwatch_composite_alarm")
-    for actions in ("alarm_actions", "ok_actions"):
-        assert "aws_sns_topic.this.arn" in references(composite[actions])
+    composite = values(plan, 'aws_cloudwatch_composite_alarm.unhealthy["live"]')
+    assert composite["alarm_actions"] == composite["ok_actions"] == [TOPIC]
     for kind in METRIC_ALARMS:
         assert not alarm(plan, kind)["alarm_actions"]
-
-
-def test_topic_is_encrypted_with_a_separate_key_that_rotates(plan: Any) -> None:
-    assert "aws_kms_key.this.arn" in references(expressions(plan, "aws_sns_topic")["kms_master_key_id"])
-    assert values(plan, "aws_kms_key.this")["enable_key_rotation"] is True
-
-
-def test_key_may_be_used_only_by_alarms_and_releases(plan: Any) -> None:
-    statements = {
-        statement["Sid"]: statement for statement in document(plan.resources["aws_kms_key.this"])["Statement"]
-    }
-    use = ["kms:GenerateDataKey", "kms:Decrypt"]
-    assert statements.pop("UseKeyFromAlarms") == {
-        "Sid": "UseKeyFromAlarms",
-        "Effect": "Allow",
-        "Principal": {"Service": "cloudwatch.amazonaws.com"},
-        "Action": use,
-        "Resource": "*",
-        "Condition": {"StringEquals": {"aws:SourceAccount": "000000000000"}},
-    }
-    assert statements.pop("UseKeyFromReleases") == {
-        "Sid": "UseKeyFromReleases",
-        "Effect": "Allow",
-        "Principal": {"AWS": RELEASE_ROLE},
-        "Action": use,
-        "Resource": "*",
-    }
-    (account,) = statements.values()
-    assert account["Principal"] == {"AWS": "arn:aws:iam::000000000000:root"}
-    assert not set(use) & set(account["Action"])
-
-
-def test_emails_are_subscribed(plan: Any) -> None:
-    subscription = values(plan, 'aws_sns_topic_subscription.email["on-call@example.com"]')
-    assert (subscription["protocol"], subscription["endpoint"]) == ("email", "on-call@example.com")

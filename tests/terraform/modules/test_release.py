@@ -14,6 +14,7 @@ from tests.terraform.support import SOURCE, document, references
 STAGES = ("live", "test")
 VERSION_ARNS = {f"{FUNCTION_ARN}:{digit}*" for digit in range(1, 10)}
 TOPIC = "arn:aws:sns:eu-west-2:000000000000:greeter-alerts"
+KEY = "arn:aws:kms:eu-west-2:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 MACHINE = "arn:aws:states:eu-west-2:000000000000:stateMachine:greeter-release"
 
 
@@ -27,6 +28,7 @@ def plan(module: Modules) -> Any:
             name="greeter",
             timeout_seconds=3600,
             topic_arn=TOPIC,
+            topic_key_arn=KEY,
             unhealthy_alarms={stage: f"greeter-{stage}-unhealthy" for stage in STAGES},
         )
         .plan()
@@ -74,6 +76,7 @@ def test_role_may_do_only_what_the_machine_needs(plan: Any) -> None:
         "InvokeVersions": ({"lambda:InvokeFunction"}, VERSION_ARNS),
         "ReadMetricsAndAlarms": ({"cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"}, {"*"}),
         "PublishNotifications": ({"sns:Publish"}, {TOPIC}),
+        "EncryptNotifications": ({"kms:Decrypt", "kms:GenerateDataKey"}, {KEY}),
     }
 
 

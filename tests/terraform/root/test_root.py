@@ -64,10 +64,10 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
         "module.function.aws_iam_role_policy.logs",
         "module.function.aws_lambda_function.this",
         "module.monitoring.aws_cloudwatch_dashboard.this",
-        "module.monitoring.aws_kms_alias.this",
-        "module.monitoring.aws_kms_key.this",
-        "module.monitoring.aws_sns_topic.this",
-        "module.monitoring.aws_sns_topic_policy.this",
+        "module.notifications.aws_kms_alias.this[0]",
+        "module.notifications.aws_kms_key.this[0]",
+        "module.notifications.aws_sns_topic.this",
+        "module.notifications.aws_sns_topic_policy.this",
         "module.release.aws_cloudwatch_event_rule.rollback",
         "module.release.aws_cloudwatch_event_target.rollback",
         "module.release.aws_cloudwatch_log_group.this",
@@ -113,12 +113,13 @@ def test_root_connects_the_modules(planned_root: Any) -> None:
     assert {"module.function.name"} <= wired["alias"]["function_name"]
     assert "each.value.function_version" in wired["alias"]["function_version"]
     assert wired["alias"]["stage"] == {"each.key"}
-    assert {"module.release.role_arn"} <= wired["monitoring"]["publisher_role_arn"]
     assert {"module.function.arn"} <= wired["monitoring"]["function_arn"]
     assert {"module.api.id"} <= wired["monitoring"]["api_id"]
     assert wired["monitoring"]["stages"] == {"local.pins"}
     assert {"module.function.arn"} <= wired["release"]["function_arn"]
-    assert {"module.monitoring.topic_arn"} <= wired["release"]["topic_arn"]
+    assert {"module.notifications.topic_arn"} <= wired["monitoring"]["topic_arn"]
+    assert {"module.notifications.topic_arn"} <= wired["release"]["topic_arn"]
+    assert {"module.notifications.key_arn"} <= wired["release"]["topic_key_arn"]
     assert {"module.monitoring.unhealthy_alarms"} <= wired["release"]["unhealthy_alarms"]
     assert {"module.alias", "each.key"} <= wired["stage"]["alias"]
     assert {"module.api.id"} <= wired["stage"]["api_id"]
@@ -246,8 +247,11 @@ class TestVariables:
         assert other["threshold"] == 1000
 
     def test_emails(self, plan: Any) -> None:
-        address = 'module.monitoring.aws_sns_topic_subscription.email["on-call@example.com"]'
+        address = 'module.notifications.aws_sns_topic_subscription.email["on-call@example.com"]'
         assert planned(plan, address)["endpoint"] == "on-call@example.com"
+
+    def test_key(self, plan: Any) -> None:
+        assert references(calls(plan)["notifications"]["expressions"]["kms_key_arn"]) == {"var.kms_key_arn"}
 
     def test_release_timeout(self, plan: Any) -> None:
         expressions = calls(plan)["release"]["expressions"]

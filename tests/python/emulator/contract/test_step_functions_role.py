@@ -160,6 +160,25 @@ def test_publisher_to_an_encrypted_topic_needs_its_key(machine: StateMachine, cl
     assert output.get("Error") == (None if allowed else "SNS.KMSAccessDeniedException")
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_key_can_be_limited_to_the_topic(machine: StateMachine, client: Client, *, same: bool) -> None:
+    """https://docs.aws.amazon.com/gameliftservers/latest/flexmatchguide/queue-notification-sns-sse.html."""
+    keys, topics = client("kms"), client("sns")
+    named = f"arn:aws:sns:*:{machine.account}:{machine.name if same else 'other'}"
+    account = {"Principal": {"AWS": f"arn:aws:iam::{machine.account}:root"}}
+    limited = {"Condition": {"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": named}}}
+    manage = statement(["kms:DescribeKey", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"], "*") | account
+    use = statement(["kms:Decrypt", "kms:GenerateDataKey"], "*") | account | limited
+    key = keys.create_key(Policy=document(manage, use))["KeyMetadata"]
+    topic = topics.create_topic(Name=machine.name, Attributes={"KmsMasterKeyId": key["Arn"]})["TopicArn"]
+    machine.allow(statement("sns:Publish", topic), statement(["kms:Decrypt", "kms:GenerateDataKey"], key["Arn"]))
+    machine.create(caught("sns:publish", {"TopicArn": topic, "Message": "m"}))
+    output = machine.output()
+    topics.delete_topic(TopicArn=topic)
+    keys.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=7)
+    assert output.get("Error") == (None if same else "SNS.KMSAccessDeniedException")
+
+
 def test_start_of_another_execution_needs_a_permission(machine: StateMachine) -> None:
     choice = [{"Condition": "{% $states.input.last %}", "Next": "End"}]
     arguments = {"StateMachineArn": "{% $states.context.StateMachine.Id %}", "Input": {"last": True}}
