@@ -90,12 +90,6 @@ def api(checkout: Checkout) -> str:
     return identity
 
 
-def machine(checkout: Checkout) -> str:
-    (found,) = checkout.client("stepfunctions").list_state_machines()["stateMachines"]
-    arn: str = found["stateMachineArn"]
-    return arn
-
-
 def versions(checkout: Checkout) -> dict[str, str]:
     return {
         alias["Name"]: alias["FunctionVersion"]
@@ -243,10 +237,12 @@ class TestDeleted:
         assert "3 to import, 0 to add, 0 to change, 0 to destroy" in deploy(checkout)
 
     def test_rollback_needs_a_version_without_the_state_machine(self, checkout: Checkout) -> None:
-        checkout.client("stepfunctions").delete_state_machine(stateMachineArn=machine(checkout))
+        checkout.client("stepfunctions").delete_state_machine(stateMachineArn=checkout.state_machine("live"))
         refused = checkout.run("make rollback STAGE=live")
         assert refused.returncode != 0
-        assert "The state machine that runs releases does not exist, and the history is lost with it." in refused.stderr
+        assert (
+            "The state machine that runs the releases of live does not exist, and the history is lost" in refused.stderr
+        )
         assert "To roll back without it, set the version, such as VERSION=3." in refused.stderr
         assert checkout.status()["live"]["function_version"] == "2"
         assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live VERSION=1")
