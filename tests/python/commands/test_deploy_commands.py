@@ -221,8 +221,7 @@ class TestDeleted:
         checkout.client("cloudwatch").delete_dashboards(DashboardNames=[FUNCTION])
         for name in (f"/aws/lambda/{FUNCTION}", f"/aws/apigateway/{FUNCTION}/live"):
             checkout.client("logs").delete_log_group(logGroupName=name)
-        events = checkout.client("events")
-        (rule,) = (rule["Name"] for rule in events.list_rules()["Rules"])
+        events, rule = checkout.client("events"), f"{FUNCTION}-live-rollback"
         events.remove_targets(Rule=rule, Ids=[one["Id"] for one in events.list_targets_by_rule(Rule=rule)["Targets"]])
         events.delete_rule(Name=rule)
         status = checkout.status()
@@ -270,7 +269,8 @@ class TestDeleted:
         assert " to import, " in deploy(checkout)
         assert versions(checkout) | {"dev": ""} == {"dev": "", "test": "1", "live": "1"}
         assert (api(checkout), deployments(checkout)) == (before, routes)
-        assert len(checkout.client("iam").list_roles()["Roles"]) == 3
+        # That of the function, and two of each stage.
+        assert len(checkout.client("iam").list_roles()["Roles"]) == 7
         assert len(checkout.client("kms").list_keys()["Keys"]) == 1
 
 
