@@ -127,21 +127,25 @@ destroy: $(READY) ## Delete everything that deploy created: CONFIRM=path-to-live
 WORKERS = $$($(RUN) -c 'import os; print(min(os.cpu_count() + 1, 12))')
 PYTEST = $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 LONG := not long and
-COVERAGE := --cov
+# Measured apart from the others, which would take several times as long.
+SERVICE = $(RUN) -m pytest tests/python/service/test_service.py tests/python/service/test_events.py --cov --cov-fail-under 100
 
 .PHONY: test
-test: $(TEST_READY) check ## Run static checks and every test; lambda/ must be covered to 100 %
-	@$(PYTEST) $(EXAMPLES) $(COVERAGE) $(if $(ARGS),--cov-report term $(ARGS),--cov-report= -m "$(LONG) not clock")
-	@$(if $(ARGS),,$(RUN) -m pytest $(COVERAGE) --cov-append --cov-report term -m clock)
-	@$(RUN) -m coverage report --include 'lambda/*' --fail-under 100 > /dev/null || { echo "lambda/ must be covered to 100 %"; exit 1; }
+test: $(TEST_READY) check ## Run static checks and the tests; lambda/ must be covered to 100 %
+	@$(if $(ARGS),$(PYTEST) $(EXAMPLES) $(ARGS),$(SERVICE) && $(PYTEST) $(EXAMPLES) -m "$(LONG) not clock")
+	@$(if $(ARGS)$(LONG),,$(RUN) -m pytest -m clock)
 
 .PHONY: test-fast
 test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor a clone of the project, in a minute
 	@$(PYTEST) -m fast $(ARGS)
 
 .PHONY: test-all
-test-all: ## Run the long tests too, generate ten times as many examples, and measure all coverage
-	@$(MAKE) test LONG= EXAMPLES="--hypothesis-profile long" COVERAGE="--cov --cov-config tests/coverage.toml"
+test-all: ## Run the long tests too, with ten times as many examples, and the demonstration
+	@$(MAKE) test LONG= EXAMPLES="--hypothesis-profile long"
+
+.PHONY: coverage
+coverage: $(TEST_READY) ## Measure the coverage of the commands and of local AWS
+	@$(PYTEST) --cov --cov-config tests/coverage.toml -m "not long and not clock" $(ARGS)
 
 .PHONY: test-local
 test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local AWS or AWS_ENDPOINT_URL

@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 
-from pathtolive import progress, stack, target
+from pathtolive import progress, stack, state, target, workspaces
 from pathtolive.cli import CommandError, main
+from pathtolive.target import NAME
 
 
 def destroy(here: stack.Stack) -> None:
@@ -21,9 +22,9 @@ def destroy(here: stack.Stack) -> None:
     if here.target.workspace == "default":
         here.write(here.config.without_versions())
     else:
-        stack.delete_workspace(here.target)
+        workspaces.delete(here.target)
     if here.target.endpoint:
-        stack.delete_state(here.target)
+        state.delete_bucket(here.target)
 
 
 def confirm(here: stack.Stack) -> None:
@@ -32,7 +33,7 @@ def confirm(here: stack.Stack) -> None:
     Raises:
         CommandError: the name is wrong.
     """
-    name = here.deployed.get("function_name", stack.NAME)
+    name = here.deployed.get("function_name", NAME)
     answer = os.environ.get("CONFIRM")
     if answer is None and sys.stdin.isatty():
         answer = input(

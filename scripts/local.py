@@ -6,7 +6,7 @@ import os
 import re
 import time
 
-from pathtolive import changed_stages, deployment, local_aws, progress, stack, status, target
+from pathtolive import changed_stages, deployment, local_aws, progress, stack, state, status, target
 from pathtolive.cli import CommandError, Parser, main, speed, valid
 
 
@@ -27,7 +27,7 @@ def start(port: int | None, speed: float | None, *, keep_state: bool) -> None:
         if said := local_aws.set_aside():
             print(said)
         if not running:
-            stack.release_locks(target.from_environment())
+            state.release_locks(target.from_environment())
     here = stack.prepare(target.from_environment(), new_workspace=True)
     changed_stages.pin_renamed(here)
     deployment.deploy(here)

@@ -4,19 +4,22 @@ The state machine's own expression analyzes them. Each row is for the error rate
 one. A cell has three percentages: the releases that are rolled back because of the new version or an alarm, those that
 are rolled back because they are inconclusive, and those that succeed. Then comes the median of the minutes until a
 rollback.
+
+The second table has the smallest error rates that a release finds: see scripts/pathtolive/release/sensitivity.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 
 from pathtolive import tables
 from pathtolive.cli import Parser, main, valid
 from pathtolive.load import limits
-from pathtolive.release.settings import share, shares
-from pathtolive.simulation import INCONCLUSIVE, RELEASED, Case, Result, Rule, analyzing, simulate
+from pathtolive.release import sensitivity
+from pathtolive.release.sensitivity import MINUTE
+from pathtolive.release.settings import Settings, share, shares
+from pathtolive.simulation import INCONCLUSIVE, RELEASED, Case, Result, Rule, pool, simulate
 
 # The alarm fires because of the previous version, so such a release has to ignore it.
 REPAIR = "repair"
@@ -59,12 +62,12 @@ def command() -> int:
         parser.error("--releases and --step-minutes must be at least 1, and --bake-minutes at least 0")
     rule = Rule(options.steps, options.step_minutes, options.bake_minutes, limit=options.max_error_rate)
     rows, found = [], []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with pool() as analyze_by_odds:
         for name, cases in CASES.items():
             for new, baseline in cases:
                 row = {"": f"{name} {100 * new:g}/{100 * baseline:g} %"}
                 for rate in options.rate:
-                    for column, analyze in (("limit", None), ("odds", analyzing(pool))):
+                    for column, analyze in (("limit", None), ("odds", analyze_by_odds)):
                         result = simulate(
                             Case(rate, new, baseline, ignores_alarms=name == REPAIR), rule, options.releases, analyze
                         )
@@ -80,7 +83,23 @@ def command() -> int:
     else:
         print()
         tables.show(rows)
+        print()
+        tables.show(smallest(rule, options.rate))
     return 0
+
+
+def smallest(rule: Rule, rates: Sequence[float]) -> list[dict[str, str]]:
+    """Return a table of the smallest error rates that the steps and the bake find, at some requests per second."""
+    given = Settings(
+        *("live", "2"),
+        steps=rule.steps,
+        step_seconds=MINUTE * rule.step_minutes,
+        bake_seconds=MINUTE * rule.bake_minutes,
+        max_error_rate=rule.limit,
+    )
+    found = {f"{rate:g}/s": sensitivity.smallest(given, MINUTE * rate) for rate in rates}
+    names = next(iter(found.values()))
+    return [{"smallest error rate": name, **{column: texts[name] for column, texts in found.items()}} for name in names]
 
 
 def describe(result: Result) -> str:

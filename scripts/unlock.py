@@ -5,7 +5,7 @@ Print who holds the lock and since when, and ask. Without a terminal, CONFIRM na
 
 from __future__ import annotations
 
-from pathtolive import stack, target
+from pathtolive import stack, state, target
 from pathtolive.cli import CommandError, Parser, main
 from pathtolive.release.view import confirmed
 
@@ -16,7 +16,7 @@ def command() -> int:
     parser.variable("--confirm", "CONFIRM", metavar="ID", help="ID of the lock to release, instead of a question")
     options = parser.parse_args()
     here = stack.use(target.from_environment())
-    lock = here.lock
+    lock = state.lock(here.target)
     if lock is None:
         print("Terraform's state is not locked.")
         return 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import stack, target, terraform_cli
+from pathtolive import state, target, terraform_cli
 from pathtolive.cli import LOCAL, CommandError, run
 
 SOURCE = target.SOURCE / "bootstrap"
@@ -111,7 +111,7 @@ def bootstrap(to: target.Target, given: Given) -> None:
     Raises:
         CommandError: Terraform failed, or the repository's ids are unknown. Fix the cause, then run it again.
     """
-    bucket = stack.bucket_name(to)
+    bucket = state.bucket_name(to)
     # Flushed, as Terraform writes to the same terminal.
     print(f"Account {to.account}, region {to.region}: preparing the state bucket {bucket}", flush=True)
     repository = given.identified(given.repository) if given.repository else None

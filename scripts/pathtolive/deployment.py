@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 import botocore.exceptions
 
 from pathtolive import config_file, progress, recording, routes, smoke, stack, stages, versions
 from pathtolive.cli import CommandError
+from pathtolive.target import NAME
+
+# Such as EntityAlreadyExists of IAM, and "Alias already exists" of Lambda.
+EXISTS = re.compile(r"already\s?exists", re.IGNORECASE)
 
 
 def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
@@ -45,7 +50,17 @@ def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collect
     if here.untaint(plan):
         plan = here.plan(kept)
     recording.refuse_weights(here, plan, found)
-    here.apply(plan)
+    try:
+        here.apply(plan)
+    except CommandError as error:
+        if not EXISTS.search(str(error)):
+            raise
+        # If the response of a request is lost, the provider repeats the request, and then what it created exists.
+        # The next plan imports it.
+        print(
+            "A resource exists already, so the response to its creation was probably lost. Continuing ...", flush=True
+        )
+        here.apply(here.plan(kept))
 
 
 def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None:
@@ -56,7 +71,7 @@ def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None
             continue
         try:
             here.target.client("lambda").get_function(
-                FunctionName=here.deployed.get("function_name", stack.NAME), Qualifier=version
+                FunctionName=here.deployed.get("function_name", NAME), Qualifier=version
             )
         except botocore.exceptions.ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":

@@ -68,13 +68,16 @@ def imports(target: Target, name: str, content: Mapping[str, Any]) -> dict[str, 
     ``content`` is the plan as JSON. Resources are left out if AWS replaces or keeps them when they are created again,
     as an alarm or a topic.
     """
+    created = [change for change in content.get("resource_changes", []) if change["change"]["actions"] == ["create"]]
+    if not created:
+        return {}
     function, api = _function(target, name), _api(target, name)
     finders = _OTHER | (_OF_FUNCTION if function else {}) | (_OF_API if api else {})
     context = {"function": name, "api": (api or {}).get("ApiId")}
     found = {}
-    for change in content.get("resource_changes", []):
+    for change in created:
         find = finders.get(change["type"])
-        if find is None or change["change"]["actions"] != ["create"]:
+        if find is None:
             continue
         # A resource that cannot be found is created, and Terraform then prints the reason if it exists.
         with contextlib.suppress(botocore.exceptions.ClientError):

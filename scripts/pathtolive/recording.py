@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import rich.console
 import rich.syntax
 
-from pathtolive import config_file, local_aws, routes, stack, stages
+from pathtolive import config_file, local_aws, plans, routes, stack, stages
 from pathtolive.cli import AWS_ERRORS, CommandError, UnrecordedError
 from pathtolive.release.engine import Engine
 
@@ -116,7 +116,7 @@ def write(here: stack.Stack, after: config_file.Pins) -> None:
         rich.console.Console(soft_wrap=True).print(rich.syntax.Syntax(difference, "diff", background_color="default"))
 
 
-def refuse_weights(here: stack.Stack, plan: stack.Plan, found: Mapping[str, stages.Active]) -> None:
+def refuse_weights(here: stack.Stack, plan: plans.Plan, found: Mapping[str, stages.Active]) -> None:
     """Refuse a plan that would change the alias of a stage while a release of it is in progress.
 
     Raises:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
+import os
 import random
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -265,10 +267,12 @@ def analyze_one(variables: Variables) -> Any:
     return expression.evaluate(None, frame)
 
 
-def analyzing(pool: ProcessPoolExecutor) -> Analyze:
-    """Return a function that evaluates the expression in the processes of a pool."""
+@contextlib.contextmanager
+def pool() -> Iterator[Analyze]:
+    """Yield a function that evaluates the expression in a process for each processor."""
+    with ProcessPoolExecutor(os.cpu_count()) as processes:
 
-    def analyze(variables: Sequence[Variables]) -> Iterator[Any]:
-        return pool.map(analyze_one, variables, chunksize=16)
+        def analyze(variables: Sequence[Variables]) -> list[Any]:
+            return list(processes.map(analyze_one, variables, chunksize=16))
 
-    return lambda variables: list(analyze(variables))
+        yield analyze

@@ -19,6 +19,8 @@ from pathtolive.toolchain import terraform
 
 DEFAULT_REGION = "eu-west-2"
 SOURCE = ROOT / "terraform"
+# The default of the root module.
+NAME = "path-to-live"
 # What a user may set for the endpoint that AWS_ENDPOINT_URL names; local AWS needs none of it.
 ENDPOINT_VARIABLES = {
     "AWS_ACCESS_KEY_ID",

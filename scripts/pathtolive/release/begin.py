@@ -7,10 +7,11 @@ import sys
 
 from pathtolive import config_file, local_aws, recording, routes, stack, stages
 from pathtolive.cli import AWS_ERRORS, CommandError, LostSightError, RefusedError
+from pathtolive.release import sensitivity
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past
 from pathtolive.release.settings import Settings, percents, read_settings
-from pathtolive.release.view import confirmed, duration, watch
+from pathtolive.release.view import confirmed, duration, send_traffic, watch
 
 MINUTE = 60
 
@@ -136,9 +137,16 @@ def _announce(engine: Engine, active: str, given: Settings, gateway_deployment: 
     lines = _described(given, local_aws.speed(engine.here.target.endpoint))
     if served != gateway_deployment:
         lines["routes"] = f"gateway deployment {gateway_deployment} instead of {served}, after the release"
+    per_minute = engine.invocations_per_minute()
+    if per_minute:
+        lines["finds"] = sensitivity.found(given, per_minute)
     print(f"Release of {given.stage}: from version {active} to version {given.version}")
     for name, line in lines.items():
         print(f"  {name:<9}{line}")
+    if not per_minute:
+        print(f"{given.stage} had no requests in the last hour. {send_traffic(engine.here, given.stage)}")
+    for warning in sensitivity.warnings(given, per_minute) if per_minute else ():
+        print(warning)
 
 
 def _described(given: Settings, speed: float) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release.aliases import Aliases, traffic
 from pathtolive.release.executions import RUNNING, SUCCEEDED, Execution, Past, Report, summarize
 from pathtolive.release.machine import Machine, MissingMachineError
-from pathtolive.release.metrics import Metrics, read
+from pathtolive.release.metrics import Metrics, per_minute, read
 from pathtolive.release.settings import Settings
 
 POLL_SECONDS = 5.0
@@ -57,6 +57,11 @@ class Engine:
     def metrics(self, given: Settings, version: str, since: datetime.datetime) -> Metrics:
         """Return a version's metrics through the alias of a release."""
         return read(self._cloudwatch, self.machine.measured(), given, version, since)
+
+    def invocations_per_minute(self) -> float:
+        """Return the average number of the stage's invocations per minute in the last hour."""
+        speed = local_aws.speed(self.here.target.endpoint)
+        return per_minute(self._cloudwatch, self.aliases.function_name, self.stage, speed)
 
     def wait(self, execution: Execution, show: Callable[[Execution], None] | None = None) -> Past:
         """Wait until a release has ended and all traffic goes to one version, and return its outcome.

@@ -11,6 +11,8 @@ from typing import Any
 
 from pathtolive.release.settings import Settings
 
+HOUR = datetime.timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -56,3 +58,34 @@ def read(
     for result in response["MetricDataResults"]:
         counts[result["Id"].partition("_")[0]] += int(sum(result["Values"]))
     return Metrics(**counts)
+
+
+def per_minute(cloudwatch: Any, function_name: str, stage: str, speed: float) -> float:
+    """Return the average number of a stage's invocations per minute, since the first of the last hour; 0 without any.
+
+    ``speed`` is that of the AWS endpoint.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    query = {
+        "Id": "invocations",
+        "MetricStat": {
+            "Metric": {
+                "Namespace": "AWS/Lambda",
+                "MetricName": "Invocations",
+                "Dimensions": [
+                    {"Name": "FunctionName", "Value": function_name},
+                    {"Name": "Resource", "Value": f"{function_name}:{stage}"},
+                ],
+            },
+            "Period": 60,
+            "Stat": "Sum",
+        },
+    }
+    response = cloudwatch.get_metric_data(StartTime=now - HOUR / speed, EndTime=now, MetricDataQueries=[query])
+    (counted,) = response["MetricDataResults"]
+    if not counted["Values"]:
+        return 0.0
+    minutes: float = (now - min(counted["Timestamps"])) * speed / datetime.timedelta(minutes=1)
+    return float(sum(counted["Values"])) / max(1.0, minutes)

@@ -24,7 +24,7 @@ from pathtolive.toolchain import terraform as toolchain
 from tests.conftest import ROOT, examples
 from tests.python.commands.configs import File, Generator
 
-FILES = 150
+FILES = 60
 # The time of terraform console grows with the square of the number of modules.
 MODULES = 100
 # How a refusal begins.

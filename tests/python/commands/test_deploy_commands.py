@@ -187,6 +187,7 @@ class TestStagesStay:
         assert versions(checkout)["dev"] == "4"
 
 
+@pytest.mark.long
 @pytest.mark.story
 class TestDeleted:
     """Deployments create what was deleted by hand, and other commands work without it.

@@ -91,6 +91,7 @@ def log_events(logs: Any, group: str, stream: str) -> list[Any]:
         token = {"nextToken": answer["nextForwardToken"]}
 
 
+@pytest.mark.long
 def test_memory_grows_little_with_invocations(api: Api) -> None:
     found = []
     for _ in range(2):

@@ -19,6 +19,7 @@ from tests.checkout import Checkout
 from tests.waiting import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+pytestmark = pytest.mark.long
 HEADING = "processes that the tests left running"
 # Tests that leave local AWS running, and the exit status of their run.
 LEAVES = {

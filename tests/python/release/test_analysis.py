@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import examples
 from tests.terraform.support import SOURCE
 
 MODULE = SOURCE / "modules" / "release"
@@ -84,7 +85,7 @@ SERIES = st.fixed_dictionaries(
 
 
 @given(SERIES, st.booleans())
-@settings(max_examples=200)
+@settings(max_examples=examples(50))
 def test_metrics_are_those_of_whole_minutes(series: Series, first_step: bool) -> None:
     found = read(series, first_step=first_step)
     for measure in FAILURES:
@@ -205,7 +206,7 @@ BASELINE = {"errors": described(NONE), "slow": described(NONE)}
 @example(((200, 40, 200, 0), (100, 40, 100, 0)), 0.01)
 @example(((200, 2, 1000, 0), (100, 1, 100, 0)), 0.01)
 @example(((90, 1, 3, 3), (0, 0, 0, 0)), 0.01)
-@settings(max_examples=300)
+@settings(max_examples=examples(75))
 def test_verdict_of_a_step(measure: tuple[Counts, Counts], limit: float) -> None:
     release = RELEASE | {"max_error_rate": limit}
     # At exactly these bounds, the rounding of numbers decides.
@@ -227,7 +228,7 @@ def test_verdict_of_a_step(measure: tuple[Counts, Counts], limit: float) -> None
 @example(((1000, 30, 0, 0), (100, 22, 0, 0)), NONE)
 @example(((1000, 30, 0, 0), (100, 3, 0, 0)), ((100, 2, 100, 3), (0, 0, 0, 0)))
 @example(((1000, 30, 0, 0), (100, 3, 0, 0)), ((100, 2, 100, 4), (0, 0, 0, 0)))
-@settings(max_examples=200)
+@settings(max_examples=examples(50))
 def test_verdict_of_a_bake(measure: tuple[Counts, Counts], before: tuple[Counts, Counts]) -> None:
     metrics = {"errors": described(measure), "slow": described(SOUND)}
     baseline = {"errors": described(before), "slow": described(NONE)}

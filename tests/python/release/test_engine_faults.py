@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import examples
 from tests.python.release.conftest import SHORT
 from tests.python.release.world import BASELINE, NEW, Engine, Minute, ServiceError, World
 
@@ -156,7 +157,7 @@ FAULTS = st.dictionaries(
 )
 @example(faults={"ShiftAllTraffic": 9}, lost={"SetWeight": 1, "RemoveWeights": 2}, errors=[0, 0, 0], invocations=60)
 # The state machine is a fixture, but each example starts with a new world.
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_alias_ends_at_one_version_after_any_faults(
     engine: Engine, world: World, *, faults: dict[str, int], lost: dict[str, int], errors: list[int], invocations: int
 ) -> None:

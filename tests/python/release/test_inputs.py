@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import examples
 from tests.python.release.inputs import INPUTS
 from tests.python.release.world import BASELINE, NEW, Engine, World
 from tests.terraform.support import SOURCE
@@ -33,7 +34,7 @@ LEFT = st.sampled_from(
 
 @given(INPUTS, LEFT, st.booleans())
 # The state machine is a fixture, but each example starts with a new world.
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_execution_ends_with_a_name(
     engine: Engine, world: World, content: Any, left: tuple[str, dict[str, float]], running: bool
 ) -> None:

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, examples
 from tests.python.release.conftest import SHORT
 from tests.python.release.test_engine_faults import FAULTS, TEMPORARY
 from tests.python.release.world import NEW, Engine, Minute, ServiceError, World
 
 # The time that an expression sees differs between two evaluations.
 NOW = "$now()"
-LEAST = 5000
+LEAST = 1500
 COUNTS = st.integers(0, 3) | st.integers(0, 200)
 MINUTES = st.lists(st.builds(Minute, *[COUNTS] * 8), max_size=4)
 SETTINGS = st.fixed_dictionaries(
@@ -106,7 +106,7 @@ def test_results_equal_those_of_the_reference(
     evaluations: list[Any], engine: Engine, world: World, definition: str, reference: Path
 ) -> None:
     @given(SETTINGS, st.dictionaries(st.sampled_from([0.1, 0.5, 1]), MINUTES), FAULTS, st.booleans())
-    @settings(max_examples=150, suppress_health_check=[HealthCheck.nested_given])
+    @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
     def release(chosen: Any, minutes: Any, faults: dict[str, int], firing: bool) -> None:
         world.__init__()  # type: ignore[misc]
         world.metrics = lambda weight: minutes.get(weight, [])
@@ -115,7 +115,7 @@ def test_results_equal_those_of_the_reference(
         engine.run({"bake_seconds": 120, **chosen})
 
     @given(ENDED, DESCRIPTIONS, WEIGHTS, st.booleans())
-    @settings(max_examples=100, suppress_health_check=[HealthCheck.nested_given])
+    @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
     def roll_back(ended: Any, description: str, weights: Any, running: bool) -> None:
         world.__init__()  # type: ignore[misc]
         world.change(Description=description, RoutingConfig={"AdditionalVersionWeights": weights})
@@ -123,7 +123,7 @@ def test_results_equal_those_of_the_reference(
         engine.run(ended)
 
     @given(CONFIGURATIONS, RESPONSES, st.sampled_from([[], [0.1]]))
-    @settings(max_examples=100, suppress_health_check=[HealthCheck.nested_given])
+    @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
     def check(configuration: Any, found: Any, steps: list[float]) -> None:
         world.__init__()  # type: ignore[misc]
         world.versions[NEW] = configuration
@@ -134,7 +134,7 @@ def test_results_equal_those_of_the_reference(
     roll_back()
     check()
     compared = [each for each in evaluations if NOW not in each[0]]
-    assert len(compared) >= LEAST
+    assert len(compared) >= examples(LEAST)
     lines = [
         f'{{"expression": {json.dumps(expression)}, "variables": {variables}}}' for expression, variables, _ in compared
     ]

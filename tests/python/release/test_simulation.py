@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -21,8 +19,8 @@ BAKE = Rule(delay_minutes=0, steps=())
 
 @pytest.fixture(scope="module")
 def analyze() -> Iterator[Analyze]:
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        yield simulation.analyzing(pool)
+    with simulation.pool() as found:
+        yield found
 
 
 def check(result: Result, **bounds: float) -> None:
@@ -49,7 +47,7 @@ CASES = [
 
 @pytest.mark.parametrize(("case", "bounds"), CASES, ids=[str(case) for case, _ in CASES])
 def test_outcomes(analyze: Analyze, case: Case, bounds: dict[str, float]) -> None:
-    check(simulate(case, RULE, 60, analyze), **bounds)
+    check(simulate(case, RULE, 30, analyze), **bounds)
 
 
 @pytest.mark.long

@@ -81,6 +81,7 @@ def test_unknown_section_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="AWS makes its emulator for Linux alone")
+@pytest.mark.long
 def test_runtime_is_measured_with_every_handler() -> None:
     """The budgets of this section are for an idle machine, so only make bench compares them."""
     done = subprocess.run(
@@ -123,6 +124,7 @@ def test_runtime_ratios_are_of_the_same_turn(monkeypatch: pytest.MonkeyPatch) ->
     assert found["ours"] == {"first": 2.5, "warm": 2.5, "first_ratio": 1.25, "warm_ratio": 1.25}
 
 
+@pytest.mark.long
 def test_emulators_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulators, "ROUND_SECONDS", 0.3)
     found = emulators.measure(20)
@@ -132,6 +134,7 @@ def test_emulators_are_measured_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
         assert 20 < figures["megabytes"] < 1000
 
 
+@pytest.mark.long
 def test_emulator_that_fails_a_request_fails_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handlers, "BARE", handlers.BARE.replace("World", "Moon"))
     monkeypatch.setattr(emulators, "NAMES", {"local AWS": "emulator"})

@@ -21,6 +21,12 @@ def test_version_is_published_for_new_code(function: Function) -> None:
     assert [function.call(qualifier=version)["Payload"] for version in ("1", "2")] == [1, 2]
 
 
+def test_version_is_published_for_an_update_with_the_same_code(function: Function) -> None:
+    """AWS does not compare the code of an update, as was measured there: https://github.com/getmoto/moto/pull/8379."""
+    function.create(ONE)
+    assert function.update(ONE) == "2"
+
+
 def test_version_is_published_for_new_configuration(function: Function) -> None:
     function.create(ONE)
     function.api.update_function_configuration(FunctionName=function.name, MemorySize=256)
