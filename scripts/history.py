@@ -19,7 +19,7 @@ COLORS = {SUCCEEDED: "green", IN_PROGRESS: "yellow"}
 def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
     """Return the releases of a stage, newest first, at most ``limit`` of them."""
     here.config.stage(stage)
-    return list(itertools.islice(Engine(here).past(stage), limit))
+    return list(itertools.islice(Engine(here, stage).past(), limit))
 
 
 def as_json(one: Past) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def command() -> int:
         raise CommandError(f"In workspace {here.target.workspace}, every stage follows newest. Nothing to record.")
     if stage not in here.outputs["stages"]:
         raise CommandError(f"{stage} is not deployed. Run: make build deploy{here.target.make_variables}")
-    version = Engine(here).active_version(stage)
+    version = Engine(here, stage).active_version()
     if recording.recorded(here, stage, stages.active(here)[stage]):
         print(f"config.tf already records version {version} for {stage}")
         return 0

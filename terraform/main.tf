@@ -116,19 +116,23 @@ module "monitoring" {
 }
 
 module "release" {
-  source = "./modules/release"
+  source   = "./modules/release"
+  for_each = local.pins
 
   console_url = local.console_url
   error_metrics = [merge(module.function.error_responses_metric, {
-    dimensions = { alias = "{stage}", version = "{version}" }
+    dimensions = { alias = each.key, version = "{version}" }
   })]
   function_arn       = module.function.arn
   log_retention_days = var.log_retention_days
   name               = local.name
-  timeout_seconds    = var.release_timeout_seconds
-  topic_arn          = module.notifications.topic_arn
-  topic_key_arn      = module.notifications.key_arn
-  unhealthy_alarms   = module.monitoring.unhealthy_alarms
+  settings           = try(var.releases[each.key], {})
+  # An artifact that was built without git returns no JSON.
+  smoke_tests     = [{ path = "/" }, { path = "/build-info", json = { "function.version" = "{version}" } }]
+  stage           = each.key
+  topic_arn       = module.notifications.topic_arn
+  topic_key_arn   = module.notifications.key_arn
+  unhealthy_alarm = module.monitoring.unhealthy_alarms[each.key]
 }
 
 module "dashboard" {

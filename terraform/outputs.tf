@@ -18,22 +18,18 @@ output "newest_version" {
   value       = module.function.version
 }
 
-output "release_state_machine_arn" {
-  description = "ARN of the state machine that runs releases."
-  value       = module.release.state_machine_arn
-}
-
 output "routes" {
   description = "Fingerprint of the API's current routes."
   value       = module.api.routes_fingerprint
 }
 
 output "stages" {
-  description = "Version, gateway deployment, and URL of each stage, by name. The gateway deployment \"newest\" follows the API's current routes."
+  description = "Version, gateway deployment, state machine, and URL of each stage, by name. The gateway deployment \"newest\" follows the API's current routes."
   value = {
     for name, stage in module.stage : name => {
       function_version   = module.alias[name].function_version
       gateway_deployment = local.pins[name].gateway_deployment
+      state_machine_arn  = module.release[name].state_machine_arn
       url                = stage.url
     }
   }

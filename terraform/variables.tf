@@ -114,17 +114,26 @@ variable "region" {
   }
 }
 
-variable "release_timeout_seconds" {
-  type        = number
-  description = "Timeout of a release, in seconds. A release that exceeds it is rolled back."
-  default     = 21600
+variable "releases" {
+  type = map(object({
+    bake_seconds          = optional(number)
+    max_error_rate        = optional(number)
+    max_extensions        = optional(number)
+    max_p99_ms            = optional(number)
+    metrics_delay_seconds = optional(number)
+    min_invocations       = optional(number)
+    on_inconclusive       = optional(string)
+    step_seconds          = optional(number)
+    steps                 = optional(list(number))
+    timeout_seconds       = optional(number)
+  }))
+  description = "Settings of releases by stage, such as { live = { bake_seconds = 1800 } }. A setting that an entry leaves out, and a stage without an entry, have the defaults of modules/release. Each release can have other settings, except timeout_seconds, after which a release is rolled back."
+  default     = {}
   nullable    = false
 
-  # The history of an execution has at most 25,000 events, and a release on hold adds about 20,000 a day.
-  # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
   validation {
-    condition     = var.release_timeout_seconds >= 60 && var.release_timeout_seconds <= 86400 && floor(var.release_timeout_seconds) == var.release_timeout_seconds
-    error_message = "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."
+    condition     = alltrue([for stage in keys(var.releases) : contains(keys(local.stages), stage)])
+    error_message = "releases has entries for stages that config.tf does not have: ${join(", ", [for stage in keys(var.releases) : stage if !contains(keys(local.stages), stage)])}. The stages of config.tf are ${join(", ", keys(local.stages))}. If you have renamed or removed a stage, change releases, too."
   }
 }
 

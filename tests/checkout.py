@@ -161,6 +161,12 @@ class Checkout:
     def versions(self) -> dict[str, str]:
         return {stage: row["function_version"] for stage, row in self.status().items()}
 
+    def state_machine(self, stage: str) -> str:
+        """Return the ARN of the state machine that runs the releases of a stage."""
+        machines = self.client("stepfunctions").list_state_machines()["stateMachines"]
+        arns = {machine["name"]: machine["stateMachineArn"] for machine in machines}
+        return str(arns[f"path-to-live-{stage}-release"])
+
     def client(self, service: str) -> Any:
         return boto3.client(  # type: ignore[call-overload]
             service,

@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError, ParamValidationError
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import stepfunctions
 
+# boto's names of services that Step Functions names otherwise.
+_OTHER_NAMES = {"sfn": "stepfunctions"}
 # Lists that AWS returns even if they are empty, by their shape.
 _ALWAYS_LISTS = {
     "DescribeAlarmsOutput": ("CompositeAlarms", "MetricAlarms"),
@@ -96,7 +98,7 @@ def _client(service: str, region: str, account: str) -> Any:
     for name, value in {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}.items():
         store.set_config_provider(name, ConstantProvider(value))
     return session.create_client(
-        service,
+        _OTHER_NAMES.get(service, service),
         region_name=region,
         endpoint_url=f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
         # An account is its own root here; what the role may do has been decided before.

@@ -67,12 +67,14 @@ _RIGHTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "aws-sdk:cloudwatch:getMetricData": ("cloudwatch:GetMetricData", lambda _: "*"),
     # "must have a * scope": https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/permissions-reference-cw.html
     "aws-sdk:cloudwatch:describeAlarms": ("cloudwatch:DescribeAlarms", lambda _: "*"),
+    "aws-sdk:sfn:describeExecution": ("states:DescribeExecution", lambda given: str(given["ExecutionArn"])),
     "aws-sdk:ssm:getParameter": ("ssm:GetParameter", _parameter),
     "aws-sdk:ssm:putParameter": ("ssm:PutParameter", _parameter),
     "aws-sdk:ssm:deleteParameter": ("ssm:DeleteParameter", _parameter),
 }
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
-_DENIED_STATUS = {"ssm": 400}
+# https://docs.aws.amazon.com/step-functions/latest/apireference/CommonErrors.html
+_DENIED_STATUS = {"sfn": 400, "ssm": 400}
 
 # Optimized integrations are older than the SDK integrations, and name errors after an older SDK.
 _OPTIMIZED = {

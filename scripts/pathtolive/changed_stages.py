@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from pathtolive import config_file, recording, stack, stages
 from pathtolive.cli import RefusedError
 from pathtolive.release.aliases import Alias, MissingAliasError
 from pathtolive.release.engine import Engine
+from pathtolive.release.machine import MissingMachineError
 
 
 def pin_renamed(here: stack.Stack) -> None:
@@ -53,7 +56,7 @@ def announce(here: stack.Stack) -> dict[str, config_file.Pin]:
     for stage, running in removed.items():
         print(
             f"{stage}, with version {running.version}, is no longer in config.tf. The deployment deletes its URL, "
-            f"{here.stage_url(stage)}, and its alias, alarms, and access logs."
+            f"{here.stage_url(stage)}, and its alias, alarms, state machine, and access logs."
         )
     return renamed
 
@@ -64,15 +67,16 @@ def _active(here: stack.Stack, stage: str) -> stages.Active:
     Raises:
         RefusedError: a release of it is in progress.
     """
-    engine, deployed = Engine(here), here.deployed["stages"][stage]
+    engine, deployed = Engine(here, stage), here.deployed["stages"][stage]
     try:
         alias = engine.aliases.read(stage)
     except MissingAliasError:
         alias = Alias(deployed["function_version"], {})
     try:
-        if running := engine.machine.running(stage):
-            raise RefusedError(engine.in_progress_error(running))
-        engine.refuse_weights(stage, alias.weights)
+        with contextlib.suppress(MissingMachineError):
+            if running := engine.machine.running():
+                raise RefusedError(engine.in_progress_error(running))
+        engine.refuse_weights(alias.weights)
     except RefusedError as error:
         raise RefusedError(f"{error}\nFirst, put {stage} back into config.tf.") from error
     return stages.Active(alias.version, alias.weights, deployed["gateway_deployment"])

@@ -40,10 +40,12 @@ def outputs(target: Target, name: str) -> dict[str, Any]:
         for page in target.client("lambda").get_paginator("list_aliases").paginate(FunctionName=name)
         for alias in page["Aliases"]
     }
+    machines = _state_machines(target)
     stages = {
         stage["StageName"]: {
             "function_version": aliases[stage["StageName"]],
             "gateway_deployment": names.get(stage.get("DeploymentId"), "newest"),
+            "state_machine_arn": machines.get(f"{name}-{stage['StageName']}-release"),
             "url": f"{api['ApiEndpoint']}/{stage['StageName']}",
         }
         for page in gateway.get_paginator("get_stages").paginate(**api_id)
@@ -54,7 +56,6 @@ def outputs(target: Target, name: str) -> dict[str, Any]:
         "api_id": api["ApiId"],
         "function_name": name,
         "gateway_deployments": deployments,
-        "release_state_machine_arn": _state_machine(target, {"name": f"{name}-release"}),
         # Only Terraform knows their fingerprint.
         "routes": None,
         "stages": stages,
@@ -102,10 +103,14 @@ def _api(target: Target, name: str) -> Values | None:
     return found[0] if len(found) == 1 and found[0].get("Tags", {}).get("Service") == name else None
 
 
-def _state_machine(target: Target, values: Values) -> str | None:
+def _state_machines(target: Target) -> dict[str, str]:
+    """Return the ARNs of the account's state machines, by name."""
     pages = target.client("stepfunctions").get_paginator("list_state_machines").paginate()
-    machines = {machine["name"]: machine["stateMachineArn"] for page in pages for machine in page["stateMachines"]}
-    return machines.get(values["name"])
+    return {machine["name"]: machine["stateMachineArn"] for page in pages for machine in page["stateMachines"]}
+
+
+def _state_machine(target: Target, values: Values) -> str | None:
+    return _state_machines(target).get(values["name"])
 
 
 def _alias(target: Target, values: Values) -> str:

@@ -37,8 +37,8 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
         LostSightError: the promotion continues without this command.
         CommandError: the promotion failed, or the stage then runs another version.
     """
-    engine = Engine(here)
-    promotion = _promotion(here, engine, source, destination)
+    engine = Engine(here, destination)
+    promotion = _promotion(engine, source)
     active = stages.active(here)[destination]
     pin = config_file.Pin(promotion.version, promotion.gateway_deployment)
     if pin == here.config.stage(destination) and recording.recorded(here, destination, active):
@@ -49,14 +49,14 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
             _move(engine, promotion, again)
         recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
     with progress.step(f"Verify that {destination} runs version {promotion.version}"):
-        _check(here, engine, promotion)
+        _check(engine, promotion)
 
 
 def _move(engine: Engine, promotion: Promotion, again: str) -> None:
     """Run the release engine, which smoke-tests the version and moves the alias."""
-    stage = promotion.destination
+    stage = engine.stage
     settings = Settings(stage, promotion.version, steps=())
-    running = engine.machine.running(stage) or engine.machine.start(PROMOTE, settings, again)
+    running = engine.machine.running() or engine.machine.start(PROMOTE, settings, again)
     with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it") as step:
         step.result = running.name
         ended = view.follow(engine, running, again)
@@ -69,15 +69,16 @@ def _move(engine: Engine, promotion: Promotion, again: str) -> None:
         )
 
 
-def _promotion(here: stack.Stack, engine: Engine, source: str, destination: str) -> Promotion:
+def _promotion(engine: Engine, source: str) -> Promotion:
     """Return what to promote."""
+    here, destination = engine.here, engine.stage
     here.config.stage(source)
     begin.check_stage(here, destination)
     if source == destination:
         raise RefusedError(f"FROM and TO are both {source}. Set them to two stages.")
-    version = engine.active_version(source)
-    engine.refuse_weights(destination, engine.aliases.read(destination).weights)
-    running = engine.machine.running(destination)
+    version = Engine(here, source).active_version()
+    engine.refuse_weights(engine.aliases.read(destination).weights)
+    running = engine.machine.running()
     if running and (running.kind, running.settings.version) != (PROMOTE, version):
         raise RefusedError(engine.in_progress_error(running))
     served = stages.active(here)[source].gateway_deployment
@@ -92,24 +93,23 @@ def _code_sha256(here: stack.Stack, qualifier: str) -> str:
     return code_sha256
 
 
-def _check(here: stack.Stack, engine: Engine, promotion: Promotion) -> None:
+def _check(engine: Engine, promotion: Promotion) -> None:
     """Verify that the stage runs the promoted version: in Lambda by its hash, and through the API by its build info."""
+    here = engine.here
     source, url = here.stage_url(promotion.source), here.stage_url(promotion.destination)
     deadline = time.monotonic() + PATIENCE_SECONDS
     # Each attempt reads both stages: a version that fails for some requests can still be promoted and examined.
-    while difference := _difference(here, engine, promotion, url, smoke.build_info(source)):
+    while difference := _difference(engine, promotion, url, smoke.build_info(source)):
         if time.monotonic() > deadline:
             raise CommandError(f"{promotion.destination} does not match {promotion.source}: {difference}")
         time.sleep(0.5)
     smoke.check(url)
 
 
-def _difference(
-    here: stack.Stack, engine: Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None
-) -> str | None:
+def _difference(engine: Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None) -> str | None:
     """Return a difference between the stage and the promotion, or None."""
-    version = engine.active_version(promotion.destination)
-    code_sha256 = _code_sha256(here, promotion.destination)
+    version = engine.active_version()
+    code_sha256 = _code_sha256(engine.here, engine.stage)
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
         return f"its alias points to version {version} with CodeSha256 {code_sha256}, not to {promotion}"
     found = smoke.build_info(url)

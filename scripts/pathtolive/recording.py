@@ -94,7 +94,7 @@ def _ended(here: stack.Stack, stage: str, running: stages.Active) -> str | None:
     """Return the name of the release that moved a stage, if neither config.tf nor Terraform's state records it."""
     if running.weights or here.outputs["stages"][stage]["function_version"] == running.version:
         return None
-    ended = Engine(here).unrecorded(stage)
+    ended = Engine(here, stage).unrecorded()
     return ended.name if ended else None
 
 
@@ -124,4 +124,4 @@ def refuse_weights(here: stack.Stack, plan: plans.Plan, found: Mapping[str, stag
     """
     for stage, running in found.items():
         if f'module.alias["{stage}"].aws_lambda_alias.this' in plan.changes:
-            Engine(here).refuse_weights(stage, running.weights)
+            Engine(here, stage).refuse_weights(running.weights)

@@ -112,7 +112,7 @@ class Release:
         self.minutes.append(self._minute())
         rule = self.rule
         return {
-            "alarms": {"live": "unhealthy"},
+            "unhealthy_alarm": "unhealthy",
             "alarm_reason": "the error rate is too high",
             "baking": self.baking,
             "baseline": {"errors": _measure([self.before]), "slow": _measure([])},

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathtolive import config_file, stack
 from pathtolive.release.aliases import Aliases, MissingAliasError
 from pathtolive.release.engine import Engine
-from pathtolive.release.machine import MissingMachineError
 
 
 @dataclass(frozen=True)
@@ -117,10 +116,7 @@ def report(here: stack.Stack, found: Mapping[str, Active]) -> None:
 
 def since(here: stack.Stack, stage: str, version: str) -> str:
     """Return a sentence that names the release which moved a stage to the version that it runs, and when."""
-    try:
-        last = Engine(here).last(stage)
-    except MissingMachineError:
-        last = None
+    last = Engine(here, stage).last()
     if last is None or last.to_version != version or last.ended is None:
         return f"No release, promotion, or rollback in the history of {stage} moved it to version {version}."
     return f"{stage} runs version {version} since {last.ended.astimezone():%Y-%m-%d %H:%M:%S} ({last.name})."

@@ -25,18 +25,17 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
     the release in progress, or None.
     """
     alarms = here.target.client("cloudwatch")
-    engine = Engine(here)
-    in_progress = _in_progress(engine)
     result = []
     for stage, pin in here.stages.items():
         if stage not in here.outputs["stages"]:
             continue
+        engine = Engine(here, stage)
         firing = alarms.describe_alarms(
             AlarmNamePrefix=f"{engine.aliases.function_name}-{stage}-",
             StateValue="ALARM",
             AlarmTypes=["MetricAlarm", "CompositeAlarm"],
         )
-        alias = _alias(engine, stage)
+        alias = _alias(engine)
         url = here.stage_url(stage)
         result.append(
             {
@@ -50,22 +49,23 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
                 "alarms": [
                     alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
                 ],
-                "release": in_progress.get(stage),
+                "release": _release(engine),
             }
         )
     return result
 
 
-def _in_progress(engine: Engine) -> dict[str, str]:
+def _release(engine: Engine) -> str | None:
     try:
-        return engine.machine.in_progress()
+        running = engine.machine.running()
     except MissingMachineError:
-        return {}
+        return None
+    return running.name if running else None
 
 
-def _alias(engine: Engine, stage: str) -> Alias | None:
+def _alias(engine: Engine) -> Alias | None:
     try:
-        return engine.aliases.read(stage)
+        return engine.aliases.read(engine.stage)
     except MissingAliasError:
         return None
 

@@ -8,16 +8,18 @@ locals {
   oidc_arn     = var.github_oidc_provider_arn != null ? var.github_oidc_provider_arn : one(aws_iam_openid_connect_provider.github[*].arn)
   function_arn = "${local.arn}:lambda:${var.region}:${local.account}:function:${var.name}"
   role_arn     = "${local.arn}:iam::${local.account}:role/${var.name}"
-  machine      = "${var.name}-release"
-  topic_arn    = "${local.arn}:sns:${var.region}:${local.account}:${var.name}-alerts"
-  key_alias    = "${local.arn}:kms:${var.region}:${local.account}:alias/${var.name}-alerts"
-  keys_arn     = "${local.arn}:kms:${var.region}:${local.account}:key/*"
+  # A release of each stage has a state machine, a rule, and two roles.
+  machines  = "${var.name}-*-release"
+  rollbacks = "${var.name}-*-rollback"
+  topic_arn = "${local.arn}:sns:${var.region}:${local.account}:${var.name}-alerts"
+  key_alias = "${local.arn}:kms:${var.region}:${local.account}:alias/${var.name}-alerts"
+  keys_arn  = "${local.arn}:kms:${var.region}:${local.account}:key/*"
 
   # The roles that the deployment passes, by the service that assumes them.
   passed_roles = {
     lambda = local.role_arn
-    states = "${local.role_arn}-release"
-    events = "${local.role_arn}-release-rollback"
+    states = "${local.arn}:iam::${local.account}:role/${local.machines}"
+    events = "${local.arn}:iam::${local.account}:role/${local.rollbacks}"
   }
   api_service = "ops.apigateway.amazonaws.com"
   apis_arn    = "${local.arn}:apigateway:${var.region}::/apis"
@@ -32,7 +34,7 @@ locals {
   log_group_arns = {
     for owner, name in {
       function = "/aws/lambda/${var.name}"
-      release  = "/aws/vendedlogs/states/${local.machine}"
+      releases = "/aws/vendedlogs/states/${local.machines}"
       stages   = "/aws/apigateway/${var.name}/*"
     } : owner => [for suffix in ["", ":*"] : "${local.arn}:logs:${var.region}:${local.account}:log-group:${name}${suffix}"]
   }
@@ -199,6 +201,13 @@ data "aws_iam_policy_document" "deploy" {
     resources = values(local.passed_roles)
   }
 
+  # When a stage is removed, its roles are. Before it deletes a role, the provider lists its instance profiles.
+  statement {
+    sid       = "DeleteReleaseRoles"
+    actions   = ["iam:DeleteRole", "iam:ListInstanceProfilesForRole"]
+    resources = [local.passed_roles.states, local.passed_roles.events]
+  }
+
   dynamic "statement" {
     for_each = local.passed_roles
 
@@ -216,9 +225,10 @@ data "aws_iam_policy_document" "deploy" {
   }
 
   statement {
-    sid = "ManageStateMachine"
+    sid = "ManageStateMachines"
     actions = [
       "states:CreateStateMachine",
+      "states:DeleteStateMachine",
       "states:DescribeStateMachine",
       "states:ListExecutions",
       "states:ListStateMachineVersions",
@@ -228,18 +238,19 @@ data "aws_iam_policy_document" "deploy" {
       "states:UntagResource",
       "states:UpdateStateMachine",
     ]
-    resources = ["${local.arn}:states:${var.region}:${local.account}:stateMachine:${local.machine}"]
+    resources = ["${local.arn}:states:${var.region}:${local.account}:stateMachine:${local.machines}"]
   }
 
   statement {
     sid       = "ManageExecutions"
     actions   = ["states:DescribeExecution", "states:StopExecution"]
-    resources = ["${local.arn}:states:${var.region}:${local.account}:execution:${local.machine}:*"]
+    resources = ["${local.arn}:states:${var.region}:${local.account}:execution:${local.machines}:*"]
   }
 
   statement {
-    sid = "ManageRollbackRule"
+    sid = "ManageRollbackRules"
     actions = [
+      "events:DeleteRule",
       "events:DescribeRule",
       "events:ListTagsForResource",
       "events:ListTargetsByRule",
@@ -249,7 +260,7 @@ data "aws_iam_policy_document" "deploy" {
       "events:TagResource",
       "events:UntagResource",
     ]
-    resources = ["${local.arn}:events:${var.region}:${local.account}:rule/${local.machine}-rollback"]
+    resources = ["${local.arn}:events:${var.region}:${local.account}:rule/${local.rollbacks}"]
   }
 
   statement {
@@ -356,7 +367,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "DeleteStageLogGroups"
     actions   = ["logs:DeleteLogGroup"]
-    resources = local.log_group_arns.stages
+    resources = concat(local.log_group_arns.releases, local.log_group_arns.stages)
   }
 
   # None of these actions has resource types, except those of SNS: a subscription's ARN ends in an ID that SNS chooses.

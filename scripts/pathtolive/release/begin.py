@@ -28,7 +28,7 @@ def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
         UnrecordedError: the release succeeded, but could not be recorded.
         CommandError: the release ended, but its rollback did not complete.
     """
-    engine = Engine(here)
+    engine = Engine(here, given.stage)
     version = f" VERSION={given.version}" if given.version else ""
     again = f"make release STAGE={given.stage}{version}{here.target.make_variables}"
     try:
@@ -41,7 +41,7 @@ def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
     if ended.outcome == SUCCEEDED:
         print(f"Succeeded: {ended.reason}", flush=True)
         here.read_config_again()
-        served = _routes(engine, given.stage, ended.to_version, named=bool(given.version) or ended.kind == ROLLBACK)
+        served = _routes(engine, ended.to_version, named=bool(given.version) or ended.kind == ROLLBACK)
         recording.record(here, given.stage, ended.to_version, gateway_deployment=served, again=again)
     return ended
 
@@ -50,12 +50,12 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
     """Return a release that was started, the one in progress, or the last one if it is not recorded."""
     here, stage = engine.here, given.stage
     check_stage(here, stage)
-    if running := engine.machine.running(stage):
+    if running := engine.machine.running():
         if given.version not in {"", running.settings.version}:
             raise RefusedError(engine.in_progress_error(running))
         return running
-    active = engine.active_version(stage)
-    if unrecorded := engine.unrecorded(stage):
+    active = engine.active_version()
+    if unrecorded := engine.unrecorded():
         if given.version not in {"", unrecorded.to_version}:
             raise RefusedError(
                 f"{unrecorded.name} succeeded, but it is not recorded. Record it with: "
@@ -63,8 +63,8 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
             )
         print(f"{unrecorded.name} succeeded, but it is not recorded. Recording it now.")
         return unrecorded
-    version = given.version or _promoted_version(engine, stage)
-    gateway_deployment = _routes(engine, stage, version, named=bool(given.version))
+    version = given.version or _promoted_version(engine)
+    gateway_deployment = _routes(engine, version, named=bool(given.version))
     if not engine.aliases.has_version(version):
         raise RefusedError(
             f"Version {version} of {engine.aliases.function_name} does not exist. To list the versions that "
@@ -109,20 +109,22 @@ def _previous_stage(here: stack.Stack, stage: str) -> str | None:
     return stages[place - 1] if place else None
 
 
-def _promoted_version(engine: Engine, stage: str) -> str:
+def _promoted_version(engine: Engine) -> str:
     """Return the version of the previous stage."""
-    previous = _previous_stage(engine.here, stage)
+    previous = _previous_stage(engine.here, engine.stage)
     if previous is None:
-        raise RefusedError(f"config.tf has no stage before {stage}. Set the version to release, such as VERSION=4.")
+        raise RefusedError(
+            f"config.tf has no stage before {engine.stage}. Set the version to release, such as VERSION=4."
+        )
     try:
-        return engine.active_version(previous)
+        return Engine(engine.here, previous).active_version()
     except RefusedError as error:
         raise RefusedError(f"{error}\nOr set the version to release, such as VERSION=4.") from error
 
 
-def _routes(engine: Engine, stage: str, version: str, *, named: bool) -> str:
+def _routes(engine: Engine, version: str, *, named: bool) -> str:
     """Return the gateway deployment for a version: that of the previous stage, if that stage runs the version."""
-    here = engine.here
+    here, stage = engine.here, engine.stage
     previous, found = _previous_stage(here, stage), stages.active(here)
     if named or previous not in found or found[previous].version != version:
         return found[stage].gateway_deployment
@@ -135,7 +137,7 @@ def _announce(engine: Engine, active: str, given: Settings, gateway_deployment: 
     lines = _described(given, local_aws.speed(engine.here.target.endpoint))
     if served != gateway_deployment:
         lines["routes"] = f"gateway deployment {gateway_deployment} instead of {served}, after the release"
-    per_minute = engine.invocations_per_minute(given.stage)
+    per_minute = engine.invocations_per_minute()
     if per_minute:
         lines["finds"] = sensitivity.found(given, per_minute)
     print(f"Release of {given.stage}: from version {active} to version {given.version}")

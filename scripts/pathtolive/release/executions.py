@@ -49,8 +49,7 @@ def read_report(text: str | None) -> Report | None:
 class Execution:
     """An execution of the state machine, as AWS describes it.
 
-    If an event started it, ``rolls_back`` names the execution that it rolls back, and ``settings`` are those of that
-    execution.
+    If the end of another execution started it, ``rolls_back`` is the name of that one, and ``settings`` are empty.
     """
 
     arn: str
@@ -99,24 +98,17 @@ def execution_name(kind: str, stage: str, version: str, at: datetime.datetime) -
     return name
 
 
-def origin(text: str, name: str) -> tuple[dict[str, Any], str, str | None]:
-    """Return the settings of a release, its name, and the name again if the input is the event of its end.
-
-    The execution that ended can itself have been a rollback, so events can contain events.
-    """
-    rolls_back = None
-    while True:
-        try:
-            content = json.loads(text)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict):
-            return {}, name, rolls_back
-        detail = content.get("detail")
-        if not isinstance(detail, dict) or "input" not in detail:
-            return content, name, rolls_back
-        text, name = detail["input"], detail["name"]
-        rolls_back = name
+def read_input(text: str) -> tuple[dict[str, Any], str | None]:
+    """Return the settings in an execution's input, and the name of the execution that it rolls back, or None."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        return {}, None
+    if "rolls_back" in content:
+        return {}, str(content["rolls_back"])
+    return content, None
 
 
 def summarize(execution: Execution, rollback: Report | None) -> Past:

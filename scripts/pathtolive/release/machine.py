@@ -1,4 +1,4 @@
-"""The state machine that moves aliases, and its executions."""
+"""The state machine that moves the alias of a stage, and its executions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pathtolive.release.executions import (
     Execution,
     continues,
     execution_name,
-    origin,
+    read_input,
     read_report,
 )
 from pathtolive.release.settings import Settings, read_settings
@@ -33,17 +33,18 @@ CONSISTENT_AFTER = datetime.timedelta(minutes=1)
 
 
 class MissingMachineError(CommandError):
-    """There is no state machine."""
+    """A stage has no state machine."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The state machine of a stack.
+    """The state machine of a stage.
 
     Methods raise botocore's own errors if a request to AWS fails.
     """
 
     here: stack.Stack
+    stage: str
 
     @functools.cached_property
     def arn(self) -> str:
@@ -52,15 +53,15 @@ class Machine:
         Raises:
             MissingMachineError: Terraform's state has none.
         """
-        arn: str | None = self.here.outputs.get("release_state_machine_arn")
+        arn: str | None = self.here.outputs["stages"].get(self.stage, {}).get("state_machine_arn")
         if arn is None:
             raise self._missing()
         return arn
 
     def _missing(self) -> MissingMachineError:
         return MissingMachineError(
-            "The state machine that runs releases does not exist, and the history is lost with it. Create it with: "
-            f"make deploy{self.here.target.make_variables}"
+            f"The state machine that runs the releases of {self.stage} does not exist, and the history is lost with "
+            f"it. Create it with: make deploy{self.here.target.make_variables}"
         )
 
     @functools.cached_property
@@ -82,8 +83,8 @@ class Machine:
         return dataclasses.replace(self.defaults(), **given.input)
 
     def measured(self) -> list[dict[str, Any]]:
-        """Return the metrics that the state machine analyzes. That of an earlier version does not name them."""
-        measured: list[dict[str, Any]] = self._assigned.get("measured", [])
+        """Return the metrics that the state machine analyzes."""
+        measured: list[dict[str, Any]] = self._assigned["measured"]
         return measured
 
     def start(self, kind: str, given: Settings, again: str) -> Execution:
@@ -94,7 +95,7 @@ class Machine:
             LostSightError: the command was interrupted, or there is no response. The execution continues, if there is
                 one.
         """
-        name = execution_name(kind, given.stage, given.version, datetime.datetime.now(datetime.UTC))
+        name = execution_name(kind, self.stage, given.version, datetime.datetime.now(datetime.UTC))
         try:
             with interrupts.deferred():
                 response = self._client.start_execution(
@@ -122,13 +123,13 @@ class Machine:
     def describe(self, arn: str) -> Execution:
         """Return an execution by its ARN."""
         response = self._client.describe_execution(executionArn=arn)
-        given, name, rolls_back = origin(response.get("input", ""), response["name"])
-        match = NAME.fullmatch(name)
+        given, rolls_back = read_input(response.get("input", ""))
+        match = NAME.fullmatch(response["name"])
         return Execution(
             arn=arn,
             name=response["name"],
             kind=match["kind"] if match else RELEASE,
-            settings=read_settings(given),
+            settings=read_settings({**given, "stage": self.stage}),
             rolls_back=rolls_back,
             status=response["status"],
             started=response["startDate"],
@@ -148,28 +149,14 @@ class Machine:
                 raise
             return execution
 
-    def running(self, stage: str) -> Execution | None:
-        """Return the release of a stage that is in progress. The rollback of one that ended does not count."""
-        return next((found for found in self.executions(stage, RUNNING) if found.rolls_back is None), None)
+    def running(self) -> Execution | None:
+        """Return the release that is in progress. The rollback of one that ended does not count."""
+        return next((found for found in self.executions(RUNNING) if found.rolls_back is None), None)
 
-    def in_progress(self) -> dict[str, str]:
-        """Return the names of the releases that are in progress, by stage."""
-        found: dict[str, str] = {}
-        for item in self._listed(RUNNING):
-            if match := NAME.fullmatch(item["name"]):
-                found[match["stage"]] = item["name"]
-            elif (execution := self.describe(item["executionArn"])).rolls_back is None:
-                found[execution.settings.stage] = item["name"]
-        return found
-
-    def executions(self, stage: str, status: str | None = None) -> Iterator[Execution]:
-        """Yield a stage's executions, newest first, without reading those whose names contain other stages."""
+    def executions(self, status: str | None = None) -> Iterator[Execution]:
+        """Yield the executions, newest first."""
         for item in self._listed(status):
-            match = NAME.fullmatch(item["name"])
-            if match is None or match["stage"] == stage:
-                execution = self.describe(item["executionArn"])
-                if execution.settings.stage == stage:
-                    yield execution
+            yield self.describe(item["executionArn"])
 
     def _listed(self, status: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield executions as AWS lists them, newest first. Step Functions keeps them for 90 days.

@@ -27,7 +27,7 @@ def read(
     cloudwatch: Any, measured: Sequence[Mapping[str, Any]], given: Settings, version: str, since: datetime.datetime
 ) -> Metrics:
     """Return a version's metrics through the alias of a release, given those that the state machine analyzes."""
-    values = {"{stage}": given.stage, "{version}": version, "{max_p99_ms}": f"{given.max_p99_ms:g}"}
+    values = {"{version}": version, "{max_p99_ms}": f"{given.max_p99_ms:g}"}
 
     def filled(text: str) -> str:
         return functools.reduce(lambda found, name: found.replace(name, values[name]), values, text)

@@ -37,12 +37,12 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
         UnrecordedError: the rollback succeeded, but could not be recorded.
         CommandError: the rollback did not succeed.
     """
-    engine = Engine(here)
+    engine = Engine(here, stage)
     _check_stage(here, stage)
     try:
-        running = engine.machine.running(stage)
+        running = engine.machine.running()
     except MissingMachineError as error:
-        _record(here, stage, _without_machine(engine, stage, version, error))
+        _record(here, stage, _without_machine(engine, version, error))
         return
     if running and running.kind != ROLLBACK:
         previous = _abort(engine, running)
@@ -50,7 +50,7 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
             print(f"All traffic of {stage} goes to version {previous}", flush=True)
             return
         running = None
-    unrecorded = _unrecorded(engine, stage)
+    unrecorded = _unrecorded(engine)
     finished = unrecorded and unrecorded.kind == ROLLBACK and version in {None, unrecorded.to_version}
     if running is None and unrecorded and finished:
         print(
@@ -59,7 +59,7 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
         _record(here, stage, unrecorded.to_version)
         return
     again = f"make rollback STAGE={stage}{f' VERSION={version}' if version else ''}{here.target.make_variables}"
-    ended = view.follow(engine, running or _start(engine, stage, version, again), again)
+    ended = view.follow(engine, running or _start(engine, version, again), again)
     if ended.outcome != SUCCEEDED:
         raise CommandError(
             f"The rollback of {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
@@ -78,28 +78,28 @@ def _check_stage(here: stack.Stack, stage: str) -> None:
     begin.check_stage(here, stage)
 
 
-def _unrecorded(engine: Engine, stage: str) -> Past | None:
+def _unrecorded(engine: Engine) -> Past | None:
     """Return the release that config.tf does not record, or None if config.tf cannot be read."""
     try:
-        return engine.unrecorded(stage)
+        return engine.unrecorded()
     except CommandError:
         return None
 
 
-def _without_machine(engine: Engine, stage: str, version: str | None, error: CommandError) -> str:
+def _without_machine(engine: Engine, version: str | None, error: CommandError) -> str:
     """Move the alias without the state machine, and return its version."""
-    alias = engine.aliases.read(stage)
+    alias = engine.aliases.read(engine.stage)
     version = version or (alias.version if alias.weights else None)
     if version is None:
         raise RefusedError(f"{error}\nTo roll back without it, set the version, such as VERSION=3.")
     _check_version(engine, version)
-    engine.aliases.move(stage, version)
+    engine.aliases.move(engine.stage, version)
     return version
 
 
 def _abort(engine: Engine, running: Execution) -> str:
     """Abort a release, wait for its rollback, and return the version that then has all traffic."""
-    stage = running.settings.stage
+    stage = engine.stage
     engine.machine.abort(running)
     print(f"Aborted {running.name}. Waiting for its rollback ...", flush=True)
     try:
@@ -114,13 +114,13 @@ def _abort(engine: Engine, running: Execution) -> str:
     return engine.aliases.read(stage).version
 
 
-def _start(engine: Engine, stage: str, version: str | None, again: str) -> Execution:
+def _start(engine: Engine, version: str | None, again: str) -> Execution:
     """Start a rollback to a version, or to the previous version if it is None."""
-    active = engine.active_version(stage)
+    stage, active = engine.stage, engine.active_version()
     if version is None:
-        past = list(engine.past(stage))
+        past = list(engine.past())
         version = previous_version(active_versions(reversed(past)), active)
-        _refuse_repetition(engine, past, stage, active, version)
+        _refuse_repetition(engine, past, active, version)
         if version is None:
             raise RefusedError(
                 f"The history of {stage} has no version before version {active}. Set the version to roll back to, such "
@@ -134,12 +134,13 @@ def _start(engine: Engine, stage: str, version: str | None, again: str) -> Execu
     return engine.machine.start(ROLLBACK, given, again)
 
 
-def _refuse_repetition(engine: Engine, past: Sequence[Past], stage: str, active: str, previous: str | None) -> None:
+def _refuse_repetition(engine: Engine, past: Sequence[Past], active: str, previous: str | None) -> None:
     """Refuse to go back further than a recent rollback: perhaps only the command was interrupted.
 
     Raises:
         RefusedError: the last change of the stage was a rollback, or a release that was rolled back.
     """
+    stage = engine.stage
     last = next((one for one in past if one.outcome != REFUSED), None)
     if last is None or last.ended is None or datetime.now(UTC) - last.ended > RECENT:
         return

@@ -51,7 +51,7 @@ class View:
 
     def __call__(self, execution: Execution) -> None:
         """Print the weight of the new version, and the metrics of both versions."""
-        alias = self.engine.aliases.read(self.settings.stage)
+        alias = self.engine.aliases.read(self.engine.stage)
         weight = alias.weights.get(self.settings.version, 0.0)
         metrics = self.engine.metrics(self.settings, self.settings.version, execution.started)
         baseline = self.engine.metrics(self.settings, alias.version, execution.started)

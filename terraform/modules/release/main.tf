@@ -1,23 +1,34 @@
 locals {
   function = provider::aws::arn_parse(var.function_arn)
-  stages   = keys(var.unhealthy_alarms)
   # arn:...:function:NAME
   function_name = trimprefix(local.function.resource, "function:")
-  arn           = "arn:${local.function.partition}:states:${local.function.region}:${local.function.account_id}:stateMachine:${var.name}-release"
+  machine       = "${var.name}-${var.stage}-release"
+  rollback      = "${var.name}-${var.stage}-rollback"
+  arn           = "arn:${local.function.partition}:states:${local.function.region}:${local.function.account_id}:stateMachine:${local.machine}"
 
   # IAM has no pattern for digits, so match everything that starts with one.
   version_arns = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
 
   # An execution ends after 25,000 events, and a look has 20 of them. Lambda sends metrics once a minute.
   # https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html
-  look_seconds = 60 * ceil(var.timeout_seconds / 60000)
+  look_seconds = 60 * ceil(var.settings.timeout_seconds / 60000)
+
+  # How long a release can take, with all extensions. Each step waits until the metrics of its last minute are complete.
+  wait_seconds    = local.look_seconds * (1 + ceil(var.settings.metrics_delay_seconds / local.look_seconds))
+  longest_seconds = length(var.settings.steps) * (var.settings.step_seconds * (1 + var.settings.max_extensions) + local.wait_seconds) + (var.settings.bake_seconds > 0 ? var.settings.bake_seconds + local.wait_seconds : 0)
+
+  # The input of a release that leaves everything out. Only version has no default.
+  defaults = merge(
+    { for name, value in var.settings : name => value if name != "timeout_seconds" },
+    { ignore_alarms_reason = "", smoke_test = true, stage = var.stage, version = "" },
+  )
 
   # The metrics that a release analyzes, of the new version and of the one that it replaces. Those whose ids start with
   # "errors" are added up. The metrics of the whole function would dilute the errors of the new version.
   # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
   dimensions = {
     FunctionName    = local.function_name
-    Resource        = "${local.function_name}:{stage}"
+    Resource        = "${local.function_name}:${var.stage}"
     ExecutedVersion = "{version}"
   }
   metrics = concat(
@@ -31,10 +42,14 @@ locals {
     [for i, metric in var.error_metrics : merge(metric, { id = "errors_${i}", statistic = "Sum" })],
   )
 
+  # The input of a rollback starts with this, so that the rule can tell it from a release.
+  rollback_input = "{\"rolls_back\":"
+
   # The errors with which the state machine itself fails an execution. Any other failure can leave weights on the alias.
   errors = [
     "AlarmFiring",
     "AlreadyRunning",
+    "IncompatibleVersions",
     "InvalidInput",
     "NoSuchVersion",
     "NotStarted",
@@ -47,7 +62,7 @@ locals {
 # The prefix avoids the size limit of the CloudWatch Logs resource policy, to which Step Functions adds log groups.
 # https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html
 resource "aws_cloudwatch_log_group" "this" {
-  name              = "/aws/vendedlogs/states/${var.name}-release"
+  name              = "/aws/vendedlogs/states/${local.machine}"
   retention_in_days = var.log_retention_days
 }
 
@@ -71,10 +86,12 @@ data "aws_iam_policy_document" "trust" {
 
 # Actions and resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
 data "aws_iam_policy_document" "this" {
+  # The reference names the function as the resource of these actions, and AWS's guide the alias.
+  # https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html
   statement {
-    sid       = "UpdateAliases"
+    sid       = "UpdateAlias"
     actions   = ["lambda:GetAlias", "lambda:UpdateAlias"]
-    resources = concat([var.function_arn], [for stage in local.stages : "${var.function_arn}:${stage}"])
+    resources = [var.function_arn, "${var.function_arn}:${var.stage}"]
   }
 
   statement {
@@ -95,6 +112,12 @@ data "aws_iam_policy_document" "this" {
     sid       = "ReadMetricsAndAlarms"
     actions   = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData"]
     resources = ["*"]
+  }
+
+  statement {
+    sid       = "FindExecutions"
+    actions   = ["states:DescribeExecution"]
+    resources = ["${replace(local.arn, ":stateMachine:", ":execution:")}:*"]
   }
 
   statement {
@@ -132,8 +155,8 @@ data "aws_iam_policy_document" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  name               = "${var.name}-release"
-  description        = "Execution role of releases of ${var.name}: update aliases, read metrics and alarms, publish notifications."
+  name               = local.machine
+  description        = "Execution role of releases of ${var.stage} of ${var.name}: update its alias, read metrics and alarms, publish notifications."
   assume_role_policy = data.aws_iam_policy_document.trust.json
 }
 
@@ -144,20 +167,21 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_sfn_state_machine" "this" {
-  name     = "${var.name}-release"
+  name     = local.machine
   role_arn = aws_iam_role.this.arn
   definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml.tftpl", {
-    analyze               = jsonencode("{% ${file("${path.module}/analysis.jsonata")} %}")
-    bake_seconds          = var.bake_seconds
-    executions_url        = var.console_url == null ? "" : "${var.console_url}/states/home?region=${local.function.region}#/v2/executions/details/"
-    function_name         = local.function_name
-    look_seconds          = local.look_seconds
-    metrics               = jsonencode(local.metrics)
-    metrics_delay_seconds = var.metrics_delay_seconds
-    read_metrics          = jsonencode("{% ${file("${path.module}/metrics.jsonata")} %}")
-    timeout_seconds       = var.timeout_seconds
-    topic_arn             = var.topic_arn
-    unhealthy_alarms      = jsonencode(var.unhealthy_alarms)
+    analyze         = jsonencode("{% ${file("${path.module}/analysis.jsonata")} %}")
+    defaults        = jsonencode(local.defaults)
+    executions_url  = var.console_url == null ? "" : "${var.console_url}/states/home?region=${local.function.region}#/v2/executions/details/"
+    function_name   = local.function_name
+    look_seconds    = local.look_seconds
+    metrics         = jsonencode(local.metrics)
+    read_metrics    = jsonencode("{% ${file("${path.module}/metrics.jsonata")} %}")
+    smoke_tests     = jsonencode([for test in var.smoke_tests : merge(test, { route_key = coalesce(test.route_key, "ANY ${test.path}") })])
+    stage           = jsonencode(var.stage)
+    timeout_seconds = var.settings.timeout_seconds
+    topic_arn       = var.topic_arn
+    unhealthy_alarm = jsonencode(var.unhealthy_alarm)
   })))
 
   logging_configuration {
@@ -166,24 +190,35 @@ resource "aws_sfn_state_machine" "this" {
     log_destination        = "${aws_cloudwatch_log_group.this.arn}:*"
   }
 
+  lifecycle {
+    # Otherwise, the state machine would refuse every release that does not have settings of its own.
+    precondition {
+      condition     = local.longest_seconds < var.settings.timeout_seconds
+      error_message = "A release of ${var.stage} can take ${local.longest_seconds} seconds, with all extensions of its steps, and times out after ${var.settings.timeout_seconds}. Increase timeout_seconds, or decrease step_seconds, max_extensions, or bake_seconds."
+    }
+  }
+
   # Without the policy, the first tasks of an early execution would fail.
   depends_on = [aws_iam_role_policy.this]
 }
 
 # An execution that is aborted or times out cannot roll back, because it runs no more states. The rule starts another
-# execution, which removes its weights.
+# execution, which removes its weights. A rollback starts no other one, however it ends. An event can lack the input,
+# if it is too long.
 # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 resource "aws_cloudwatch_event_rule" "rollback" {
-  name        = "${var.name}-release-rollback"
-  description = "Starts the rollback of releases that were aborted, timed out, or failed unexpectedly"
+  name        = local.rollback
+  description = "Starts the rollback of releases of ${var.stage} that were aborted, timed out, or failed unexpectedly"
   event_pattern = jsonencode({
     source      = ["aws.states"]
     detail-type = ["Step Functions Execution Status Change"]
     detail = {
       stateMachineArn = [aws_sfn_state_machine.this.arn]
+      input           = [null, { exists = false }, { anything-but = { prefix = local.rollback_input } }]
       "$or" = [
         { status = ["ABORTED", "TIMED_OUT"] },
-        { status = ["FAILED"], error = [{ anything-but = local.errors }] },
+        { status = ["FAILED"], error = [null, { exists = false }, { anything-but = local.errors }] },
       ]
     }
   })
@@ -216,8 +251,8 @@ data "aws_iam_policy_document" "rollback" {
 }
 
 resource "aws_iam_role" "rollback" {
-  name               = "${var.name}-release-rollback"
-  description        = "Role of the rule ${var.name}-release-rollback: start rollbacks."
+  name               = local.rollback
+  description        = "Role of the rule ${local.rollback}: start rollbacks."
   assume_role_policy = data.aws_iam_policy_document.rollback_trust.json
 }
 
@@ -231,25 +266,11 @@ resource "aws_cloudwatch_event_target" "rollback" {
   rule     = aws_cloudwatch_event_rule.rollback.name
   arn      = aws_sfn_state_machine.this.arn
   role_arn = aws_iam_role.rollback.arn
-}
 
-# States of earlier configurations have other addresses.
-moved {
-  from = aws_cloudwatch_event_rule.roll_back
-  to   = aws_cloudwatch_event_rule.rollback
-}
-
-moved {
-  from = aws_cloudwatch_event_target.roll_back
-  to   = aws_cloudwatch_event_target.rollback
-}
-
-moved {
-  from = aws_iam_role.roll_back
-  to   = aws_iam_role.rollback
-}
-
-moved {
-  from = aws_iam_role_policy.roll_back
-  to   = aws_iam_role_policy.rollback
+  # The rollback reads the alias, and needs nothing else of the event. EventBridge adds the quotation marks.
+  # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+  input_transformer {
+    input_paths    = { name = "$.detail.name", status = "$.detail.status" }
+    input_template = "${local.rollback_input}<name>,\"status\":<status>}"
+  }
 }

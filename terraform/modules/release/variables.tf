@@ -1,15 +1,3 @@
-variable "bake_seconds" {
-  type        = number
-  description = "How long a release watches the new version after all traffic has been shifted to it, in seconds. With 0, it does not. A release can have another value."
-  default     = 900
-  nullable    = false
-
-  validation {
-    condition     = var.bake_seconds >= 0 && var.bake_seconds % 60 == 0
-    error_message = "bake_seconds must be 0 or a multiple of 60."
-  }
-}
-
 variable "console_url" {
   type        = string
   description = "URL of the AWS Management Console of the partition, such as https://console.aws.amazon.com. Notifications link to their execution there. With null, they contain no link to it."
@@ -22,7 +10,7 @@ variable "error_metrics" {
     name       = string
     dimensions = map(string)
   }))
-  description = "Metrics that count failures of the function apart from Lambda's own metric Errors, such as responses with an error status. In the values of dimensions, {stage} and {version} are replaced."
+  description = "Metrics that count failures of the function apart from Lambda's own metric Errors, such as responses with an error status. In the values of dimensions, {version} is replaced."
   default     = []
   nullable    = false
 
@@ -46,34 +34,115 @@ variable "log_retention_days" {
   nullable    = false
 }
 
-variable "metrics_delay_seconds" {
-  type        = number
-  description = "How long after the end of a minute its metrics can still be incomplete, in seconds. A release ignores newer metrics."
-  default     = 60
-  nullable    = false
-
-  validation {
-    condition     = var.metrics_delay_seconds >= 0 && var.metrics_delay_seconds <= 900
-    error_message = "metrics_delay_seconds must be from 0 to 900."
-  }
-}
-
 variable "name" {
   type        = string
   description = "Name of the service. The name of the state machine starts with it."
   nullable    = false
+}
 
-  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+variable "settings" {
+  type = object({
+    bake_seconds          = optional(number, 900)
+    max_error_rate        = optional(number, 0.01)
+    max_extensions        = optional(number, 2)
+    max_p99_ms            = optional(number, 1000)
+    metrics_delay_seconds = optional(number, 60)
+    min_invocations       = optional(number, 50)
+    on_inconclusive       = optional(string, "rollback")
+    step_seconds          = optional(number, 300)
+    steps                 = optional(list(number), [0.1, 0.5])
+    timeout_seconds       = optional(number, 21600)
+  })
+  description = "Settings of releases. Each release can have others, except timeout_seconds, after which a release is rolled back. steps are weights of the new version, from 0 to 1; each is held for step_seconds. For bake_seconds, the release watches the new version with all traffic. max_error_rate, from 0 to 1, and max_p99_ms are the limits of the analysis, which needs min_invocations per step and ignores metrics of the last metrics_delay_seconds. An inconclusive step is extended max_extensions times; then on_inconclusive applies: rollback, promote, or hold."
+  default     = {}
+  nullable    = false
+
   validation {
-    condition     = length(var.name) <= 47
-    error_message = "\"${var.name}\" is too long a name: the role ${var.name}-release-rollback would exceed 64 characters. Choose a shorter workspace name."
+    condition     = var.settings.bake_seconds >= 0 && var.settings.bake_seconds % 60 == 0
+    error_message = "Releases of ${var.stage}: bake_seconds must be 0 or a multiple of 60."
+  }
+
+  validation {
+    condition     = var.settings.max_error_rate >= 0 && var.settings.max_error_rate <= 1
+    error_message = "Releases of ${var.stage}: max_error_rate must be from 0 to 1."
+  }
+
+  validation {
+    condition     = var.settings.max_extensions >= 0 && var.settings.max_extensions <= 100 && floor(var.settings.max_extensions) == var.settings.max_extensions
+    error_message = "Releases of ${var.stage}: max_extensions must be a whole number from 0 to 100."
+  }
+
+  validation {
+    condition     = var.settings.max_p99_ms >= 1 && var.settings.max_p99_ms <= 900000
+    error_message = "Releases of ${var.stage}: max_p99_ms must be from 1 to 900000."
+  }
+
+  validation {
+    condition     = var.settings.metrics_delay_seconds >= 0 && var.settings.metrics_delay_seconds <= 900 && floor(var.settings.metrics_delay_seconds) == var.settings.metrics_delay_seconds
+    error_message = "Releases of ${var.stage}: metrics_delay_seconds must be a whole number from 0 to 900."
+  }
+
+  validation {
+    condition     = var.settings.min_invocations >= 1 && var.settings.min_invocations <= 1000000000 && floor(var.settings.min_invocations) == var.settings.min_invocations
+    error_message = "Releases of ${var.stage}: min_invocations must be a whole number of at least 1."
+  }
+
+  validation {
+    condition     = contains(["rollback", "promote", "hold"], var.settings.on_inconclusive)
+    error_message = "Releases of ${var.stage}: on_inconclusive must be rollback, promote, or hold."
+  }
+
+  validation {
+    condition     = var.settings.step_seconds >= 60 && var.settings.step_seconds % 60 == 0
+    error_message = "Releases of ${var.stage}: step_seconds must be a multiple of 60."
+  }
+
+  validation {
+    condition     = alltrue([for i, step in var.settings.steps : step >= 0.0001 && step <= 0.9999 && step > (i == 0 ? 0 : var.settings.steps[max(i - 1, 0)])])
+    error_message = "Releases of ${var.stage}: steps must be increasing weights between 0 and 1, such as [0.1, 0.5]."
+  }
+
+  # The history of an execution has at most 25,000 events, and a release on hold adds about 20,000 a day.
+  # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+  validation {
+    condition     = var.settings.timeout_seconds >= 60 && var.settings.timeout_seconds <= 86400 && floor(var.settings.timeout_seconds) == var.settings.timeout_seconds
+    error_message = "Releases of ${var.stage}: timeout_seconds must be a whole number from 60 to 86400 (one day)."
   }
 }
 
-variable "timeout_seconds" {
-  type        = number
-  description = "Timeout of a release, in seconds. A release that exceeds it is rolled back."
+variable "smoke_tests" {
+  type = list(object({
+    json      = optional(map(string), {})
+    path      = optional(string, "/")
+    route_key = optional(string)
+    status    = optional(number, 200)
+    text      = optional(string, "")
+  }))
+  description = "GET requests to the new version before it has traffic, which must return status. The body must contain text and, if it is JSON, the values of json by their paths, such as { \"function.version\" = \"{version}\" }. {version} is replaced. The route key is \"ANY \" and the path, unless it is given."
+  default     = [{}]
   nullable    = false
+
+  validation {
+    condition     = alltrue([for test in var.smoke_tests : can(regex("^/[^?#]*$", test.path))])
+    error_message = "The paths of smoke_tests must start with /, and have no query."
+  }
+
+  validation {
+    condition     = alltrue([for test in var.smoke_tests : test.status >= 100 && test.status <= 599])
+    error_message = "The statuses of smoke_tests must be from 100 to 599."
+  }
+}
+
+variable "stage" {
+  type        = string
+  description = "Name of the stage, which is also the name of its alias."
+  nullable    = false
+
+  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+  validation {
+    condition     = length("${var.name}-${var.stage}-rollback") <= 64
+    error_message = "The name of the role ${var.name}-${var.stage}-rollback would exceed 64 characters. Choose a shorter name for the stage, the service, or the workspace: the names of the service and the stage can have ${64 - length("--rollback")} characters together."
+  }
 }
 
 variable "topic_arn" {
@@ -88,8 +157,8 @@ variable "topic_key_arn" {
   default     = null
 }
 
-variable "unhealthy_alarms" {
-  type        = map(string)
-  description = "Name of the composite alarm of each stage."
+variable "unhealthy_alarm" {
+  type        = string
+  description = "Name of the composite alarm of the stage. A release is refused while it fires, and rolls back if it starts to fire."
   nullable    = false
 }

@@ -90,12 +90,6 @@ def api(checkout: Checkout) -> str:
     return identity
 
 
-def machine(checkout: Checkout) -> str:
-    (found,) = checkout.client("stepfunctions").list_state_machines()["stateMachines"]
-    arn: str = found["stateMachineArn"]
-    return arn
-
-
 def versions(checkout: Checkout) -> dict[str, str]:
     return {
         alias["Name"]: alias["FunctionVersion"]
@@ -228,8 +222,7 @@ class TestDeleted:
         checkout.client("cloudwatch").delete_dashboards(DashboardNames=[FUNCTION])
         for name in (f"/aws/lambda/{FUNCTION}", f"/aws/apigateway/{FUNCTION}/live"):
             checkout.client("logs").delete_log_group(logGroupName=name)
-        events = checkout.client("events")
-        (rule,) = (rule["Name"] for rule in events.list_rules()["Rules"])
+        events, rule = checkout.client("events"), f"{FUNCTION}-live-rollback"
         events.remove_targets(Rule=rule, Ids=[one["Id"] for one in events.list_targets_by_rule(Rule=rule)["Targets"]])
         events.delete_rule(Name=rule)
         status = checkout.status()
@@ -244,10 +237,12 @@ class TestDeleted:
         assert "3 to import, 0 to add, 0 to change, 0 to destroy" in deploy(checkout)
 
     def test_rollback_needs_a_version_without_the_state_machine(self, checkout: Checkout) -> None:
-        checkout.client("stepfunctions").delete_state_machine(stateMachineArn=machine(checkout))
+        checkout.client("stepfunctions").delete_state_machine(stateMachineArn=checkout.state_machine("live"))
         refused = checkout.run("make rollback STAGE=live")
         assert refused.returncode != 0
-        assert "The state machine that runs releases does not exist, and the history is lost with it." in refused.stderr
+        assert (
+            "The state machine that runs the releases of live does not exist, and the history is lost" in refused.stderr
+        )
         assert "To roll back without it, set the version, such as VERSION=3." in refused.stderr
         assert checkout.status()["live"]["function_version"] == "2"
         assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live VERSION=1")
@@ -275,7 +270,8 @@ class TestDeleted:
         assert " to import, " in deploy(checkout)
         assert versions(checkout) | {"dev": ""} == {"dev": "", "test": "1", "live": "1"}
         assert (api(checkout), deployments(checkout)) == (before, routes)
-        assert len(checkout.client("iam").list_roles()["Roles"]) == 3
+        # That of the function, and two of each stage.
+        assert len(checkout.client("iam").list_roles()["Roles"]) == 7
         assert len(checkout.client("kms").list_keys()["Keys"]) == 1
         queries = checkout.client("logs").describe_query_definitions()["queryDefinitions"]
         assert len({query["name"] for query in queries}) == len(queries) == 5

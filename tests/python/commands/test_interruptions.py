@@ -294,9 +294,13 @@ def terraforms(clone: Clone) -> list[str]:
 
 def running_executions(clone: Clone) -> list[str]:
     machines = clone.client("stepfunctions")
-    (machine,) = machines.list_state_machines()["stateMachines"]
-    found = machines.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING")["executions"]
-    return [each["name"] for each in found]
+    return [
+        execution["name"]
+        for machine in machines.list_state_machines()["stateMachines"]
+        for execution in machines.list_executions(stateMachineArn=machine["stateMachineArn"], statusFilter="RUNNING")[
+            "executions"
+        ]
+    ]
 
 
 @contextlib.contextmanager

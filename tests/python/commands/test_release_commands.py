@@ -97,12 +97,10 @@ def alias(checkout: Checkout, stage: str = "live") -> tuple[str, dict[str, float
 
 def interrupted(checkout: Checkout, stage: str, kind: str, version: str) -> None:
     """Shift all traffic as a command does that is interrupted before it records the version."""
-    machines = checkout.client("stepfunctions")
-    (machine,) = machines.list_state_machines()["stateMachines"]
-    machines.start_execution(
-        stateMachineArn=machine["stateMachineArn"],
+    checkout.client("stepfunctions").start_execution(
+        stateMachineArn=checkout.state_machine(stage),
         name=f"{stage}-{kind}-{version}-20261124T120000Z-1a2b",
-        input=json.dumps({"stage": stage, "version": version, "steps": []}),
+        input=json.dumps({"version": version, "steps": []}),
     )
     eventually(lambda: alias(checkout, stage) == (version, {}), 60)
 

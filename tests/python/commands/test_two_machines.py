@@ -122,11 +122,10 @@ class TestTwoMachines:
     def test_release_that_nobody_watched_is_recorded_by_the_machine_that_deploys_next(
         self, first: Checkout, second: Checkout
     ) -> None:
-        machines = first.client("stepfunctions")
-        (machine,) = machines.list_state_machines()["stateMachines"]
         name = "live-release-3-20261128T120000Z-1a2b"
-        given = {"stage": "live", "version": "3", "steps": []}
-        machines.start_execution(stateMachineArn=machine["stateMachineArn"], name=name, input=json.dumps(given))
+        first.client("stepfunctions").start_execution(
+            stateMachineArn=first.state_machine("live"), name=name, input=json.dumps({"version": "3", "steps": []})
+        )
         eventually(lambda: versions(first)[2] == "3", 60)
         said = second.make("deploy")
         assert re.search(rf"Pinned live to version 3 .*\n{name} succeeded, and was not recorded\.", said)

@@ -10,7 +10,7 @@ import pytest
 
 from emulator import clock, server
 from tests.conftest import free_port
-from tests.python.release.world import FUNCTION, STAGES, Engine, ServiceError, World
+from tests.python.release.world import FUNCTION, STAGE, Engine, ServiceError, World
 from tests.terraform.support import SOURCE, Configuration, copy
 
 # Waits take milliseconds; a timeout of a day takes seconds.
@@ -28,14 +28,15 @@ def definition(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         function_arn=FUNCTION_ARN,
         log_retention_days=7,
         name=FUNCTION,
-        timeout_seconds=50_000,
         topic_arn="arn:aws:sns:eu-west-2:000000000000:greeter-alerts",
         console_url="https://console.aws.amazon.com",
-        metrics_delay_seconds=0,
         error_metrics=[
-            {"namespace": FUNCTION, "name": "Answered", "dimensions": {"alias": "{stage}", "version": "{version}"}}
+            {"namespace": FUNCTION, "name": "Answered", "dimensions": {"alias": STAGE, "version": "{version}"}}
         ],
-        unhealthy_alarms={stage: f"{FUNCTION}-{stage}-unhealthy" for stage in STAGES},
+        settings={"metrics_delay_seconds": 0, "timeout_seconds": 50_000},
+        smoke_tests=[{}, {"path": "/build-info", "json": {"function.version": "{version}"}}],
+        stage=STAGE,
+        unhealthy_alarm=f"{FUNCTION}-{STAGE}-unhealthy",
     ).plan()
     return str(plan.resources["aws_sfn_state_machine.this"]["values"]["definition"])
 
@@ -89,6 +90,6 @@ def release(engine: Engine) -> Callable[..., Any]:
     """Return a function that releases the new version to live with some settings and returns the execution."""
 
     def run(**settings: Any) -> Any:
-        return engine.run({"stage": "live", "version": "7", **SHORT, **settings})
+        return engine.run({"version": "7", **SHORT, **settings})
 
     return run

@@ -180,7 +180,7 @@ RELEASE = {
 
 def analyze(**changes: Any) -> Any:
     variables = {
-        "alarms": {"live": "unhealthy"},
+        "unhealthy_alarm": "unhealthy",
         "alarm_reason": "the error rate is too high",
         "baking": False,
         "firing": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +13,7 @@ from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 
-from tests.python.release.conftest import SHORT
-from tests.python.release.world import BASELINE, NEW, Engine, Minute, ServiceError, World, response
+from tests.python.release.world import BASELINE, CONFIGURATION, NEW, Engine, Minute, ServiceError, World, response
 
 Release = Callable[..., Any]
 State = tuple[str, dict[str, float]]
@@ -30,7 +30,7 @@ def test_definition_passes_the_linter(definition: str) -> None:
 
 def test_every_task_is_retried_and_caught(states: dict[str, Any]) -> None:
     tasks = {name: state for name, state in states.items() if state["Type"] == "Task"}
-    assert len(tasks) == 14
+    assert len(tasks) == 15
     for name, task in tasks.items():
         assert task["Retry"], name
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
@@ -102,7 +102,7 @@ class TestSucceeded:
         assert [action for action, _ in world.requests].count("getMetricData") == 1 + 3
 
     def test_bakes_fifteen_minutes_unless_it_is_told_otherwise(self, engine: Engine, world: World) -> None:
-        engine.run({"stage": "live", "version": NEW, "steps": [0.5], "step_seconds": 60})
+        engine.run({"version": NEW, "steps": [0.5], "step_seconds": 60})
         assert [action for action, _ in world.requests].count("getMetricData") == 1 + 15
 
     def test_promotion_bakes_if_it_is_told_to(self, release: Release, world: World) -> None:
@@ -146,7 +146,7 @@ class TestSucceeded:
         self, engine: Engine, world: World
     ) -> None:
         world.firing = True
-        assert engine.run({"stage": "live", "version": NEW, "steps": []}).status == "SUCCEEDED"
+        assert engine.run({"version": NEW, "steps": []}).status == "SUCCEEDED"
         assert world.shifts() == [NEW]
         assert world.state() == SHIFTED
 
@@ -169,21 +169,6 @@ class TestSucceeded:
         world.responses = lambda path, version: text
         assert release().status == "SUCCEEDED"
 
-    def test_releases_of_two_stages_are_independent(self, engine: Engine, world: World) -> None:
-        world.metrics = lambda weight: [Minute(new_errors=50 if weight == 0.3 else 0)] * 3
-        started = [
-            engine.start({"stage": stage, "version": NEW, "steps": steps, **SHORT})
-            for stage, steps in (("test", [0.2, 0.4]), ("live", [0.1, 0.3]))
-        ]
-        test, live = (engine.end(arn) for arn in started)
-        assert (test.status, world.state("test"), world.shifts("test")) == ("SUCCEEDED", SHIFTED, [0.2, 0.4, 1, NEW])
-        assert (live.error, world.state("live"), world.shifts("live")) == (
-            "RolledBack",
-            UNSHIFTED,
-            [0.1, 0.3, "removed"],
-        )
-        assert world.state("dev") == UNSHIFTED
-
 
 def refused(done: Any, world: World, error: str) -> str:
     """Verify that a release was refused without an update, and that it was published; return the reason."""
@@ -199,56 +184,58 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("given", "reason"),
         [
-            ({}, "stage must be one of dev, live, test; version must be a version number."),
+            ({}, "version must be a version number."),
+            ({"detail": {"input": "not json"}}, "unknown setting: detail; version must be a version number."),
             ([], "the input must be an object"),
             ("live", "the input must be an object"),
-            ({"stage": "prod", "version": NEW}, "stage must be one of dev, live, test."),
-            ({"stage": "live", "version": 7}, "version must be a version number, as a string."),
-            ({"stage": "live", "version": "$LATEST"}, "version must be a version number."),
-            ({"stage": "live", "version": NEW, "step": [0.1]}, "unknown setting: step."),
-            ({"stage": "live", "version": NEW, "steps": 0.1}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "steps": [0.5, 0.1]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "steps": [0.5, 0.5]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "steps": [0]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "steps": [1]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": NEW, "steps": ["0.1"]}, "steps must be a list of increasing weights"),
+            ({"stage": "test", "version": NEW}, "stage must be live, the stage of this state machine."),
+            ({"stage": None, "version": NEW}, "stage must be live, the stage of this state machine."),
+            ({"version": 7}, "version must be a version number, as a string."),
+            ({"version": "$LATEST"}, "version must be a version number."),
+            ({"version": NEW, "step": [0.1]}, "unknown setting: step."),
+            ({"version": NEW, "steps": 0.1}, "steps must be a list of increasing weights"),
+            ({"version": NEW, "steps": [0.5, 0.1]}, "steps must be a list of increasing weights"),
+            ({"version": NEW, "steps": [0.5, 0.5]}, "steps must be a list of increasing weights"),
+            ({"version": NEW, "steps": [0]}, "steps must be a list of increasing weights"),
+            ({"version": NEW, "steps": [1]}, "steps must be a list of increasing weights"),
+            ({"version": NEW, "steps": ["0.1"]}, "steps must be a list of increasing weights"),
             (
-                {"stage": "live", "version": NEW, "step_seconds": 0},
+                {"version": NEW, "step_seconds": 0},
                 "step_seconds must be a multiple of 60, up to 50000.",
             ),
             (
-                {"stage": "live", "version": NEW, "step_seconds": 1.5},
+                {"version": NEW, "step_seconds": 1.5},
                 "step_seconds must be a multiple of 60, up to 50000.",
             ),
-            ({"stage": "live", "version": NEW, "step_seconds": 90}, "step_seconds must be a multiple of 60"),
-            ({"stage": "live", "version": NEW, "bake_seconds": 30}, "bake_seconds must be 0 or a multiple of 60"),
-            ({"stage": "live", "version": NEW, "bake_seconds": "long"}, "bake_seconds must be 0 or a multiple of 60"),
-            ({"stage": "live", "version": NEW, "metrics_delay_seconds": -1}, "metrics_delay_seconds must be a whole"),
-            ({"stage": "live", "version": NEW, "steps": [None]}, "steps must be a list of increasing weights"),
-            ({"stage": "live", "version": "7\n"}, "version must be a version number."),
-            ({"stage": "live", "version": "7 8"}, "version must be a version number."),
-            ({"stage": "live", "version": NEW, "max_error_rate": 2}, "max_error_rate must be a number from 0 to 1."),
-            ({"stage": "live", "version": NEW, "max_error_rate": "1%"}, "max_error_rate must be a number from 0 to 1."),
-            ({"stage": "live", "version": NEW, "max_p99_ms": 0}, "max_p99_ms must be a number from 1 to 900000."),
+            ({"version": NEW, "step_seconds": 90}, "step_seconds must be a multiple of 60"),
+            ({"version": NEW, "bake_seconds": 30}, "bake_seconds must be 0 or a multiple of 60"),
+            ({"version": NEW, "bake_seconds": "long"}, "bake_seconds must be 0 or a multiple of 60"),
+            ({"version": NEW, "metrics_delay_seconds": -1}, "metrics_delay_seconds must be a whole"),
+            ({"version": NEW, "steps": [None]}, "steps must be a list of increasing weights"),
+            ({"version": "7\n"}, "version must be a version number."),
+            ({"version": "7 8"}, "version must be a version number."),
+            ({"version": NEW, "max_error_rate": 2}, "max_error_rate must be a number from 0 to 1."),
+            ({"version": NEW, "max_error_rate": "1%"}, "max_error_rate must be a number from 0 to 1."),
+            ({"version": NEW, "max_p99_ms": 0}, "max_p99_ms must be a number from 1 to 900000."),
             (
-                {"stage": "live", "version": NEW, "min_invocations": 0},
+                {"version": NEW, "min_invocations": 0},
                 "min_invocations must be a whole number of at least 1.",
             ),
             (
-                {"stage": "live", "version": NEW, "max_extensions": -1},
+                {"version": NEW, "max_extensions": -1},
                 "max_extensions must be a whole number from 0 to 100.",
             ),
             (
-                {"stage": "live", "version": NEW, "on_inconclusive": "go"},
+                {"version": NEW, "on_inconclusive": "go"},
                 "on_inconclusive must be rollback, promote",
             ),
             (
-                {"stage": "live", "version": NEW, "ignore_alarms_reason": True},
+                {"version": NEW, "ignore_alarms_reason": True},
                 "ignore_alarms_reason must be a string.",
             ),
-            ({"stage": "live", "version": NEW, "smoke_test": "no"}, "smoke_test must be true or false."),
+            ({"version": NEW, "smoke_test": "no"}, "smoke_test must be true or false."),
             (
-                {"stage": "live", "version": NEW, "step_seconds": 12_000, "steps": [0.1, 0.5]},
+                {"version": NEW, "step_seconds": 12_000, "steps": [0.1, 0.5]},
                 "steps, step_seconds, max_extensions, and bake_seconds reach the timeout of a release (50000 seconds).",
             ),
         ],
@@ -259,18 +246,44 @@ class TestRefused:
         assert [action for action, _ in world.requests] == ["publish"]
 
     def test_reason_has_every_problem(self, engine: Engine, world: World) -> None:
-        done = engine.run({"stage": "live", "version": NEW, "min_invocations": None, "smoke_test": None})
+        done = engine.run({"version": NEW, "min_invocations": None, "smoke_test": None})
         assert refused(done, world, "InvalidInput") == (
             "min_invocations must be a whole number of at least 1; smoke_test must be true or false."
         )
 
     def test_version_that_does_not_exist(self, release: Release, world: World) -> None:
-        world.versions = {BASELINE}
+        del world.versions[NEW]
         assert refused(release(), world, "NoSuchVersion") == "Version 7 of greeter does not exist."
 
     def test_version_that_the_stage_already_runs(self, engine: Engine, world: World) -> None:
-        done = engine.run({"stage": "live", "version": BASELINE})
+        done = engine.run({"version": BASELINE})
         assert refused(done, world, "AlreadyRunning") == "live already runs version 6."
+
+    @pytest.mark.parametrize(
+        ("changed", "named"),
+        [
+            ({"Role": "another"}, f"execution roles ({CONFIGURATION['Role']} and another)"),
+            ({"DeadLetterConfig": {"TargetArn": "queue"}}, "dead-letter queues (none and queue)"),
+            (
+                {"Role": "another", "DeadLetterConfig": {"TargetArn": "queue"}},
+                f"execution roles ({CONFIGURATION['Role']} and another) and dead-letter queues (none and queue)",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("steps", [[0.1], []])
+    def test_versions_that_cannot_share_an_alias(
+        self, release: Release, world: World, changed: Any, named: str, steps: list[float]
+    ) -> None:
+        world.versions[NEW] = CONFIGURATION | changed
+        assert refused(release(steps=steps), world, "IncompatibleVersions") == (
+            f"Versions 6 and 7 of greeter have different {named}, so live cannot send traffic to both. To shift all "
+            'traffic in one step, run make promote, or start this state machine with "steps": [].'
+        )
+        assert "invoke" not in {action for action, _ in world.requests}
+
+    def test_versions_that_cannot_share_an_alias_are_promoted(self, engine: Engine, world: World) -> None:
+        world.versions[NEW] = {"Role": "another"}
+        assert engine.run({"version": NEW, "steps": []}).status == "SUCCEEDED"
 
     def test_release_in_progress(self, release: Release, world: World) -> None:
         world.change(RoutingConfig={"AdditionalVersionWeights": {"5": 0.1}})
@@ -300,11 +313,85 @@ class TestRefused:
 
     def test_smoke_test_that_reaches_another_version(self, release: Release, world: World) -> None:
         world.responses = lambda path, _version: response(path, BASELINE)
-        assert "GET /build-info returned" in refused(release(), world, "SmokeTestFailed")
+        reason = refused(release(), world, "SmokeTestFailed")
+        assert reason.startswith("Smoke test of version 7 failed: GET /build-info returned {")
+        assert reason.endswith(" instead of function.version = 7")
 
-    def test_smoke_test_that_does_not_return_an_http_response(self, release: Release, world: World) -> None:
-        world.responses = lambda _path, _version: "Hello, World!"
+    @pytest.mark.parametrize("body", ["[]", '"text"', "{}", '{"function": 1}', "not JSON"])
+    def test_smoke_test_that_returns_other_json(self, release: Release, world: World, body: str) -> None:
+        headers = {"content-type": "application/json; charset=utf-8"}
+        world.responses = lambda _path, _version: {"statusCode": 200, "headers": headers, "body": body}
         refused(release(), world, "SmokeTestFailed")
+
+    @pytest.mark.parametrize("found", ["Hello, World!", None, 7, [], {}, {"statusCode": "200"}])
+    def test_smoke_test_that_does_not_return_an_http_response(self, release: Release, world: World, found: Any) -> None:
+        world.responses = lambda _path, _version: found
+        assert " instead of status 200" in refused(release(), world, "SmokeTestFailed")
+
+
+class TestSmokeTests:
+    """The smoke tests are a list given to the module."""
+
+    @pytest.fixture
+    def smoke(self, stepfunctions: Any, definition: str, engine: Engine) -> Callable[..., Any]:
+        """Return a function that promotes the new version with other smoke tests."""
+        content = json.loads(definition)
+        default = {"json": {}, "path": "/", "route_key": "ANY /", "status": 200, "text": ""}
+
+        def run(*tests: Any) -> Any:
+            content["States"]["ReadInput"]["Assign"]["smoke_tests"] = [default | each for each in tests]
+            return Engine(stepfunctions, json.dumps(content)).run({"version": NEW, "steps": []})
+
+        return run
+
+    def test_none(self, smoke: Callable[..., Any], world: World) -> None:
+        assert smoke().status == "SUCCEEDED"
+        assert "invoke" not in {action for action, _ in world.requests}
+
+    def test_many_in_order(self, smoke: Callable[..., Any], world: World) -> None:
+        assert smoke({}, {"path": "/b", "route_key": "GET /{letter}"}, {"path": "/c"}).status == "SUCCEEDED"
+        asked = [given["Payload"] for action, given in world.requests if action == "invoke"]
+        assert [(each["rawPath"], each["routeKey"]) for each in asked] == [
+            ("/live/", "ANY /"),
+            ("/live/b", "GET /{letter}"),
+            ("/live/c", "ANY /"),
+        ]
+
+    def test_first_that_fails_is_the_last(self, smoke: Callable[..., Any], world: World) -> None:
+        assert smoke({"status": 404}, {}).error == "SmokeTestFailed"
+        assert [action for action, _ in world.requests].count("invoke") == 1
+
+    @pytest.mark.parametrize(
+        ("test", "succeeds"),
+        [
+            ({"status": 404}, False),
+            ({"text": "Hello"}, True),
+            ({"text": "World {version}"}, False),
+            ({"text": "Bye"}, False),
+            ({"status": 204, "text": "Hello"}, False),
+            ({"json": {"a": "1"}}, True),
+        ],
+    )
+    def test_of_a_text(self, smoke: Callable[..., Any], world: World, test: Any, succeeds: bool) -> None:
+        if test.get("status") == 204:
+            world.responses = lambda _path, _version: {"statusCode": 204}
+        assert (smoke(test).status == "SUCCEEDED") is succeeds
+
+    @pytest.mark.parametrize(
+        ("expected", "succeeds"),
+        [
+            ({"a": "1", "b.c": "{version}"}, True),
+            ({"a": "1", "b.c": "8"}, False),
+            ({"b.c.d": "7"}, False),
+            ({"b.d": "7"}, False),
+            ({"d": "true"}, True),
+        ],
+    )
+    def test_of_json(self, smoke: Callable[..., Any], world: World, expected: dict[str, str], succeeds: bool) -> None:
+        body = json.dumps({"a": 1, "b": {"c": NEW}, "d": True})
+        headers = {"Content-Type": "application/json"}
+        world.responses = lambda _path, _version: {"statusCode": 200, "headers": headers, "body": body}
+        assert (smoke({"json": expected}).status == "SUCCEEDED") is succeeds
 
 
 def rolled_back(done: Any, world: World) -> str:
@@ -586,66 +673,95 @@ class TestChangedOutside:
 class TestEnded:
     """An execution that was aborted or timed out runs no more states. A rule starts another one, which rolls back."""
 
-    @staticmethod
-    def event(name: str, given: Any, status: str = "ABORTED") -> dict[str, Any]:
-        # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
-        return {
-            "source": "aws.states",
-            "detail-type": "Step Functions Execution Status Change",
-            "detail": {"name": name, "status": status, "input": json.dumps(given)},
-        }
+    STEP = {"version": NEW, "step_seconds": 36_000, "steps": [0.1], "max_extensions": 0}  # noqa: RUF012
 
     @pytest.fixture
-    def aborted(self, engine: Engine, world: World) -> dict[str, Any]:
-        """Return the event of a release that was aborted at its first step."""
-        given = {"stage": "live", "version": NEW, "step_seconds": 36_000, "steps": [0.1], "max_extensions": 0}
-        arn = engine.start(given, "live-release")
+    def aborted(self, engine: Engine, world: World) -> str:
+        """Return the name of a release that was aborted at its first step."""
+        name = f"live-release-{uuid.uuid4().hex[:8]}"
+        arn = engine.start(self.STEP, name)
         while not world.weights():
             time.sleep(0.001)
         engine.stop(arn)
         assert engine.end(arn).status == "ABORTED"
         assert world.state() == (BASELINE, {NEW: 0.1})
-        return self.event("live-release", given)
+        return name
 
-    def test_its_weights_are_removed(self, engine: Engine, world: World, aborted: dict[str, Any]) -> None:
-        done = engine.run(aborted)
-        assert (done.status, done.report["outcome"], done.report["release"]) == (
-            "SUCCEEDED",
-            "rolled back",
-            "live-release",
-        )
+    def test_its_weights_are_removed(self, engine: Engine, world: World, aborted: str) -> None:
+        done = engine.run({"rolls_back": aborted, "status": "ABORTED"})
+        expected = {"outcome": "rolled back", "release": aborted, "stage": "live", "from": BASELINE, "to": NEW}
+        assert (done.status, done.report) == ("SUCCEEDED", done.report | expected)
         assert world.state() == UNSHIFTED
-        assert "The release live-release ended with status ABORTED." in world.notifications[-1]["Message"]
+        (message,) = world.notifications
+        assert message["Subject"] == "live: release of version 7 rolled back"
+        assert f"{aborted} ended with status ABORTED. The weights of {aborted} were removed." in message["Message"]
 
-    def test_its_weights_are_removed_if_the_rollback_was_aborted_too(
-        self, engine: Engine, world: World, aborted: dict[str, Any]
+    @pytest.mark.parametrize("name", ["another", ""])
+    def test_weights_of_a_release_whose_event_was_lost_are_removed(
+        self, engine: Engine, world: World, aborted: str, name: str
     ) -> None:
-        done = engine.run(self.event("rollback", self.event("rollback", aborted), "TIMED_OUT"))
-        assert (done.status, done.report["release"], world.state()) == ("SUCCEEDED", "live-release", UNSHIFTED)
+        done = engine.run({"rolls_back": name, "status": "ABORTED"})
+        assert (done.status, done.report["outcome"], done.report["release"]) == ("SUCCEEDED", "rolled back", aborted)
+        assert world.state() == UNSHIFTED
 
-    def test_weights_of_another_release_stay(self, engine: Engine, world: World) -> None:
+    def test_weights_of_a_release_in_progress_stay(self, engine: Engine, world: World) -> None:
+        weights = {NEW: 0.5}
         world.change(
-            RoutingConfig={"AdditionalVersionWeights": {NEW: 0.5}}, Description="Release later: 50 % to version 7"
+            RoutingConfig={"AdditionalVersionWeights": weights}, Description="Release later: 50 % to version 7"
         )
-        engine.run(self.event("late", {"stage": "live", "version": NEW}))
-        assert world.state() == (BASELINE, {NEW: 0.5})
+        world.running = {"later"}
+        done = engine.run({"rolls_back": "late", "status": "TIMED_OUT"})
+        assert (done.status, done.report["outcome"], world.state()) == ("SUCCEEDED", "refused", (BASELINE, weights))
+        assert done.report["reason"] == (
+            "late ended with status TIMED_OUT. later, which is in progress, has set the weights of live."
+        )
+        assert world.notifications[0]["Subject"] == "live: nothing to roll back"
+
+    @pytest.mark.parametrize("description", ["", "An alias", "Release", "Release of the kraken: 50 %"])
+    def test_weights_that_no_release_has_set_stay(self, engine: Engine, world: World, description: str) -> None:
+        weights = {"5": 0.5}
+        world.change(RoutingConfig={"AdditionalVersionWeights": weights}, Description=description)
+        done = engine.run({"rolls_back": "late", "status": "ABORTED"})
+        assert done.report["reason"].endswith("The weights of the alias live were not set by a release.")
+        assert (done.status, world.state(), world.shifts()) == ("SUCCEEDED", (BASELINE, weights), [])
 
     def test_a_release_that_had_shifted_all_traffic_stays(self, engine: Engine, world: World) -> None:
         world.change(FunctionVersion=NEW, Description="Released by live-release")
-        done = engine.run(self.event("live-release", {"stage": "live", "version": NEW}))
-        assert (done.report["outcome"], world.state()) == ("succeeded", SHIFTED)
+        done = engine.run({"rolls_back": "live-release", "status": "ABORTED"})
+        assert (done.report["outcome"], done.report["to"], world.state()) == ("succeeded", NEW, SHIFTED)
 
-    def test_invalid_input_changes_nothing(self, engine: Engine, world: World) -> None:
-        done = engine.run(self.event("x", {"stage": "prod"}))
+    def test_an_execution_that_had_set_no_weights_changes_nothing(self, engine: Engine, world: World) -> None:
+        done = engine.run({"rolls_back": "x", "status": "FAILED"})
         assert (done.status, done.report["outcome"]) == ("SUCCEEDED", "refused")
+        assert done.report["reason"] == "x ended with status FAILED. The alias live has no weights of it."
         assert world.shifts() == []
+
+    @pytest.mark.parametrize("status", [None, 7, {}, ...])
+    @pytest.mark.parametrize("name", [None, 7, [], {"detail": {}}])
+    def test_rolls_back_whatever_the_event_was(
+        self, engine: Engine, world: World, aborted: str, name: Any, status: Any
+    ) -> None:
+        given = {"rolls_back": name, "more": 1} | ({} if status is ... else {"status": status})
+        done = engine.run(given)
+        assert (done.status, done.report["release"], world.state()) == ("SUCCEEDED", aborted, UNSHIFTED)
+        assert done.report["reason"].startswith("An execution ended. ")
+
+    def test_fault_while_it_looks_for_the_release_is_retried(self, engine: Engine, world: World, aborted: str) -> None:
+        world.faults = lambda state, nth: (
+            ServiceError("Sfn.SfnException") if state == "FindSetter" and nth < 20 else None
+        )
+        done = engine.run({"rolls_back": "another", "status": "ABORTED"})
+        assert (done.report["release"], world.state()) == (aborted, UNSHIFTED)
+        assert [message["Subject"] for message in world.notifications] == [
+            "live: ROLLBACK FAILED",
+            "live: release of version 7 rolled back",
+        ]
 
     def test_a_timeout_is_rolled_back_too(
         self, stepfunctions: Any, definition: str, engine: Engine, world: World
     ) -> None:
         short = json.dumps(json.loads(definition) | {"TimeoutSeconds": 2000})
-        given = {"stage": "live", "version": NEW, "step_seconds": 36_000, "steps": [0.1], "max_extensions": 0}
-        timed_out = Engine(stepfunctions, short).run(given, "live-release")
+        timed_out = Engine(stepfunctions, short).run(self.STEP, "live-release")
         assert (timed_out.status, world.state()) == ("TIMED_OUT", (BASELINE, {NEW: 0.1}))
-        assert engine.run(self.event("live-release", given, "TIMED_OUT")).status == "SUCCEEDED"
+        assert engine.run({"rolls_back": "live-release", "status": "TIMED_OUT"}).status == "SUCCEEDED"
         assert world.state() == UNSHIFTED

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT, examples
+from tests.python.release.conftest import SHORT
 from tests.python.release.test_engine_faults import FAULTS, TEMPORARY
 from tests.python.release.world import NEW, Engine, Minute, ServiceError, World
 
@@ -28,8 +29,9 @@ LEAST = 1500
 COUNTS = st.integers(0, 3) | st.integers(0, 200)
 MINUTES = st.lists(st.builds(Minute, *[COUNTS] * 8), max_size=4)
 SETTINGS = st.fixed_dictionaries(
-    {"stage": st.sampled_from(["live", "test"]), "version": st.just(NEW)},
+    {"version": st.just(NEW)},
     optional={
+        "stage": st.sampled_from(["live", "test", None]),
         "steps": st.sampled_from([[], [0.1], [0.1, 0.5], [0.5, 0.1], "0.1", [None], None]),
         "step_seconds": st.sampled_from([60, 120, 90, "60", None]),
         "max_error_rate": st.sampled_from([0, 0.01, 0.5, 2, "1%"]),
@@ -38,6 +40,30 @@ SETTINGS = st.fixed_dictionaries(
         "ignore_alarms_reason": st.sampled_from(["", "because", None]),
         "on_inconclusive": st.sampled_from(["rollback", "promote", "stop"]),
         "smoke_test": st.booleans(),
+    },
+)
+
+ENDED: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"rolls_back": st.sampled_from(["owner", "another", "", None, 7])},
+    optional={"status": st.sampled_from(["ABORTED", None, []])},
+)
+DESCRIPTIONS = st.sampled_from(
+    ["", "Release owner: 10 %", "Release by hand", "Released by owner", "Released by another"]
+)
+WEIGHTS = st.sampled_from([{}, {NEW: 0.1}])
+CONFIGURATIONS = st.fixed_dictionaries(
+    {"Role": st.sampled_from(["one", "another"])},
+    optional={"DeadLetterConfig": st.sampled_from([{}, {"TargetArn": "queue"}])},
+)
+BODIES = st.sampled_from(['{"function": {"version": "7"}}', '{"function": 7}', "[]", '"text"', "text", "", None])
+RESPONSES: st.SearchStrategy[Any] = st.sampled_from([None, [], "text"]) | st.fixed_dictionaries(
+    {},
+    optional={
+        "statusCode": st.sampled_from([200, 404, "200"]),
+        "headers": st.sampled_from(
+            [{"content-type": "application/json"}, {"Content-Type": "text/plain"}, {}, [], None]
+        ),
+        "body": BODIES,
     },
 )
 
@@ -81,14 +107,32 @@ def test_results_equal_those_of_the_reference(
 ) -> None:
     @given(SETTINGS, st.dictionaries(st.sampled_from([0.1, 0.5, 1]), MINUTES), FAULTS, st.booleans())
     @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
-    def run(chosen: Any, minutes: Any, faults: dict[str, int], firing: bool) -> None:
+    def release(chosen: Any, minutes: Any, faults: dict[str, int], firing: bool) -> None:
         world.__init__()  # type: ignore[misc]
         world.metrics = lambda weight: minutes.get(weight, [])
         world.faults = lambda state, nth: ServiceError(TEMPORARY) if nth <= faults.get(state, 0) else None
         world.firing = firing
         engine.run({"bake_seconds": 120, **chosen})
 
-    run()
+    @given(ENDED, DESCRIPTIONS, WEIGHTS, st.booleans())
+    @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
+    def roll_back(ended: Any, description: str, weights: Any, running: bool) -> None:
+        world.__init__()  # type: ignore[misc]
+        world.change(Description=description, RoutingConfig={"AdditionalVersionWeights": weights})
+        world.running = {"owner"} if running else set()
+        engine.run(ended)
+
+    @given(CONFIGURATIONS, RESPONSES, st.sampled_from([[], [0.1]]))
+    @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
+    def check(configuration: Any, found: Any, steps: list[float]) -> None:
+        world.__init__()  # type: ignore[misc]
+        world.versions[NEW] = configuration
+        world.responses = lambda _path, _version: found
+        engine.run({"version": NEW, "steps": steps, **SHORT})
+
+    release()
+    roll_back()
+    check()
     compared = [each for each in evaluations if NOW not in each[0]]
     assert len(compared) >= examples(LEAST)
     lines = [

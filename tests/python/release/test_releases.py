@@ -30,8 +30,8 @@ from pathtolive.release.executions import (
     active_versions,
     brief,
     execution_name,
-    origin,
     previous_version,
+    read_input,
     read_report,
     summarize,
 )
@@ -143,7 +143,7 @@ def test_description_has_the_metrics_of_both_versions() -> None:
 
 
 def test_metrics_are_those_that_the_machine_analyzes() -> None:
-    dimensions = {"Resource": "greeter:{stage}", "ExecutedVersion": "{version}"}
+    dimensions = {"Resource": "greeter:live", "ExecutedVersion": "{version}"}
     measured = [
         {"id": name, "namespace": "it", "name": name.upper(), "dimensions": dimensions, "statistic": statistic}
         for name, statistic in (
@@ -193,17 +193,17 @@ def test_report_is_none_for_other_texts(text: str | None) -> None:
     assert read_report(text) is None
 
 
-def test_origin_of_a_release_is_its_own_input() -> None:
-    assert origin('{"stage": "live"}', "name") == ({"stage": "live"}, "name", None)
-    assert origin("[]", "name") == ({}, "name", None)
-    assert origin("", "name") == ({}, "name", None)
+def test_input_of_a_release_has_its_settings() -> None:
+    assert read_input('{"version": "7"}') == ({"version": "7"}, None)
 
 
-def test_origin_of_a_rollback_is_in_its_event() -> None:
-    event = json.dumps({"detail": {"name": "first", "input": '{"stage": "live"}'}})
-    assert origin(event, "second") == ({"stage": "live"}, "first", "first")
-    again = json.dumps({"detail": {"name": "second", "input": event}})
-    assert origin(again, "third") == ({"stage": "live"}, "first", "first")
+@pytest.mark.parametrize("text", ["[]", "", "{", "null", "7"])
+def test_other_input_has_no_settings(text: str) -> None:
+    assert read_input(text) == ({}, None)
+
+
+def test_input_of_a_rollback_names_the_execution_that_ended() -> None:
+    assert read_input('{"rolls_back": "first", "status": "ABORTED"}') == ({}, "first")
 
 
 def test_summary_has_the_report() -> None:
@@ -310,7 +310,7 @@ def test_rollbacks_return_to_the_first_version(shifts: list[str]) -> None:
     assert previous(*made, active=active) is None
 
 
-MACHINE = "arn:aws:states:eu-west-2:000000000000:stateMachine:path-to-live-release"
+MACHINE = "arn:aws:states:eu-west-2:000000000000:stateMachine:path-to-live-live-release"
 
 
 @pytest.fixture
@@ -325,8 +325,8 @@ def executions() -> Iterator[Stubber]:
 @pytest.fixture
 def engine(executions: Stubber) -> Engine:
     here = stack.Stack(target.Target(None, "eu-west-2"))
-    here.__dict__["deployed"] = {"stages": {}, "release_state_machine_arn": MACHINE, "function_name": "path-to-live"}
-    engine = Engine(here)
+    here.__dict__["deployed"] = {"stages": {"live": {"state_machine_arn": MACHINE}}, "function_name": "path-to-live"}
+    engine = Engine(here, "live")
     vars(engine)["poll_seconds"] = 0
     vars(engine.machine)["_client"] = executions.client
     return engine
@@ -356,42 +356,39 @@ def test_wait_for_an_execution_that_aws_has_deleted_is_an_error(engine: Engine, 
         engine.wait(execution("RUNNING", started=NOON - datetime.timedelta(days=900)))
 
 
-def test_past_reads_every_page_and_skips_other_stages(engine: Engine, executions: Stubber) -> None:
-    mine, other = "live-promote-2-20261124T120000Z-1a2b", "test-promote-2-20261124T110000Z-1a2b"
-    for names, token in ([other, mine], "more"), ([other, "by-hand"], None):
-        listed = [
-            {key: value for key, value in described(name).items() if key not in {"input", "output"}} for name in names
-        ]
+def test_past_reads_every_page_and_the_reports_of_rollbacks(engine: Engine, executions: Stubber) -> None:
+    names = ["by-the-rule", "live-release-2-20261124T120000Z-1a2b"], ["live-promote-1-20261124T110000Z-1a2b"]
+    report = json.dumps(REPORT)
+    described_as = {
+        names[0][0]: described(names[0][0], input=json.dumps({"rolls_back": "another"}), output=report),
+        names[0][1]: described(names[0][1], "ABORTED", input='{"version": "2"}'),
+        names[1][0]: described(names[1][0], input='{"version": "1"}', output=json.dumps(REPORT | {"to": "1"})),
+    }
+    for page, token in zip(names, ("more", None), strict=True):
+        listed = [described(name) for name in page]
         expected = {"stateMachineArn": MACHINE} | ({} if token else {"nextToken": "more"})
         executions.add_response(
             "list_executions", {"executions": listed} | ({"nextToken": token} if token else {}), expected
         )
-        if token:
-            executions.add_response(
-                "describe_execution",
-                described(
-                    mine,
-                    input=json.dumps({"stage": "live", "version": "2", "steps": []}),
-                    output=json.dumps(REPORT | {"outcome": "succeeded"}),
-                ),
-            )
-    executions.add_response("describe_execution", described("by-hand", input='{"stage": "test", "version": "2"}'))
-    (found,) = engine.past("live")
-    assert (found.name, found.kind, found.from_version, found.outcome) == (mine, "promote", "1", "succeeded")
+        for name in page:
+            executions.add_response("describe_execution", described_as[name])
+    release, promotion = engine.past()
+    assert (release.name, release.kind, release.outcome, release.from_version) == (names[0][1], RELEASE, "aborted", "1")
+    assert (promotion.kind, promotion.to_version, promotion.outcome) == (PROMOTE, "1", "rolled back")
 
 
-def test_in_progress_has_names_from_the_list_and_no_rollbacks(engine: Engine, executions: Stubber) -> None:
-    names = ["live-release-2-20261124T120000Z-1a2b", "by-hand", "by-the-rule"]
+def test_running_release_is_not_the_rollback_of_another(engine: Engine, executions: Stubber) -> None:
+    inputs = {"by-the-rule": '{"rolls_back": "another"}', "by-hand": '{"version": "3"}'}
     executions.add_response(
         "list_executions",
-        {"executions": [described(name, "RUNNING") for name in names]},
+        {"executions": [described(name, "RUNNING") for name in inputs]},
         {"stateMachineArn": MACHINE, "statusFilter": "RUNNING"},
     )
-    by_hand = json.dumps({"stage": "test", "version": "3"})
-    event = json.dumps({"detail": {"name": "dev-release-4-20261124T120000Z-1a2b", "input": '{"stage": "dev"}'}})
-    executions.add_response("describe_execution", described("by-hand", "RUNNING", input=by_hand))
-    executions.add_response("describe_execution", described("by-the-rule", "RUNNING", input=event))
-    assert engine.machine.in_progress() == {"live": names[0], "test": "by-hand"}
+    for name, text in inputs.items():
+        executions.add_response("describe_execution", described(name, "RUNNING", input=text))
+    running = engine.machine.running()
+    assert running
+    assert (running.name, running.settings) == ("by-hand", Settings("live", "3"))
 
 
 TRACE = '{"errorMessage": "division by zero", "errorType": "ZeroDivisionError", "stackTrace": ["  File x, line 1\\n"]}'

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FUNCTION = "greeter"
-STAGES = ("dev", "test", "live")
+STAGE = "live"
 BASELINE, NEW = "6", "7"
 ROLE = "arn:aws:iam::000000000000:role/release"
+CONFIGURATION = {"Role": "arn:aws:iam::000000000000:role/greeter"}
 Json = Mapping[str, Any]
 
 
@@ -43,14 +44,15 @@ class Minute:
 
 @dataclass
 class World:
-    """A function with aliases, its metrics, its alarms, and a topic.
+    """A function with an alias, its metrics, its alarm, and a topic. ``running`` has the executions in progress.
 
     ``requests`` has the action and the arguments of each request of the engine. ``before`` runs before each request,
     and gets the action and how many times it was requested. ``faults`` gets the name of a state and the number of its
     attempt, and returns an error if the attempt fails. ``lost_responses`` does the same after AWS has done the work.
     """
 
-    versions: set[str] = field(default_factory=lambda: {BASELINE, NEW})
+    versions: dict[str, Json] = field(default_factory=lambda: {BASELINE: CONFIGURATION, NEW: CONFIGURATION})
+    running: set[str] = field(default_factory=set)
     aliases: dict[str, dict[str, Any]] = field(default_factory=dict)
     firing: bool = False
     requests: list[tuple[str, Json]] = field(default_factory=list)
@@ -66,29 +68,28 @@ class World:
     _revisions: int = 0
 
     def __post_init__(self) -> None:
-        for stage in STAGES:
-            self.aliases[stage] = {"Name": stage, "FunctionVersion": BASELINE, "Description": "An alias"}
-            self._changed(stage)
+        self.aliases[STAGE] = {"Name": STAGE, "FunctionVersion": BASELINE, "Description": "An alias"}
+        self._changed()
 
-    def weights(self, stage: str = "live") -> dict[str, float]:
-        return dict(self.aliases[stage].get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))
+    def weights(self) -> dict[str, float]:
+        return dict(self.aliases[STAGE].get("RoutingConfig", {}).get("AdditionalVersionWeights", {}))
 
-    def state(self, stage: str = "live") -> tuple[str, dict[str, float]]:
-        """Return the version and weights of an alias."""
-        return self.aliases[stage]["FunctionVersion"], self.weights(stage)
+    def state(self) -> tuple[str, dict[str, float]]:
+        """Return the version and weights of the alias."""
+        return self.aliases[STAGE]["FunctionVersion"], self.weights()
 
-    def shifts(self, stage: str = "live") -> list[Any]:
+    def shifts(self) -> list[Any]:
         """Return the updates of the alias, in order: a weight, a version that got all traffic, or "removed"."""
         return [
             given["RoutingConfig"]["AdditionalVersionWeights"].get(NEW, given.get("FunctionVersion", "removed"))
             for action, given in self.requests
-            if action == "updateAlias" and given["Name"] == stage
+            if action == "updateAlias"
         ]
 
-    def change(self, stage: str = "live", **values: Any) -> None:
-        """Change an alias outside the release."""
-        self.aliases[stage] |= values
-        self._changed(stage)
+    def change(self, **values: Any) -> None:
+        """Change the alias outside the release."""
+        self.aliases[STAGE] |= values
+        self._changed()
 
     def invoke(self, state: str, resource: str, given: Json) -> Any:
         """Return the result of the task of a state."""
@@ -103,14 +104,20 @@ class World:
             raise fault
         return result
 
-    def _changed(self, stage: str) -> None:
+    def _changed(self) -> None:
         self._revisions += 1
-        self.aliases[stage]["RevisionId"] = f"revision-{self._revisions}"
+        self.aliases[STAGE]["RevisionId"] = f"revision-{self._revisions}"
 
     def _getFunctionConfiguration(self, given: Json) -> Json:  # noqa: N802 - AWS's name
         if given["Qualifier"] not in self.versions:
             raise ServiceError("Lambda.ResourceNotFoundException")
-        return {"Version": given["Qualifier"]}
+        return {"Version": given["Qualifier"], **self.versions[given["Qualifier"]]}
+
+    def _describeExecution(self, given: Json) -> Json:  # noqa: N802
+        name = given["ExecutionArn"].rpartition(":")[2]
+        if name not in self.running:
+            raise ServiceError("Sfn.ExecutionDoesNotExistException")
+        return {"Name": name, "Status": "RUNNING"}
 
     def _getAlias(self, given: Json) -> Json:  # noqa: N802
         if given["Name"] not in self.aliases:
@@ -122,7 +129,7 @@ class World:
         if given["RevisionId"] != alias["RevisionId"]:
             raise ServiceError("Lambda.PreconditionFailedException")
         alias |= {key: given[key] for key in ("FunctionVersion", "RoutingConfig", "Description") if key in given}
-        self._changed(given["Name"])
+        self._changed()
         return dict(alias)
 
     def _describeAlarms(self, given: Json) -> Json:  # noqa: N802
@@ -132,13 +139,7 @@ class World:
 
     def _getMetricData(self, given: Json) -> Json:  # noqa: N802
         self.queries.append(given)
-        (dimensions,) = {
-            json.dumps(query["MetricStat"]["Metric"]["Dimensions"])
-            for query in given["MetricDataQueries"]
-            if query["Id"] == "new_invocations"
-        }
-        named = {dimension["Name"]: dimension["Value"] for dimension in json.loads(dimensions)}
-        minutes = self.metrics(self.weights(named["Resource"].partition(":")[2]).get(NEW, 0))
+        minutes = self.metrics(self.weights().get(NEW, 0))
         # Local AWS runs 10,000 times as fast: a minute takes 6 milliseconds.
         start = datetime.datetime.fromisoformat(given["StartTime"])
         times = [(start + datetime.timedelta(milliseconds=index)).isoformat() for index, _ in enumerate(minutes)]

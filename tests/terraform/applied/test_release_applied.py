@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, given, settings
 
 from tests import provider
 from tests.conftest import get
 from tests.python.emulator.contract.support import zipped
+from tests.python.release.inputs import INPUTS
+from tests.python.release.test_inputs import ERRORS
 from tests.terraform.support import PINNED, Configuration, copy, stage_url, write_artifact, write_config
 from tests.waiting import eventually
 
@@ -66,9 +69,8 @@ class Stack:
     def __post_init__(self) -> None:
         self.outputs = self.configuration.outputs()
 
-    @property
-    def machine(self) -> str:
-        return str(self.outputs["release_state_machine_arn"])
+    def machine(self, stage: str = "live") -> str:
+        return str(self.outputs["stages"][stage]["state_machine_arn"])
 
     def alias(self, stage: str = "live") -> tuple[str, dict[str, float]]:
         """Return the version and weights of a stage's alias."""
@@ -76,23 +78,34 @@ class Stack:
         return found["FunctionVersion"], found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
 
     def start(self, version: str, stage: str = "live", **settings: Any) -> str:
-        given = {"stage": stage, "version": version, **SETTINGS, **settings}
+        given = {"version": version, **SETTINGS, **settings}
         started = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.machine, name=f"{stage}-{uuid.uuid4().hex[:8]}", input=json.dumps(given)
+            stateMachineArn=self.machine(stage), name=f"{stage}-{uuid.uuid4().hex[:8]}", input=json.dumps(given)
         )
         return str(started["executionArn"])
 
     @contextlib.contextmanager
     def definition(self, old: str, new: str) -> Iterator[None]:
-        """Replace a text in the definition of the state machine for executions that start in the meantime."""
+        """Replace a text in the definition of live's state machine for executions that start in the meantime."""
         machines = self.client("stepfunctions")
-        found = machines.describe_state_machine(stateMachineArn=self.machine)["definition"]
+        found = machines.describe_state_machine(stateMachineArn=self.machine())["definition"]
         assert old in found
-        machines.update_state_machine(stateMachineArn=self.machine, definition=found.replace(old, new))
+        machines.update_state_machine(stateMachineArn=self.machine(), definition=found.replace(old, new))
         try:
             yield
         finally:
-            machines.update_state_machine(stateMachineArn=self.machine, definition=found)
+            machines.update_state_machine(stateMachineArn=self.machine(), definition=found)
+
+    @contextlib.contextmanager
+    def denied(self, action: str) -> Iterator[None]:
+        """Deny an action to the role of live's state machine in the meantime."""
+        iam, role = self.client("iam"), f"{self.name}-live-release"
+        deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": action, "Resource": "*"}]}
+        iam.put_role_policy(RoleName=role, PolicyName="deny", PolicyDocument=json.dumps(deny))
+        try:
+            yield
+        finally:
+            iam.delete_role_policy(RoleName=role, PolicyName="deny")
 
     def end(self, execution: str) -> Any:
         machines = self.client("stepfunctions")
@@ -104,9 +117,9 @@ class Stack:
         return eventually(ended, PATIENCE_SECONDS)
 
     def rollbacks(self) -> list[str]:
-        """Return the statuses of the executions that the rule has started, newest first."""
-        listed = self.client("stepfunctions").list_executions(stateMachineArn=self.machine)["executions"]
-        return [execution["status"] for execution in listed if not execution["name"].startswith(("test-", "live-"))]
+        """Return the statuses of the executions that live's rule has started, newest first."""
+        listed = self.client("stepfunctions").list_executions(stateMachineArn=self.machine())["executions"]
+        return [execution["status"] for execution in listed if not execution["name"].startswith("live-")]
 
     def shifted(self, execution: str) -> None:
         """Wait until the alias live has weights."""
@@ -174,7 +187,7 @@ def stack(client: Callable[[str], Any], endpoint: str, tmp_path_factory: pytest.
     with provider.running(tmp_path_factory.mktemp("provider"), endpoint, directory) as attached:
         configuration = Configuration(directory, provider=attached)
         # Terraform can take long in the middle of a release.
-        configuration.variables(name=name, release_timeout_seconds=TIMEOUT)
+        configuration.variables(name=name, releases={"live": {"timeout_seconds": TIMEOUT}})
         publish(configuration, GOOD, PINNED)
         for source in (f"{GOOD}\n", BAD):
             client("lambda").update_function_code(FunctionName=name, ZipFile=zipped(source), Publish=True)
@@ -340,24 +353,27 @@ def test_release_that_times_out_is_rolled_back_by_the_rule(stack: Stack) -> None
     assert subjects == [ON_HOLD, "live: release of version 2 rolled back"]
 
 
+def test_rollback_that_is_aborted_starts_no_other(stack: Stack) -> None:
+    with stack.denied("lambda:GetAlias"):
+        rollback = stack.client("stepfunctions").start_execution(
+            stateMachineArn=stack.machine(), input=json.dumps({"rolls_back": "live-release-2", "status": "ABORTED"})
+        )["executionArn"]
+        stack.wait_for("live: ROLLBACK FAILED")
+        before = executions(stack)
+        stack.client("stepfunctions").stop_execution(executionArn=rollback)
+        assert stack.end(rollback)["status"] == "ABORTED"
+    # A new execution would be listed before StopExecution answers.
+    assert [each["name"] for each in executions(stack)] == [each["name"] for each in before]
+
+
 def test_rollback_without_permission_is_retried_and_published_until_it_succeeds(stack: Stack) -> None:
-    iam = stack.client("iam")
-    role = f"{stack.name}-release"
-    deny = {"Effect": "Deny", "Action": "lambda:UpdateAlias", "Resource": "*"}
     # Without invocations, nothing is analyzed before the permission is removed.
     execution = stack.start("3", on_inconclusive="hold", ignore_alarms_reason="test the analysis")
     stack.shifted(execution)
-    iam.put_role_policy(
-        RoleName=role,
-        PolicyName="deny",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [deny]}),
-    )
     with stack.load():
-        try:
+        with stack.denied("lambda:UpdateAlias"):
             stack.wait_for("live: ROLLBACK FAILED")
             still = stack.alias()
-        finally:
-            iam.delete_role_policy(RoleName=role, PolicyName="deny")
         ended = stack.end(execution)
     assert still == ("1", {"3": 0.5})
     assert (ended["error"], stack.alias()) == ("RolledBack", ("1", {}))
@@ -371,13 +387,45 @@ def test_role_does_not_allow_another_function(stack: Stack) -> None:
     assert "is not authorized to perform: lambda:GetFunctionConfiguration" in json.loads(ended["cause"])["reason"]
 
 
+def test_every_input_ends_with_a_name_and_starts_nothing_else(stack: Stack) -> None:
+    machines = stack.client("stepfunctions")
+    contents: list[Any] = []
+
+    @given(INPUTS)
+    @settings(max_examples=200, phases=[Phase.generate], derandomize=True, database=None)
+    def generate(content: Any) -> None:
+        contents.append(content)
+
+    generate()
+    before = {each["executionArn"] for each in executions(stack)}
+    started = [
+        machines.start_execution(stateMachineArn=stack.machine(), name=f"live-input-{i}", input=json.dumps(content))
+        for i, content in enumerate(contents)
+    ]
+    ended = [stack.end(each["executionArn"]) for each in started]
+    unnamed = [each for each in ended if each["status"] != "SUCCEEDED" and each.get("error") not in ERRORS]
+    assert (len(ended), unnamed) == (200, [])
+    assert {each["executionArn"] for each in executions(stack)} - before == {each["executionArn"] for each in started}
+    # The alias has the version of the release that moved it last.
+    alias = stack.client("lambda").get_alias(FunctionName=stack.name, Name="live")
+    succeeded = {each["name"]: json.loads(each["output"])["to"] for each in ended if each["status"] == "SUCCEEDED"}
+    assert stack.alias() == (succeeded[alias["Description"].removeprefix("Released by ")], {})
+    assert {each.get("error") for each in ended} >= {None, "InvalidInput", "NoSuchVersion"}
+
+
+def executions(stack: Stack) -> list[Any]:
+    """Return every execution of live."""
+    pages = stack.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=stack.machine())
+    return [execution for page in pages for execution in page["executions"]]
+
+
 def test_log_has_every_execution(stack: Stack) -> None:
     logs = stack.client("logs")
     execution = stack.start("1")
     stack.end(execution)
 
     def events() -> list[dict[str, Any]]:
-        found = logs.filter_log_events(logGroupName=f"/aws/vendedlogs/states/{stack.name}-release")["events"]
+        found = logs.filter_log_events(logGroupName=f"/aws/vendedlogs/states/{stack.name}-live-release")["events"]
         lines = [json.loads(event["message"]) for event in found]
         return [line for line in lines if line.get("execution_arn") == execution]
 
@@ -391,6 +439,7 @@ def test_nothing_is_left_running(stack: Stack) -> None:
     listed = stack.client("stepfunctions").list_executions
 
     def ended() -> bool:
-        return not listed(stateMachineArn=stack.machine, statusFilter="RUNNING")["executions"]
+        machines = map(stack.machine, ("dev", "test", "live"))
+        return not any(listed(stateMachineArn=machine, statusFilter="RUNNING")["executions"] for machine in machines)
 
     eventually(ended, PATIENCE_SECONDS)

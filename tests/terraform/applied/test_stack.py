@@ -243,7 +243,7 @@ class TestApplied:
         topic = stack.configuration.outputs()["topic_arn"]
         key = stack.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]["KmsMasterKeyId"]
         iam = stack.client("iam")
-        policy = iam.get_role_policy(RoleName=f"{stack.name}-release", PolicyName="release")["PolicyDocument"]
+        policy = iam.get_role_policy(RoleName=f"{stack.name}-live-release", PolicyName="release")["PolicyDocument"]
         granted = {statement["Sid"]: statement for statement in policy["Statement"]}
         assert granted["PublishNotifications"]["Resource"] == topic
         assert granted["EncryptNotifications"]["Resource"] == key

@@ -22,9 +22,9 @@ APIS = f"arn:aws:apigateway:{REGION}::/apis"
 API_TAGS = f"arn:aws:apigateway:{REGION}::/tags/arn%3Aaws%3Aapigateway%3A{REGION}%3A%3A%2Fapis%2Fa1b2c3"
 ROLES = f"arn:aws:iam::{ACCOUNT}:role"
 API_SERVICE_ROLE = f"{ROLES}/aws-service-role/ops.apigateway.amazonaws.com/AWSServiceRoleForAPIGateway"
-MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:path-to-live-release"
-EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:path-to-live-release:release-live-2"
-RULE = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/path-to-live-release-rollback"
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:path-to-live-live-release"
+EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:path-to-live-live-release:live-release-2"
+RULE = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/path-to-live-live-rollback"
 ALARMS = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm"
 DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/path-to-live"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:path-to-live-alerts"
@@ -34,7 +34,7 @@ LOG_GROUPS = [
     f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{name}"
     for name in (
         "/aws/lambda/path-to-live",
-        "/aws/vendedlogs/states/path-to-live-release",
+        "/aws/vendedlogs/states/path-to-live-live-release",
         "/aws/apigateway/path-to-live/live",
     )
 ]
@@ -115,15 +115,22 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
             "iam:UpdateRole",
             "iam:UpdateRoleDescription",
         ],
-        [f"{ROLES}/path-to-live{suffix}" for suffix in ("", "-release", "-release-rollback")],
+        [f"{ROLES}/path-to-live{suffix}" for suffix in ("", "-live-release", "-live-rollback")],
+        {},
+    ),
+    # The provider lists the instance profiles of a role before it deletes the role.
+    (
+        ["iam:DeleteRole", "iam:ListInstanceProfilesForRole"],
+        [f"{ROLES}/path-to-live{suffix}" for suffix in ("-live-release", "-live-rollback")],
         {},
     ),
     (["iam:PassRole"], [f"{ROLES}/path-to-live"], {"iam:PassedToService": "lambda.amazonaws.com"}),
-    (["iam:PassRole"], [f"{ROLES}/path-to-live-release"], {"iam:PassedToService": "states.amazonaws.com"}),
-    (["iam:PassRole"], [f"{ROLES}/path-to-live-release-rollback"], {"iam:PassedToService": "events.amazonaws.com"}),
+    (["iam:PassRole"], [f"{ROLES}/path-to-live-live-release"], {"iam:PassedToService": "states.amazonaws.com"}),
+    (["iam:PassRole"], [f"{ROLES}/path-to-live-live-rollback"], {"iam:PassedToService": "events.amazonaws.com"}),
     (
         [
             "states:CreateStateMachine",
+            "states:DeleteStateMachine",
             "states:DescribeStateMachine",
             "states:ListExecutions",
             "states:ListStateMachineVersions",
@@ -140,6 +147,7 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
     (["states:ValidateStateMachineDefinition"], ["*"], {}),
     (
         [
+            "events:DeleteRule",
             "events:DescribeRule",
             "events:ListTagsForResource",
             "events:ListTargetsByRule",
@@ -211,7 +219,7 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
     ),
     # The resource from AWS's error message: https://github.com/elastic/apm-aws-lambda/issues/526
     (["logs:CreateLogGroup", "logs:PutRetentionPolicy"], [f"{group}:log-stream:" for group in LOG_GROUPS], {}),
-    (["logs:DeleteLogGroup"], [f"{LOG_GROUPS[2]}:log-stream:"], {}),
+    (["logs:DeleteLogGroup"], [f"{group}:log-stream:" for group in LOG_GROUPS[1:]], {}),
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html
     (
         ["logs:DeleteMetricFilter", "logs:DescribeMetricFilters", "logs:PutMetricFilter"],
@@ -253,7 +261,8 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
     ("iam:PassRole", f"{ROLES}/path-to-live", {}),
     ("iam:CreateServiceLinkedRole", API_SERVICE_ROLE, {"iam:AWSServiceName": "ecs.amazonaws.com"}),
     ("iam:CreateServiceLinkedRole", f"{ROLES}/aws-service-role/ecs.amazonaws.com/AWSServiceRoleForECS", {}),
-    ("states:DeleteStateMachine", MACHINE, {}),
+    ("iam:PassRole", f"{ROLES}/path-to-live-live-release", {"iam:PassedToService": "events.amazonaws.com"}),
+    ("states:DeleteStateMachine", MACHINE.replace("path-to-live", "other"), {}),
     ("cloudwatch:PutMetricAlarm", f"{ALARMS}:other", {}),
     ("kms:Decrypt", KEY, OWN_KEY),
     ("kms:CreateKey", "*", {}),

@@ -35,6 +35,14 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
             ("alias", "aws_lambda_permission.this"),
             ("stage", "aws_apigatewayv2_stage.this"),
             ("stage", "aws_cloudwatch_log_group.access"),
+            ("release", "aws_cloudwatch_event_rule.rollback"),
+            ("release", "aws_cloudwatch_event_target.rollback"),
+            ("release", "aws_cloudwatch_log_group.this"),
+            ("release", "aws_iam_role.rollback"),
+            ("release", "aws_iam_role.this"),
+            ("release", "aws_iam_role_policy.rollback"),
+            ("release", "aws_iam_role_policy.this"),
+            ("release", "aws_sfn_state_machine.this"),
         )
     } | {
         f'module.monitoring.{resource}["{stage}"]'
@@ -70,14 +78,6 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
         "module.notifications.aws_kms_key.this[0]",
         "module.notifications.aws_sns_topic.this",
         "module.notifications.aws_sns_topic_policy.this",
-        "module.release.aws_cloudwatch_event_rule.rollback",
-        "module.release.aws_cloudwatch_event_target.rollback",
-        "module.release.aws_cloudwatch_log_group.this",
-        "module.release.aws_iam_role.rollback",
-        "module.release.aws_iam_role.this",
-        "module.release.aws_iam_role_policy.rollback",
-        "module.release.aws_iam_role_policy.this",
-        "module.release.aws_sfn_state_machine.this",
     }
 
 
@@ -87,7 +87,7 @@ def test_root_every_resource_has_the_services_tag(planned_root: Any) -> None:
         for address, change in planned_root.resource_changes.items()
         if "tags_all" in (change["change"]["after"] or {})
     }
-    assert len(tagged) == 35
+    assert len(tagged) == 45
     assert all(tags == {"Service": "path-to-live"} for tags in tagged.values())
 
 
@@ -126,7 +126,9 @@ def test_root_connects_the_modules(planned_root: Any) -> None:
     assert {"module.notifications.topic_arn"} <= wired["monitoring"]["topic_arn"]
     assert {"module.notifications.topic_arn"} <= wired["release"]["topic_arn"]
     assert {"module.notifications.key_arn"} <= wired["release"]["topic_key_arn"]
-    assert {"module.monitoring.unhealthy_alarms"} <= wired["release"]["unhealthy_alarms"]
+    assert wired["release"]["stage"] == {"each.key"}
+    assert wired["release"]["settings"] == {"var.releases", "each.key"}
+    assert {"module.monitoring.unhealthy_alarms", "each.key"} <= wired["release"]["unhealthy_alarm"]
     assert {"module.alias", "each.key"} <= wired["stage"]["alias"]
     assert {"module.api.id"} <= wired["stage"]["api_id"]
     assert {"module.api.deployments"} <= wired["stage"]["deployments"]
@@ -135,6 +137,7 @@ def test_root_connects_the_modules(planned_root: Any) -> None:
         name: references(call["for_each_expression"]) for name, call in modules.items() if "for_each_expression" in call
     } == {
         "alias": {"local.pins"},
+        "release": {"local.pins"},
         "stage": {"local.pins"},
     }
 
@@ -195,7 +198,7 @@ def test_root_sets_the_retention_of_every_log(planned_root: Any) -> None:
     }
     assert groups == {
         "/aws/lambda/path-to-live": 30,
-        "/aws/vendedlogs/states/path-to-live-release": 30,
+        **{f"/aws/vendedlogs/states/path-to-live-{stage}-release": 30 for stage in STAGES},
         **{f"/aws/apigateway/path-to-live/{stage}": 30 for stage in STAGES},
     }
 
@@ -206,7 +209,6 @@ def test_root_has_the_outputs_for_scripts_and_people(planned_root: Any) -> None:
         "function_name",
         "gateway_deployments",
         "newest_version",
-        "release_state_machine_arn",
         "routes",
         "stages",
         "topic_arn",
@@ -223,7 +225,6 @@ def plan(root: Configuration) -> Any:
         log_retention_days=7,
         name="greeter",
         region="eu-central-1",
-        release_timeout_seconds=7200,
         runbook="https://example.com/runbook",
         tags={"Team": "greetings"},
         throttles={"dev": {"burst": 7, "requests_per_second": 3}, "test": {"requests_per_second": 4}},
@@ -258,10 +259,6 @@ class TestVariables:
 
     def test_key(self, plan: Any) -> None:
         assert references(calls(plan)["notifications"]["expressions"]["kms_key_arn"]) == {"var.kms_key_arn"}
-
-    def test_release_timeout(self, plan: Any) -> None:
-        expressions = calls(plan)["release"]["expressions"]
-        assert references(expressions["timeout_seconds"]) == {"var.release_timeout_seconds"}
 
     def test_region(self, plan: Any) -> None:
         provider = plan.configuration["provider_config"]["aws"]

@@ -33,9 +33,11 @@ ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"name": "Path"}, "name must be 2 to 32 lowercase letters, digits, and hyphens, and start with a letter."),
     ({"name": "p" * 33}, "name must be 2 to 32 lowercase letters, digits, and hyphens, and start with a letter."),
     ({"region": "London"}, "region must be the code of an AWS Region, such as eu-west-2."),
-    ({"release_timeout_seconds": 59}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
-    ({"release_timeout_seconds": 86401}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
-    ({"release_timeout_seconds": 60.5}, "release_timeout_seconds must be a whole number from 60 to 86400 (one day)."),
+    (
+        {"releases": {"prod": {"steps": []}}},
+        "releases has entries for stages that config.tf does not have: prod. The stages of config.tf are dev, live, "
+        "test. If you have renamed or removed a stage, change releases, too.",
+    ),
     (
         {"runbook": "docs/runbook.md"},
         "runbook must be a URL without a fragment, such as https://github.com/octocat/hello",
@@ -172,6 +174,24 @@ def test_root_refuses_to_deploy_without_an_artifact(root: Configuration) -> None
     assert "Artifact ./../dist/lambda.zip not found. Build it with: make build" in refusal
 
 
+@pytest.mark.parametrize(
+    ("releases", "message"),
+    [
+        ({"live": {"step_seconds": 90}}, "Releases of live: step_seconds must be a multiple of 60."),
+        (
+            {"test": {"bake_seconds": 0, "max_extensions": 0, "timeout_seconds": 840}, "live": {}},
+            "A release of test can take 840 seconds, with all extensions of its steps, and times out after 840.",
+        ),
+    ],
+)
+def test_root_gives_each_stage_its_own_settings_of_releases(
+    root: Configuration, releases: dict[str, Any], message: str
+) -> None:
+    refusal = root.variables(releases=releases).refusal()
+    assert message in refusal
+    assert refusal.count("Error:") == 1
+
+
 def test_root_refuses_a_workspace_too_long_for_a_name(root: Configuration) -> None:
     workspace = "w" * 60
     root.run("workspace", "new", workspace)
@@ -190,8 +210,8 @@ def test_root_refuses_a_workspace_too_long_for_a_role(root: Configuration) -> No
         refusal = root.variables().refusal()
     finally:
         root.run("workspace", "select", "default")
-    assert f'"path-to-live-{workspace}" is too long a name' in refusal
-    assert "Choose a shorter workspace name." in refusal
+    assert f"The name of the role path-to-live-{workspace}-live-rollback would exceed 64 characters." in refusal
+    assert "Choose a shorter name for the stage, the service, or the workspace:" in refusal
 
 
 @pytest.mark.parametrize("stage", ["7", "$default", "with space"])

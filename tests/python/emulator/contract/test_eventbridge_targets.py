@@ -89,6 +89,56 @@ def test_aborted_execution_starts_the_state_machine_with_its_event(
     assert len(others(machine, execution)) == 1
 
 
+def test_target_gets_what_its_input_transformer_takes_from_the_event(
+    client: Client, machine: StateMachine, rule: str, role: Role
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html."""
+    target = {
+        "Id": "target",
+        "Arn": machine.arn,
+        "RoleArn": role(statement("states:StartExecution", machine.arn)),
+        "InputTransformer": {
+            "InputPathsMap": {"name": "$.detail.name", "status": "$.detail.status"},
+            "InputTemplate": '{"detail":<name>,"status":<status>}',
+        },
+    }
+    client("events").put_targets(Rule=rule, Targets=[target])
+    execution = aborted(machine)
+    (started,) = eventually(lambda: others(machine, execution))
+    described = machine.api.describe_execution(executionArn=started["executionArn"])
+    assert json.loads(described["input"]) == {"detail": execution.rpartition(":")[2], "status": "ABORTED"}
+    # A pattern can tell it from other input by its start.
+    assert described["input"].startswith('{"detail":')
+
+
+@pytest.mark.parametrize(
+    ("given", "starts"),
+    [({"rolls_back": "x"}, False), ({"version": "7"}, True), ({}, True), ("text", True), ({"x": "y" * 260_000}, True)],
+)
+def test_rule_excludes_input_by_its_start_and_matches_an_event_without_input(
+    client: Client, machine: StateMachine, rule: str, role: Role, *, given: Any, starts: bool
+) -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html."""
+    start = '{"rolls_back":'
+    detail = {
+        "stateMachineArn": [machine.arn],
+        "status": ["ABORTED"],
+        "input": [None, {"exists": False}, {"anything-but": {"prefix": start}}],
+    }
+    pattern = {"source": ["aws.states"], "detail": detail}
+    client("events").put_rule(Name=rule, EventPattern=json.dumps(pattern))
+    target = {"Id": "target", "Arn": machine.arn, "RoleArn": role(statement("states:StartExecution", machine.arn))}
+    client("events").put_targets(Rule=rule, Targets=[target])
+    content = json.dumps(given, separators=(",", ":"))
+    execution = machine.api.start_execution(stateMachineArn=machine.arn, input=content)["executionArn"]
+    machine.api.stop_execution(executionArn=execution)
+    if starts:
+        eventually(lambda: others(machine, execution))
+    else:
+        # A new execution would be listed before StopExecution answers.
+        assert others(machine, execution) == []
+
+
 @pytest.mark.parametrize("given", [("states:DescribeExecution", "events"), ("states:StartExecution", "lambda")])
 def test_nothing_starts_without_permission_of_the_role(
     client: Client, machine: StateMachine, rule: str, role: Role, given: tuple[str, str]

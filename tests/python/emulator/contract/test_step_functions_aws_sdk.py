@@ -243,6 +243,50 @@ def test_parameter_needs_the_permission_for_it(machine: StateMachine, client: Cl
     )
 
 
+SIBLING = (
+    "{% $substring($states.context.Execution.Id, 0, "
+    "$length($states.context.Execution.Id) - $length($states.context.Execution.Name)) & $states.input.name %}"
+)
+
+
+@pytest.fixture
+def describing(machine: StateMachine) -> StateMachine:
+    """Return a state machine that describes the execution whose name is in its input, and catches errors."""
+    executions = f"arn:aws:states:{REGION}:{machine.account}:execution:{machine.name}:*"
+    machine.allow(statement("states:DescribeExecution", executions))
+    machine.create(caught("aws-sdk:sfn:describeExecution", {"ExecutionArn": SIBLING}))
+    return machine
+
+
+def test_execution_is_described(describing: StateMachine) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html."""
+    first = describing.start({"name": "none"}, name="first")
+    describing.end(first)
+    found = describing.output({"name": "first"})
+    assert (found["ExecutionArn"], found["Name"], found["Status"]) == (first, "first", "SUCCEEDED")
+    assert json.loads(found["Input"]) == {"name": "none"}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", found["StopDate"])
+
+
+def test_execution_that_does_not_exist_fails_with_the_exception_of_the_sdk(describing: StateMachine) -> None:
+    refused = describing.output({"name": "none"})
+    assert refused["Error"] == "Sfn.ExecutionDoesNotExistException"
+    assert "(Service: Sfn, Status Code: 400, Request ID: " in refused["Cause"]
+
+
+def test_execution_needs_the_permission_to_be_described(describing: StateMachine) -> None:
+    describing.allow(statement("states:StartExecution", "*"))
+
+    def refused() -> Any:
+        # A role keeps its permissions for a few seconds.
+        found = describing.output({"name": "none"})
+        return found if "is not authorized" in found["Cause"] else None
+
+    found = eventually(refused)
+    assert found["Error"].startswith("Sfn.")
+    assert "states:DescribeExecution on resource: arn:aws:states:" in found["Cause"]
+
+
 def test_message_is_published(machine: StateMachine, client: Client, topic: tuple[str, str]) -> None:
     arn, queue = topic
     machine.allow(statement("sns:Publish", arn))

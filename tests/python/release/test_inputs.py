@@ -1,0 +1,54 @@
+"""Whatever the input is, an execution ends with a name, and the alias is where the report says."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import examples
+from tests.python.release.inputs import INPUTS
+from tests.python.release.world import BASELINE, NEW, Engine, World
+from tests.terraform.support import SOURCE
+
+# The errors that start no rollback.
+ERRORS = set(
+    re.findall(
+        r'"(\w+)"',
+        (SOURCE / "modules/release/main.tf").read_text().partition("  errors = [")[2].partition("]")[0],
+    )
+)
+LEFT = st.sampled_from(
+    [
+        ("An alias", {}),
+        ("Rolled back by owner", {}),
+        ("Released by live-release-7", {}),
+        ("Release live-release-7: 10 % to version 7", {NEW: 0.1}),
+        ("Release owner: 10 % to version 7", {NEW: 0.1}),
+        ("An alias", {NEW: 0.1}),
+    ]
+)
+
+
+@given(INPUTS, LEFT, st.booleans())
+# The state machine is a fixture, but each example starts with a new world.
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_execution_ends_with_a_name(
+    engine: Engine, world: World, content: Any, left: tuple[str, dict[str, float]], running: bool
+) -> None:
+    world.__init__()  # type: ignore[misc]
+    description, weights = left
+    world.change(Description=description, RoutingConfig={"AdditionalVersionWeights": weights})
+    world.running = {"owner"} if running else set()
+    done = engine.run(content)
+    assert (done.status, done.error) == ("SUCCEEDED", None) or (done.status == "FAILED" and done.error in ERRORS)
+    outcome = done.report["outcome"]
+    rolls_back = isinstance(content, dict) and "rolls_back" in content
+    assert outcome in {"succeeded", "rolled back", "refused"}
+    assert rolls_back <= (done.status == "SUCCEEDED")
+    moved = outcome == "succeeded" and not rolls_back
+    expected = {} if outcome in {"succeeded", "rolled back"} else weights
+    assert world.state() == (content["version"] if moved else BASELINE, expected)
+    assert world.notifications[-1]["Subject"].startswith("live: ")
