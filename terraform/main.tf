@@ -145,7 +145,7 @@ module "dashboard" {
   function_arn           = module.function.arn
   log_group_name         = module.function.log_group_name
   name                   = local.name
-  releases               = [module.release]
+  releases               = [for name in local.path : module.release[name]]
   runbook                = var.runbook
   stages                 = [for name in local.path : merge(module.stage[name], { name = name })]
 }
