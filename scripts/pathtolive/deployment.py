@@ -13,6 +13,7 @@ from pathtolive.target import NAME
 
 # Such as EntityAlreadyExists of IAM, and "Alias already exists" of Lambda.
 EXISTS = re.compile(r"already\s?exists", re.IGNORECASE)
+ATTEMPTS = 3
 
 
 def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
@@ -46,21 +47,24 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
 
 def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collection[str]) -> None:
     kept = stages.kept(here, found, moved=moved)
-    plan = here.plan(kept)
-    if here.untaint(plan):
+    for attempt in range(ATTEMPTS):
         plan = here.plan(kept)
-    recording.refuse_weights(here, plan, found)
-    try:
-        here.apply(plan)
-    except CommandError as error:
-        if not EXISTS.search(str(error)):
-            raise
-        # If the response of a request is lost, the provider repeats the request, and then what it created exists.
-        # The next plan imports it.
-        print(
-            "A resource exists already, so the response to its creation was probably lost. Continuing ...", flush=True
-        )
-        here.apply(here.plan(kept))
+        if here.untaint(plan):
+            plan = here.plan(kept)
+        recording.refuse_weights(here, plan, found)
+        try:
+            here.apply(plan)
+        except CommandError as error:
+            if attempt == ATTEMPTS - 1 or not EXISTS.search(str(error)):
+                raise
+            # If the response of a request is lost, the provider repeats the request, and then what it created exists.
+            # The next plan imports it.
+            print(
+                "A resource exists already, so the response to its creation was probably lost. Continuing ...",
+                flush=True,
+            )
+        else:
+            return
 
 
 def _refuse_missing_versions(here: stack.Stack, moving: Collection[str]) -> None:

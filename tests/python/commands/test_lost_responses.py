@@ -90,7 +90,7 @@ def test_deployment_imports_what_exists_already(tmp_path: Path) -> None:
     ):
         printed = checkout.make("build deploy")
         assert lost == dict.fromkeys(LOST, 1)
-        assert "3 to import" in printed
+        assert " to import, " in printed
         assert "No changes." in checkout.make("deploy")
 
 
@@ -99,7 +99,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
     """Return a stack whose plans and changes are recorded."""
     stack = mock.Mock()
     stack.untaint.return_value = False
-    stack.plan.side_effect = ["first plan", "second plan"]
+    stack.plan.side_effect = ["first plan", "second plan", "third plan"]
     monkeypatch.setattr(recording, "refuse_weights", lambda *_: None)
     monkeypatch.setattr(stages, "kept", lambda *_, **__: {})
     return stack
@@ -112,11 +112,11 @@ def test_change_is_planned_again_if_a_resource_exists_already(here: mock.Mock, r
     assert here.apply.call_args_list == [mock.call("first plan"), mock.call("second plan")]
 
 
-def test_change_is_planned_again_only_once(here: mock.Mock) -> None:
+def test_change_is_planned_again_twice_at_most(here: mock.Mock) -> None:
     here.apply.side_effect = CommandError(EXISTS)
     with pytest.raises(CommandError, match="already exists"):
         deployment._apply(here, {}, ())
-    assert here.apply.call_count == 2
+    assert here.apply.call_count == 3
 
 
 def test_change_is_not_planned_again_for_another_reason(here: mock.Mock) -> None:

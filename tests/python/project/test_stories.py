@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -40,7 +41,9 @@ def directory(tmp_path: Path) -> Path:
 def run(directory: Path, test: str = "", *, right: bool = True) -> str:
     (directory / "test_it.py").write_text(textwrap.dedent(STORY).replace("RIGHT", str(right)))
     command = [sys.executable, "-m", "pytest", "-q", f"test_it.py{test}"]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False).stdout
+    # The options of this run would apply to that one, too.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    return subprocess.run(command, cwd=directory, env=kept, capture_output=True, text=True, check=False).stdout
 
 
 def test_story_passes_as_a_whole(directory: Path) -> None:
