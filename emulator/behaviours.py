@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from emulator import cloudwatch
 from emulator.api_gateway import addresses, deployments, requests
-from emulator.cloudwatch_logs import events, insights, metric_filters, query_definitions
+from emulator.cloudwatch_logs import events, insights, metric_filters
+from emulator.cloudwatch_logs import requests as log_requests
 from emulator.eventbridge import targets
 from emulator.lambda_ import aliases, invocations, permissions, versions
 from emulator.sns import messages, subscriptions
@@ -29,7 +30,7 @@ def install() -> None:
         events,
         insights,
         metric_filters,
-        query_definitions,
+        log_requests,
         targets,
         definitions,
         executions,

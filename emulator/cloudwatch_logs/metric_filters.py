@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ministack.core.responses import error_response_json, json_response
+from ministack.core.responses import error_response_json
 from ministack.services import cloudwatch_logs
 
 from emulator import hooks
 from emulator.cloudwatch import metrics
 from emulator.cloudwatch_logs import patterns
 from emulator.cloudwatch_logs.patterns import Line, Pattern, PatternError
+from emulator.cloudwatch_logs.refusals import RefusalError
 
 OK = 200
 MAX_FILTERS = 100
@@ -36,48 +37,29 @@ TRANSFORMATION = {
 NOT_SUPPORTED = ("applyOnTransformedLogs", "emitSystemFieldDimensions", "fieldSelectionCriteria")
 
 
-class RefusalError(ValueError):
-    """A request that AWS, or local AWS, refuses."""
-
-
 def install() -> None:
     """Put this in front of MiniStack's own metric filters, and of every line that arrives."""
-    hooks.wrap(cloudwatch_logs, "handle_request", ["method", "path", "headers", "body", "query_params"], _handle)
     hooks.wrap(cloudwatch_logs, "_put_metric_filter", ["data"], _put)
     hooks.wrap(
         cloudwatch_logs, "_fanout_to_subscription_filters", ["group_name", "stream_name", "events"], _publish_all
     )
 
 
-async def _handle(
-    original: Callable[..., Any],
-    method: str,
-    path: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    query_params: Mapping[str, Any],
-) -> Any:
-    """Answer TestMetricFilter, which MiniStack does not know."""
-    if headers.get("x-amz-target", "").rpartition(".")[2] != "TestMetricFilter":
-        return await original(method, path, headers, body, query_params)
-    return _test(json.loads(body))
+def test(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the messages that a pattern matches.
 
-
-def _test(data: Mapping[str, Any]) -> Any:
-    """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TestMetricFilter.html."""
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_TestMetricFilter.html
+    """
     messages = data.get("logEventMessages") or []
-    try:
-        pattern = _pattern(data)
-        _check_length("logEventMessages", messages, MAX_MESSAGES)
-    except RefusalError as refusal:
-        return error_response_json("InvalidParameterException", str(refusal), 400)
+    pattern = _pattern(data)
+    _check_length("logEventMessages", messages, MAX_MESSAGES)
     # Only space-delimited patterns extract values.
     matches = [
         {"eventNumber": number, "eventMessage": message, "extractedValues": {}}
         for number, message in enumerate(messages, 1)
         if pattern.match(message) is not None
     ]
-    return json_response({"matches": matches})
+    return {"matches": matches}
 
 
 def _put(original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
@@ -86,7 +68,7 @@ def _put(original: Callable[..., Any], data: Mapping[str, Any]) -> Any:
         _check_text("filterName", name, NAME)
         _check(data, _pattern(data))
     except RefusalError as refusal:
-        return error_response_json("InvalidParameterException", str(refusal), 400)
+        return refusal.response
     filters = cloudwatch_logs._metric_filters
     if (group, name) not in filters and len(_names(str(group))) >= MAX_FILTERS:
         return error_response_json("LimitExceededException", "Resource limit exceeded.", 400)

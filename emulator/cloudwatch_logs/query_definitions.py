@@ -7,16 +7,15 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DeleteQ
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ministack.core.responses import error_response_json, json_response, new_uuid
+from ministack.core.responses import new_uuid
 from ministack.services import cloudwatch_logs
 
-from emulator import hooks
+from emulator.cloudwatch_logs.refusals import RefusalError
 
 MAX_RESULTS = 1000
 # The greatest length of each text. Only log groups have a pattern.
@@ -26,41 +25,13 @@ LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 KIND = "definition"
 
 
-class RefusalError(ValueError):
-    """A request that AWS, or local AWS, refuses."""
-
-    code = "InvalidParameterException"
-
-
 class MissingError(RefusalError):
     """There is no definition with the ID."""
 
     code = "ResourceNotFoundException"
 
 
-def install() -> None:
-    """Put this in front of MiniStack's CloudWatch Logs."""
-    hooks.wrap(cloudwatch_logs, "handle_request", ["method", "path", "headers", "body", "query_params"], _handle)
-
-
-async def _handle(
-    original: Callable[..., Any],
-    method: str,
-    path: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    query_params: Mapping[str, Any],
-) -> Any:
-    operation = OPERATIONS.get(headers.get("x-amz-target", "").rpartition(".")[2])
-    if operation is None:
-        return await original(method, path, headers, body, query_params)
-    try:
-        return json_response(operation(json.loads(body)))
-    except RefusalError as refusal:
-        return error_response_json(refusal.code, str(refusal), 400)
-
-
-def _put(data: Mapping[str, Any]) -> dict[str, Any]:
+def put(data: Mapping[str, Any]) -> dict[str, Any]:
     """Create a definition, or replace the one with the ID. Several definitions can have the same name."""
     for field, most in LENGTHS.items():
         text = data.get(field) or ""
@@ -88,7 +59,8 @@ def _put(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"queryDefinitionId": made["queryDefinitionId"]}
 
 
-def _describe(data: Mapping[str, Any]) -> dict[str, Any]:
+def describe(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a page of the definitions."""
     prefix, language = data.get("queryDefinitionNamePrefix", ""), data.get("queryLanguage")
     found = [
         definition
@@ -103,7 +75,8 @@ def _describe(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"queryDefinitions": found[start : start + most]} | more
 
 
-def _delete(data: Mapping[str, Any]) -> dict[str, Any]:
+def delete(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Delete the definition with the ID."""
     identity = data.get("queryDefinitionId", "")
     _check_exists(identity)
     del cloudwatch_logs._queries[KIND, identity]
@@ -118,10 +91,3 @@ def _check_exists(identity: str) -> None:
 def _definitions() -> dict[str, dict[str, Any]]:
     """Return the definitions of the account in the region, by their IDs."""
     return {key[1]: value for key, value in cloudwatch_logs._queries.items() if isinstance(key, tuple)}
-
-
-OPERATIONS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "DeleteQueryDefinition": _delete,
-    "DescribeQueryDefinitions": _describe,
-    "PutQueryDefinition": _put,
-}
