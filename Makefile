@@ -136,7 +136,7 @@ test: $(TEST_READY) check ## Run static checks and the tests; lambda/ must be co
 	@$(if $(ARGS)$(LONG),,$(RUN) -m pytest -m clock)
 
 .PHONY: test-fast
-test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor a clone of the project, in a minute
+test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor a clone of the project, in a minute and a half
 	@$(PYTEST) -m fast $(ARGS)
 
 .PHONY: test-all
