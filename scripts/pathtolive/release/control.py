@@ -109,7 +109,7 @@ class Control:
         Raises:
             MissingParameterError: the parameter does not exist.
         """
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
         self._write("request", {"do": what, "release": release.name, "by": person(), "reason": reason, "at": at})
 
     def held(self, release: Execution) -> bool:

@@ -37,6 +37,8 @@ FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeErro
 BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60", "--bake-seconds", "60"], ["--step-seconds", "3000"]
 UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
+# For a version that was rolled back before.
+AGAIN = [*UNRELATED, "--reason", "to test the commands"]
 
 LOCK = {"Bucket": f"path-to-live-state-000000000000-{REGION}", "Key": "path-to-live.tfstate.tflock"}
 # https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
@@ -378,11 +380,11 @@ class TestReleases:
 
     def test_unattended_release_continues(self, checkout: Checkout) -> None:
         # The release is on hold until there are enough invocations, so the next tests can take any time.
-        settings = ["--on-inconclusive", "hold", "--max-extensions", "0", "--max-p99-ms", "30000", *SHORT, *UNRELATED]
+        settings = ["--on-inconclusive", "hold", "--max-extensions", "0", "--max-p99-ms", "30000", *SHORT, *AGAIN]
         with Terminal(checkout, "--version", "2", "--steps", "50", *settings) as terminal:
             terminal.wait_for("50 % to version 2")
             terminal.interrupt()
-            terminal.wait_for("Abort the release")
+            terminal.wait_for("leave it running (Enter)? ")
             terminal.type("\n")
             assert terminal.end() == 3
         assert (
@@ -439,10 +441,10 @@ class TestReleases:
         assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_release_can_be_aborted_in_the_terminal(self, checkout: Checkout) -> None:
-        with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
+        with Terminal(checkout, "--version", BAD, *LONG, *AGAIN) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             terminal.interrupt()
-            terminal.wait_for("Abort the release")
+            terminal.wait_for("leave it running (Enter)? ")
             terminal.type("a\n")
             assert terminal.end() == 1
         assert "Aborted: " in terminal.shown
@@ -456,7 +458,7 @@ class TestReleases:
         log = checkout.path / ".local" / "release.log"
         with log.open("w") as output:
             watching = subprocess.Popen(
-                [sys.executable, "scripts/release.py", "--stage", "live", "--version", BAD, *LONG, *UNRELATED],
+                [sys.executable, "scripts/release.py", "--stage", "live", "--version", BAD, *LONG, *AGAIN],
                 cwd=checkout.path,
                 env=checkout.environment | {"TARGET": "local"},
                 stdin=subprocess.DEVNULL,
@@ -490,8 +492,76 @@ class TestReleases:
         assert "The alias live has weights: version 1 has 10 % of the traffic. No release or rollback" in done.stderr
         assert alias(checkout) == ("2", {})
 
+    def test_version_that_was_rolled_back_is_refused(self, checkout: Checkout) -> None:
+        done = release(checkout, "--version", BAD, *UNRELATED)
+        assert done.returncode == 2
+        assert re.search(
+            rf"Refused: Version {BAD} was rolled back from live at \S+ \(live-release-{BAD}-\S+\): ", done.stderr
+        )
+        assert "\nSet it with: REASON=...\nNothing was changed." in done.stderr
+        assert alias(checkout) == ("2", {})
+
+    def test_frozen_stage_refuses_all_but_rollbacks(self, checkout: Checkout) -> None:
+        said = checkout.make("freeze STAGE=live UNTIL=2999-01-01T09:00+01:00 REASON=Christmas TARGET=local")
+        assert re.search(r"live is frozen until 2999-01-01T08:00Z by \S+@\S+: Christmas\. Releases", said)
+        frozen = checkout.status()["live"]["frozen"]
+        assert (frozen["until"], frozen["reason"]) == ("2999-01-01T08:00Z", "Christmas")
+        done = release(checkout, "--version", BAD, *AGAIN)
+        assert done.returncode == 2
+        assert "Refused: live is frozen until 2999-01-01T08:00Z by " in done.stderr
+        assert "\nSet it with: IGNORE_FREEZE_REASON=...\n" in done.stderr
+        promoted = checkout.run("make promote FROM=test TO=live TARGET=local")
+        assert "The promotion to live was refused: live is frozen until " in promoted.stderr
+        checkout.edit(CONFIG, 'live = { function_version = "2"', 'live = { function_version = "1"')
+        deployed = checkout.run("make deploy STAGE=live TARGET=local")
+        checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
+        assert "To end the freeze, run: make unfreeze STAGE=live TARGET=local" in deployed.stderr
+        assert alias(checkout) == ("2", {})
+        assert "No changes." in checkout.make("plan TARGET=local")
+        checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
+        checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
+        assert alias(checkout) == ("2", {})
+
+    def test_freeze_can_be_ignored_and_ended(self, checkout: Checkout) -> None:
+        done = release(checkout, "--version", BAD, *AGAIN, *LONG, "--wait=false", "--ignore-freeze-reason", "urgent")
+        assert (done.returncode, "continues without this command" in done.stdout) == (0, True), done.stderr
+        assert release(checkout, "--do", "abort", "--reason", "no longer urgent").returncode == 0
+        assert history(checkout)[0]["outcome"] == "aborted"
+        assert "Releases and promotions are no longer refused." in checkout.make("unfreeze STAGE=live TARGET=local")
+        assert "live is not frozen. No changes." in checkout.make("unfreeze STAGE=live TARGET=local")
+        assert checkout.status()["live"]["frozen"] is None
+
+    def test_release_is_approved_held_skipped_and_aborted(self, checkout: Checkout) -> None:
+        for what in ("skip", "abort"):
+            nothing = release(checkout, "--do", what, "--reason", "because")
+            assert nothing.returncode == 2
+            assert f"No release of live is in progress, so there is nothing to {what}." in nothing.stderr
+        assert "say why, as in: make release STAGE=live DO=skip REASON=..." in release(checkout, "--do", "skip").stderr
+        with Terminal(checkout, "--version", BAD, *LONG, *AGAIN, "--hold") as terminal:
+            terminal.wait_for("Waits for approval: 0 %")
+            terminal.wait_for("make release STAGE=live DO=resume REASON=... TARGET=local")
+            assert alias(checkout) == ("2", {})
+            said = release(checkout, "--do", "resume", "--reason", "approved")
+            assert re.search(r"live-release-3-\S+ continues\. It reads this request within \d+ s\.", said.stdout)
+            terminal.wait_for("step 1 of 2, 10 %")
+            terminal.interrupt()
+            terminal.wait_for("leave it running (Enter)? ")
+            terminal.type("h\n")
+            terminal.wait_for("Why? ")
+            terminal.type("to look at the dashboard\n")
+            terminal.wait_for("On hold: step 1 of 2")
+            release(checkout, "--do", "skip", "--reason", "seen enough")
+            terminal.wait_for("step 2 of 2, 50 %")
+            assert release(checkout, "--do", "abort", "--reason", "not today").returncode == 0
+            assert terminal.end() == 1
+        assert "Aborted: aborted by " in terminal.shown
+        assert alias(checkout) == ("2", {})
+        made = history(checkout)[0]
+        assert made["outcome"] == "aborted"
+        assert made["reason"].endswith(": not today")
+
     def test_release_ends_with_local_aws(self, checkout: Checkout) -> None:
-        with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
+        with Terminal(checkout, "--version", BAD, *LONG, *AGAIN) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             checkout.make("stop")
             assert terminal.end() == 1
