@@ -102,7 +102,7 @@ def interrupted(checkout: Checkout, stage: str, kind: str, version: str) -> None
     checkout.client("stepfunctions").start_execution(
         stateMachineArn=checkout.state_machine(stage),
         name=f"{stage}-{kind}-{version}-20261124T120000Z-1a2b",
-        input=json.dumps({"version": version, "steps": []}),
+        input=json.dumps({"version": version, "steps": [], "smoke_test": kind != "rollback"}),
     )
     eventually(lambda: alias(checkout, stage) == (version, {}), 60)
 
