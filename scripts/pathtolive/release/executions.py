@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from pathtolive.release.settings import Settings
 RELEASE, PROMOTE, ROLLBACK = "release", "promote", "rollback"
 IN_PROGRESS, SUCCEEDED, ROLLED_BACK, REFUSED = "in progress", "succeeded", "rolled back", "refused"
 RUNNING = "RUNNING"
+RELEASED, PROMOTED, FAILED = "released", "promoted", "failed"
 # How the reason of a release with too few invocations starts.
 INCONCLUSIVE = "Inconclusive: "
 NAME = re.compile(
@@ -27,21 +28,32 @@ MAX_NAME = 80
 
 @dataclass(frozen=True)
 class Report:
-    """The result that the state machine returns. ``release`` names the execution that shifted the traffic."""
+    """The result that the state machine returns. ``release`` names the execution that shifted the traffic.
+
+    ``metrics`` and ``odds`` are those of the last analysis, or None if it had no invocations to analyze.
+    """
 
     outcome: str
     from_version: str
     to_version: str
     reason: str
     release: str
+    metrics: Mapping[str, Any] | None = None
+    odds: float | None = None
 
 
 def read_report(text: str | None) -> Report | None:
     """Return the report in the output of a successful execution or the cause of a failed one, or None."""
     try:
         content = json.loads(text or "")
-        return Report(*(str(content[name]) for name in ("outcome", "from", "to", "reason", "release")))
-    except (ValueError, KeyError, TypeError):
+        outcome, before, after, reason, release = (
+            str(content[name]) for name in ("outcome", "from", "to", "reason", "release")
+        )
+        metrics = content.get("metrics", {})
+        analyzed = any(one["invocations"] or one["baseline_invocations"] for one in metrics.values())
+        figures = (metrics, content["odds"]) if analyzed else (None, None)
+        return Report(outcome, before, after, reason, release, *figures)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -81,6 +93,20 @@ class Past:
     ended: datetime.datetime | None
     outcome: str
     reason: str
+    metrics: Mapping[str, Any] | None = None
+    odds: float | None = None
+
+    @property
+    def word(self) -> str:
+        """The outcome as people say it: ``released``, ``promoted``, ``rolled back to 4``, or the outcome itself."""
+        if self.outcome == SUCCEEDED:
+            return {RELEASE: RELEASED, PROMOTE: PROMOTED}.get(self.kind, f"{ROLLED_BACK} to {self.to_version}")
+        if self.outcome != ROLLED_BACK:
+            return self.outcome
+        # A rollback that fails leaves the version that was to be replaced.
+        if self.kind == ROLLBACK:
+            return FAILED
+        return f"{ROLLED_BACK} to {self.from_version}" if self.from_version else ROLLED_BACK
 
 
 def execution_name(kind: str, stage: str, version: str, at: datetime.datetime) -> str:
@@ -128,6 +154,8 @@ def summarize(execution: Execution, rollback: Report | None) -> Past:
         ended=execution.ended,
         outcome=outcome,
         reason=reason,
+        metrics=report.metrics if report else None,
+        odds=report.odds if report else None,
     )
 
 

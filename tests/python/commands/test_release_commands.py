@@ -275,8 +275,10 @@ class TestReleases:
         assert refused["outcome"] == "refused"
         assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("release", "1", "2", "succeeded")
         assert made["seconds"] > 1
+        assert made["metrics"]["errors"]["invocations"] > 0
+        assert (made["odds"], refused["metrics"], refused["odds"]) == (1, None, None)
         assert re.search(
-            r"release +1 +2 +\d+ s +succeeded +Release completed\.",
+            r"release +1 +2 +\d+ s +released +Release completed\.",
             checkout.make("history STAGE=live TARGET=local", COLUMNS="120"),
         )
 

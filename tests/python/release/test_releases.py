@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
+import history
 from pathtolive import stack, target
 from pathtolive.cli import RefusedError
 from pathtolive.release import view
@@ -39,16 +40,23 @@ from pathtolive.release.metrics import Metrics, read
 from pathtolive.release.settings import Settings, percents, read_settings, share, shares
 
 NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
-REPORT = {
+COUNTS = {"invocations": 100, "failed": 9, "baseline_invocations": 900, "baseline_failed": 1, "worst_minute": {}}
+NOTHING = {"errors": dict.fromkeys(COUNTS, 0), "slow": dict.fromkeys(COUNTS, 0)}
+REPORT: dict[str, Any] = {
     "outcome": "rolled back",
     "stage": "live",
     "from": "1",
     "to": "2",
     "reason": "9 of 100 invocations failed.",
     "weight": 0.1,
-    "metrics": {"invocations": 100, "errors": 9},
+    "metrics": {"errors": COUNTS, "slow": COUNTS | {"failed": 0}},
+    "odds": 250.5,
     "release": "live-release-2-20261124T120000Z-1a2b",
 }
+
+
+KINDS = (RELEASE, PROMOTE, ROLLBACK)
+ENDED = ("refused", "aborted", "timed out", "failed")
 
 
 def past(kind: str, from_version: str | None, to_version: str, outcome: str = SUCCEEDED) -> Past:
@@ -184,11 +192,30 @@ def test_settings_leave_the_defaults_to_the_machine() -> None:
 
 def test_report_is_read() -> None:
     assert read_report(json.dumps(REPORT)) == Report(
-        "rolled back", "1", "2", "9 of 100 invocations failed.", "live-release-2-20261124T120000Z-1a2b"
+        "rolled back",
+        "1",
+        "2",
+        "9 of 100 invocations failed.",
+        "live-release-2-20261124T120000Z-1a2b",
+        REPORT["metrics"],
+        250.5,
     )
 
 
-@pytest.mark.parametrize("text", [None, "", "aborted by a@b", "{", "[]", '"text"', "{}", '{"outcome": "succeeded"}'])
+@pytest.mark.parametrize("changes", [{"metrics": NOTHING}, {"metrics": {}}])
+def test_report_without_invocations_has_no_figures(changes: dict[str, Any]) -> None:
+    report = read_report(json.dumps(REPORT | changes))
+    assert report
+    assert (report.outcome, report.metrics, report.odds) == ("rolled back", None, None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(None, "", "aborted by a@b", "{", "[]", '"text"', "{}", '{"outcome": "succeeded"}'),
+        *(json.dumps(REPORT | {"metrics": metrics}) for metrics in ([9], {"invocations": 9})),
+    ],
+)
 def test_report_is_none_for_other_texts(text: str | None) -> None:
     assert read_report(text) is None
 
@@ -240,6 +267,65 @@ def test_summary_of_a_runtime_error() -> None:
     rollback = Report("rolled back", "1", "2", "The release ended: FAILED.", "name")
     summary = summarize(execution("FAILED", cause="States.Runtime: oh"), rollback)
     assert (summary.outcome, summary.reason) == ("rolled back", "States.Runtime: oh")
+
+
+def test_summary_of_a_release_that_people_aborted_through_the_machine() -> None:
+    report = read_report(json.dumps(REPORT | {"outcome": "aborted", "reason": "Aborted by a@b."}))
+    summary = summarize(execution("FAILED", report=report, cause="Aborted: {}"), None)
+    assert (summary.outcome, summary.word, summary.reason) == ("aborted", "aborted", "Aborted by a@b.")
+    assert (summary.from_version, summary.metrics, summary.odds) == ("1", REPORT["metrics"], 250.5)
+
+
+@pytest.mark.parametrize(
+    ("one", "word", "shown"),
+    [
+        (past("release", "6", "7"), "released", "green"),
+        (past("promote", "6", "7"), "promoted", "green"),
+        (past("rollback", "7", "4"), "rolled back to 4", "yellow"),
+        (past("release", "4", "7", "rolled back"), "rolled back to 4", "yellow"),
+        (past("promote", "4", "7", "rolled back"), "rolled back to 4", "yellow"),
+        (past("release", None, "7", "rolled back"), "rolled back", "yellow"),
+        # A rollback that fails changes nothing.
+        (past("rollback", "7", "4", "rolled back"), "failed", "red"),
+        (past("release", "6", "7", "in progress"), "in progress", "yellow"),
+        *((past(kind, "6", "7", outcome), outcome, "red") for kind in KINDS for outcome in ENDED),
+    ],
+)
+def test_history_has_a_word_and_a_color_for_each_outcome(one: Past, word: str, shown: str) -> None:
+    assert (one.word, history.color(one.word)) == (word, shown)
+
+
+@pytest.mark.parametrize(("terminal", "color"), [("xterm", "\x1b[32m"), ("dumb", "")])
+def test_history_shows_the_words(
+    terminal: str, color: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": terminal, "COLUMNS": "120"}.items():
+        monkeypatch.setenv(name, value)
+    history.show([past("release", "6", "7"), past("rollback", "7", "6")])
+    released, rolled_back = capsys.readouterr().out.splitlines()[-2:]
+    assert f"{color}released" in released
+    assert "succeeded" not in released + rolled_back
+    assert "rolled back to 6" in rolled_back
+
+
+def test_json_keeps_the_outcome_and_has_the_figures() -> None:
+    report = read_report(json.dumps(REPORT))
+    found = history.as_json(summarize(execution("FAILED", report=report), None))
+    assert json.loads(json.dumps(found)) == {
+        "name": "live-release-2-20261124T120000Z-1a2b",
+        "kind": "release",
+        "from": "1",
+        "to": "2",
+        "started": "2026-11-24T12:00:00+00:00",
+        "ended": "2026-11-24T12:00:00+00:00",
+        "seconds": 0,
+        "outcome": "rolled back",
+        "reason": "9 of 100 invocations failed.",
+        "metrics": REPORT["metrics"],
+        "odds": 250.5,
+    }
+    running = history.as_json(summarize(execution("RUNNING", ended=None), None))
+    assert [running[name] for name in ("outcome", "ended", "metrics", "odds")] == ["in progress", None, None, None]
 
 
 def previous(*one: Past, active: str) -> str | None:
@@ -375,6 +461,33 @@ def test_past_reads_every_page_and_the_reports_of_rollbacks(engine: Engine, exec
     release, promotion = engine.past()
     assert (release.name, release.kind, release.outcome, release.from_version) == (names[0][1], RELEASE, "aborted", "1")
     assert (promotion.kind, promotion.to_version, promotion.outcome) == (PROMOTE, "1", "rolled back")
+
+
+@pytest.mark.parametrize(("limit", "requests"), [(1, 1), (2, 3), (None, 4)])
+def test_history_describes_only_the_executions_that_it_shows(
+    engine: Engine, executions: Stubber, monkeypatch: pytest.MonkeyPatch, limit: int | None, requests: int
+) -> None:
+    """The rollback of the aborted release is the exception: it has the version that the traffic returned to."""
+    report = json.dumps(REPORT | {"release": "2nd"})
+    inputs: dict[str, dict[str, Any]] = {
+        "1st": {"input": '{"version": "3"}'},
+        "by-the-rule": {"input": '{"rolls_back": "2nd"}', "output": report},
+        "2nd": {"input": '{"version": "2"}', "status": "ABORTED"},
+        "3rd": {"input": '{"version": "1"}'},
+    }
+    listed = [described(name) for name in inputs]
+    executions.add_response("list_executions", {"executions": listed}, {"stateMachineArn": MACHINE})
+    for name in list(inputs)[:requests]:
+        executions.add_response("describe_execution", described(name, **inputs[name]))
+    asked: list[str] = []
+    executions.client.meta.events.register(
+        "before-parameter-build.stepfunctions.DescribeExecution",
+        lambda params, **_: asked.append(params["executionArn"]),
+    )
+    monkeypatch.setattr(target.Target, "client", lambda *_: executions.client)
+    found = history.history(engine.here, "live", limit)
+    assert [one.name for one in found] == ["1st", "2nd", "3rd"][:limit]
+    assert len(asked) == requests
 
 
 def test_running_release_is_not_the_rollback_of_another(engine: Engine, executions: Stubber) -> None:
