@@ -118,10 +118,8 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
             print(f"{stage} is not deployed. Deploy it with: make build deploy{here.target.make_variables}")
     for row in rows:
         if row["weights"] and not row["release"]:
-            print(
-                f"{row['stage']} has weights, but no release is in progress. Return all traffic to version "
-                f"{row['function_version']} with: make rollback STAGE={row['stage']}{here.target.make_variables}"
-            )
+            engine = Engine(here, row["stage"])
+            print(engine.weights_error(engine.aliases.read(engine.stage)))
     for stage in here.outputs["stages"]:
         if stage not in here.stages:
             print(f"{stage} is no longer in config.tf. The next deployment deletes it.")

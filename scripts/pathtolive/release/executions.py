@@ -83,7 +83,10 @@ class Execution:
 
 @dataclass(frozen=True)
 class Past:
-    """A release, promotion, or rollback in the history of a stage. If it is in progress, ``ended`` is None."""
+    """A release, promotion, or rollback in the history of a stage. If it is in progress, ``ended`` is None.
+
+    ``returned`` is the time at which another execution had removed its weights, if there was one.
+    """
 
     name: str
     kind: str
@@ -95,6 +98,7 @@ class Past:
     reason: str
     metrics: Mapping[str, Any] | None = None
     odds: float | None = None
+    returned: datetime.datetime | None = None
 
     @property
     def word(self) -> str:
@@ -137,9 +141,9 @@ def read_input(text: str) -> tuple[dict[str, Any], str | None]:
     return content, None
 
 
-def summarize(execution: Execution, rollback: Report | None) -> Past:
-    """Return an execution as history shows it, given the report of its rollback, if there was one."""
-    report = execution.report or rollback
+def summarize(execution: Execution, rollback: Execution | None) -> Past:
+    """Return an execution as history shows it, given its rollback, if there was one."""
+    report = execution.report or (rollback.report if rollback else None)
     outcomes = {RUNNING: IN_PROGRESS, "ABORTED": "aborted", "TIMED_OUT": "timed out"}
     outcome = outcomes.get(execution.status, execution.status.lower())
     reason = execution.cause
@@ -156,6 +160,7 @@ def summarize(execution: Execution, rollback: Report | None) -> Past:
         reason=reason,
         metrics=report.metrics if report else None,
         odds=report.odds if report else None,
+        returned=rollback.ended if rollback else None,
     )
 
 

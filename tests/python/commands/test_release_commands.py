@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import secrets
 import select
 import signal
 import subprocess
@@ -103,6 +104,26 @@ def interrupted(checkout: Checkout, stage: str, kind: str, version: str) -> None
         input=json.dumps({"version": version, "steps": []}),
     )
     eventually(lambda: alias(checkout, stage) == (version, {}), 60)
+
+
+def weights_left(checkout: Checkout, version: str) -> str:
+    """Abort a release at its first step, lose the event that starts its rollback, and return its name."""
+    rule, name = (
+        {"Name": "path-to-live-live-rollback"},
+        f"live-release-{version}-20261124T120000Z-{secrets.token_hex(2)}",
+    )
+    events, machine = checkout.client("events"), checkout.client("stepfunctions")
+    assert events.describe_rule(**rule)["State"] == "ENABLED"
+    events.disable_rule(**rule)
+    given = {"version": version, "steps": [0.1], "step_seconds": 6000, "ignore_alarms_reason": "a test"}
+    arn = machine.start_execution(stateMachineArn=checkout.state_machine("live"), name=name, input=json.dumps(given))[
+        "executionArn"
+    ]
+    eventually(lambda: alias(checkout)[1] == {version: 0.1}, 60)
+    machine.stop_execution(executionArn=arn, cause="aborted by a@b")
+    eventually(lambda: machine.describe_execution(executionArn=arn)["status"] == "ABORTED")
+    events.enable_rule(**rule)
+    return name
 
 
 @contextlib.contextmanager
@@ -244,11 +265,13 @@ class TestReleases:
         given = {"FunctionName": "path-to-live", "Name": "live"}
         functions = checkout.client("lambda")
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}})
-        done = release(checkout)
+        refused = [release(checkout), script(checkout, "rollback", "--stage", "live")]
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {}})
-        assert done.returncode == 2
-        assert "aws --endpoint-url" in done.stderr
-        assert "--routing-config AdditionalVersionWeights={}" in done.stderr
+        for done in refused:
+            assert done.returncode == 2
+            assert "No release of live has set them. Remove them with: aws --endpoint-url" in done.stderr
+            assert "--routing-config AdditionalVersionWeights={}" in done.stderr
+        assert history(checkout) == []
 
     def test_good_version_is_released_and_recorded(self, checkout: Checkout) -> None:
         with load(checkout), edited_during_a_release(checkout):
@@ -333,7 +356,8 @@ class TestReleases:
     def test_rollback_soon_after_another_needs_a_version(self, checkout: Checkout) -> None:
         refused = script(checkout, "rollback", "--stage", "live")
         assert refused.returncode == 2
-        assert re.search(r"live already runs version 2 again \(live-release-3-\S+ rolled back at ", refused.stderr)
+        said = r"live already runs version 2 again, since [\d:]{8} \(live-release-3-\S+ rolled back to 2\)\."
+        assert re.search(said, refused.stderr)
         assert "To roll back further, run: make rollback STAGE=live VERSION=1 TARGET=local" in refused.stderr
         assert alias(checkout) == ("2", {})
 
@@ -480,6 +504,31 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "aborted"
 
+    def test_rollback_returns_the_traffic_of_a_release_whose_event_was_lost(self, checkout: Checkout) -> None:
+        left = weights_left(checkout, BAD)
+        remedy = f"{left} has set them, and ended without a rollback. Return all traffic to version 2 with: "
+        remedy += "make rollback STAGE=live TARGET=local"
+        assert remedy in checkout.make("status TARGET=local")
+        assert remedy in checkout.run("make promote FROM=dev TO=live TARGET=local").stderr
+        said = checkout.make("rollback STAGE=live TARGET=local")
+        assert f"{left} ended without a rollback: version 3 has 10 % of the traffic. Starting its rollback ..." in said
+        assert "All traffic of live goes to version 2" in said
+        assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
+        made = history(checkout)[0]
+        assert (made["name"], made["from"], made["to"], made["outcome"]) == (left, "2", BAD, "aborted")
+
+    def test_traffic_that_returned_is_not_rolled_back_further_by_accident(self, checkout: Checkout) -> None:
+        refused = script(checkout, "rollback", "--stage", "live")
+        assert refused.returncode == 2
+        assert re.search(r"live already runs version 2 again, since \S+ \(live-release-3-\S+ aborted\)", refused.stderr)
+
+    def test_rollback_to_another_version_first_removes_the_weights(self, checkout: Checkout) -> None:
+        weights_left(checkout, BAD)
+        checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
+        assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
+        assert [made["outcome"] for made in history(checkout)[:2]] == ["succeeded", "aborted"]
+        checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
+
     def test_deploy_does_not_change_the_alias_of_a_release(self, checkout: Checkout) -> None:
         given = {"FunctionName": "path-to-live", "Name": "live"}
         functions = checkout.client("lambda")
@@ -489,7 +538,7 @@ class TestReleases:
         checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {}})
         assert done.returncode != 0
-        assert "The alias live has weights: version 1 has 10 % of the traffic. No release or rollback" in done.stderr
+        assert "The alias live has weights: version 1 has 10 % of the traffic. No release of live" in done.stderr
         assert alias(checkout) == ("2", {})
 
     def test_release_ends_with_local_aws(self, checkout: Checkout) -> None:

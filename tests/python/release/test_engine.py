@@ -13,6 +13,7 @@ from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 
+from pathtolive.release.aliases import Alias
 from pathtolive.release.executions import read_report
 from tests.python.release.world import BASELINE, CONFIGURATION, NEW, Engine, Minute, ServiceError, World, response
 
@@ -706,6 +707,12 @@ class TestEnded:
         (message,) = world.notifications
         assert message["Subject"] == "live: release of version 7 rolled back"
         assert f"{aborted} ended with status ABORTED. The weights of {aborted} were removed." in message["Message"]
+
+    def test_alias_names_it_for_make_rollback(self, engine: Engine, world: World, aborted: str) -> None:
+        assert Alias(*world.state(), world.aliases["live"]["Description"]).setter == aborted
+        engine.run({"rolls_back": aborted})
+        assert Alias(*world.state(), world.aliases["live"]["Description"]).setter is None
+        assert world.state() == UNSHIFTED
 
     @pytest.mark.parametrize("name", ["another", ""])
     def test_weights_of_a_release_whose_event_was_lost_are_removed(
