@@ -142,8 +142,8 @@ class Engine:
         """Return the message of an error because a release is in progress."""
         weights = self.aliases.read(self.stage).weights
         return (
-            f"A release of {self.stage} is in progress: {running.name}{f' ({traffic(weights)})' if weights else ''}. "
-            f"Wait for it to end, or end it with: {self._rollback}"
+            f"A {running.noun} of {self.stage} is in progress: {running.name}"
+            f"{f' ({traffic(weights)})' if weights else ''}. Wait for it to end, or end it with: {self._rollback}"
         )
 
     def past(self) -> Iterator[Past]:

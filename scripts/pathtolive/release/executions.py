@@ -80,6 +80,11 @@ class Execution:
         """Whether it is in progress."""
         return self.status == RUNNING
 
+    @property
+    def noun(self) -> str:
+        """What people call it: a release, a promotion, or a rollback."""
+        return "promotion" if self.kind == PROMOTE else self.kind
+
 
 @dataclass(frozen=True)
 class Past:

@@ -126,7 +126,8 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
             with view:
                 return engine.wait(execution, view)
         except KeyboardInterrupt as error:
-            if abort or not confirmed("\nAbort the release and roll back (a), or leave it running (Enter)? ", "a"):
+            question = f"\nAbort the {execution.noun} and roll back (a), or leave it running (Enter)? "
+            if abort or not confirmed(question, "a"):
                 raise LostSightError(unwatched) from error
             abort = True
         except local_aws.EndedError as error:

@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +37,7 @@ FAILS_UNDER_LOAD = f"{BAD_LINES.strip()}\n    {GREETING}"
 FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60", "--bake-seconds", "60"], ["--step-seconds", "3000"]
+PROMOTION = ("promote", "--from", "test", "--to", "live")
 UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
 
 LOCK = {"Bucket": f"path-to-live-state-000000000000-{REGION}", "Key": "path-to-live.tfstate.tflock"}
@@ -166,13 +167,15 @@ def edited_during_a_release(checkout: Checkout) -> Iterator[None]:
 
 
 class Terminal:
-    """A terminal in which a release runs, and its output. As a context manager, it ends the command."""
+    """A terminal in which a command runs, and its output. As a context manager, it ends the command."""
 
-    def __init__(self, checkout: Checkout, *arguments: str) -> None:
+    def __init__(
+        self, checkout: Checkout, *arguments: str, command: Sequence[str] = ("release", "--stage", "live")
+    ) -> None:
         self.screen, inner = pty.openpty()
         self.shown = ""
         self.process = subprocess.Popen(
-            [sys.executable, "scripts/release.py", "--stage", "live", *arguments],
+            [sys.executable, f"scripts/{command[0]}.py", *command[1:], *arguments],
             cwd=checkout.path,
             env=checkout.environment | {"TARGET": "local", "TERM": "xterm", "COLUMNS": "200"},
             stdin=inner,
@@ -540,6 +543,72 @@ class TestReleases:
         assert done.returncode != 0
         assert "The alias live has weights: version 1 has 10 % of the traffic. No release of live" in done.stderr
         assert alias(checkout) == ("2", {})
+
+    def test_promotion_that_fails_in_its_bake_is_rolled_back(self, checkout: Checkout) -> None:
+        assert checkout.versions()["test"] == BAD
+        before = (checkout.path / CONFIG).read_text()
+        with load(checkout):
+            done = script(checkout, *PROMOTION, "--bake-seconds", "3000")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "then shifting all traffic of live to it, and watching it for 50 min" in done.stdout
+        assert "bake, 100 % to version 3: " in done.stdout
+        assert re.search(
+            r"The promotion to live did not succeed \(rolled back\): "
+            r"([\d,]+ of [\d,]+ invocations of version 3 failed|The alarm path-to-live-live)",
+            done.stderr,
+        )
+        assert done.stderr.endswith("live runs version 2. config.tf was not changed.\n")
+        assert ((checkout.path / CONFIG).read_text(), alias(checkout)) == (before, ("2", {}))
+        assert re.search(r"promote +2 +3 .* rolled back to 2", checkout.make("history STAGE=live TARGET=local"))
+
+    def test_rollback_ends_a_promotion_in_its_bake(self, checkout: Checkout) -> None:
+        checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
+        checkout.make("rollback STAGE=test VERSION=2 TARGET=local")
+        # An alarm that fires, as that of version 3, rolls back a promotion in its bake.
+        eventually(lambda: checkout.status()["live"]["alarms"] == [], 120)
+        with Terminal(checkout, "--bake-seconds", "6000", command=PROMOTION) as terminal:
+            terminal.wait_for("bake, 100 % to version 2")
+            terminal.interrupt()
+            terminal.wait_for("Abort the promotion and roll back (a)")
+            terminal.type("\n")
+            assert terminal.end() == 3
+        again = "make promote FROM=test TO=live BAKE_SECONDS=6000 TARGET=local"
+        assert f"To follow it again, run: {again}" in terminal.shown
+        assert alias(checkout) == ("1", {"2": 1.0})
+        assert re.search(
+            r"A promotion of live is in progress: live-promote-2-\S+ \(version 2 has 100 % of the traffic\)\. Wait",
+            checkout.run("make promote FROM=dev TO=live TARGET=local").stderr,
+        )
+        assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live TARGET=local")
+        assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
+        assert [history(checkout)[0][name] for name in ("kind", "outcome")] == ["promote", "aborted"]
+
+    def test_interrupted_bake_is_continued_by_the_same_command(self, checkout: Checkout) -> None:
+        baking = ["--bake-seconds", "1800"]
+        with Terminal(checkout, *baking, command=PROMOTION) as terminal:
+            terminal.wait_for("bake, 100 % to version 2")
+            terminal.interrupt()
+            terminal.wait_for("Abort the promotion")
+            terminal.type("\n")
+            assert terminal.end() == 3
+        with Terminal(checkout, *baking, command=PROMOTION) as terminal:
+            terminal.wait_for("bake, 100 % to version 2")
+            # Meanwhile, test gets another version.
+            functions, moved = checkout.client("lambda"), {"FunctionName": "path-to-live", "Name": "test"}
+            functions.update_alias(**moved, FunctionVersion=BAD)
+            assert terminal.end() == 0
+        functions.update_alias(**moved, FunctionVersion="2")
+        completed = "Promotion completed. 0 of 0 invocations of version 2 failed with all traffic."
+        assert f"Succeeded: {completed}" in terminal.shown
+        assert "live has no traffic. In a second terminal, send requests with: make load STAGE=live" in terminal.shown
+        assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
+        assert "No changes." in checkout.make("plan TARGET=local")
+        assert [made["outcome"] for made in history(checkout)[:2]] == ["succeeded", "aborted"]
+
+    def test_bake_of_less_than_a_minute_is_refused(self, checkout: Checkout) -> None:
+        done = script(checkout, "promote", "--from", "dev", "--to", "test", "--bake-seconds", "30")
+        assert done.returncode == 2
+        assert "bake_seconds must be 0 or a multiple of 60" in done.stderr
 
     def test_release_ends_with_local_aws(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:

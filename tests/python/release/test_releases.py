@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -41,7 +42,7 @@ from pathtolive.release.executions import (
 from pathtolive.release.metrics import Metrics, read
 from pathtolive.release.rollback import refuse_repetition
 from pathtolive.release.settings import Settings, percents, read_settings, share, shares
-from pathtolive.release.weights import remove_weights
+from pathtolive.release.weights import abort, remove_weights
 
 NOON = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 LATER = NOON + datetime.timedelta(hours=5)
@@ -528,6 +529,7 @@ def test_running_release_is_not_the_rollback_of_another(engine: Engine, executio
 
 LEFT = "live-release-2-20261124T120000Z-1a2b"
 AGAIN = "make rollback STAGE=live"
+Interrupted = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 class Weights:
@@ -580,19 +582,42 @@ def test_without_weights_nothing_is_started(engine: Engine, aws: Weights) -> Non
     assert remove_weights(engine, AGAIN) is None
 
 
-def test_interrupted_removal_of_weights_continues(
-    engine: Engine, aws: Weights, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Interrupted:
+    """Return a function that returns a context in which Ctrl-C interrupts a command that waits."""
+
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
+    @contextlib.contextmanager
+    def context() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "sleep", interrupt)
+            with pytest.raises(LostSightError, match=f"To follow it again, run: {AGAIN}"):
+                yield
+
+    return context
+
+
+def test_interrupted_abortion_continues_with_the_rollback(
+    engine: Engine, executions: Stubber, aws: Weights, interrupted: Interrupted
+) -> None:
+    executions.add_response("stop_execution", {"stopDate": NOON}, {"executionArn": "arn", "cause": ANY})
+    with interrupted():
+        abort(engine, execution("RUNNING"), AGAIN)
+    aws.alias({"2": 0.1})
+    aws.running("by-the-rule")
+    aws.describe("by-the-rule")
+    aws.alias({})
+    assert remove_weights(engine, AGAIN) == "1"
+
+
+def test_interrupted_removal_of_weights_continues(engine: Engine, aws: Weights, interrupted: Interrupted) -> None:
     aws.alias({"2": 0.1})
     aws.running()
     aws.start()
-    with monkeypatch.context() as patch:
-        patch.setattr(time, "sleep", interrupt)
-        with pytest.raises(LostSightError, match=f"To follow it again, run: {AGAIN}"):
-            remove_weights(engine, AGAIN)
+    with interrupted():
+        remove_weights(engine, AGAIN)
     aws.alias({"2": 0.1})
     aws.running("live-rollback-1")
     aws.describe("live-rollback-1")
