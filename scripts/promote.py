@@ -11,10 +11,17 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--from", "FROM", example="dev", dest="source", metavar="STAGE", help="stage to promote from")
     parser.variable("--to", "TO", example="test", dest="destination", metavar="STAGE", help="stage to promote to")
+    parser.variable(
+        *("--bake-seconds", "BAKE_SECONDS"),
+        type=int,
+        default=0,
+        metavar="SECONDS",
+        help="how long the version is watched while it has all traffic, and rolled back if it fails (default: 0)",
+    )
     options = parser.parse_args()
     here = stack.use(target.from_environment())
     recording.record_ended(here)
-    promotion.promote(here, options.source, options.destination)
+    promotion.promote(here, options.source, options.destination, options.bake_seconds)
     status.conclude(here)
     return 0
 

@@ -22,6 +22,11 @@ from pathtolive.cli import CommandError
 from pathtolive.release.executions import Execution
 
 SKIP, HOLD, RESUME, ABORT = "skip", "hold", "resume", "abort"
+DOES = {
+    SKIP: "continues with the next step",
+    HOLD: "keeps its weight until it is resumed",
+    RESUME: "continues",
+}
 # The state machine shortens longer ones.
 MAX_REASON = 200
 MINUTE = "%Y-%m-%dT%H:%MZ"

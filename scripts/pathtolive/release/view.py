@@ -14,7 +14,6 @@ import rich.text
 
 from pathtolive import local_aws, stack
 from pathtolive.cli import CommandError, LostSightError
-from pathtolive.release import steering
 from pathtolive.release.control import ABORT, HOLD, RESUME, SKIP, Control
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import Execution, Past, continues
@@ -173,7 +172,7 @@ def _wanted(engine: Engine, execution: Execution) -> str | None:
         reason = answer("Why? ")
         if not reason:
             return None
-        print(steering.ask(engine, execution, wanted, reason), flush=True)
+        print(engine.ask(execution, wanted, reason), flush=True)
     return wanted
 
 

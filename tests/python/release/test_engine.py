@@ -13,6 +13,8 @@ from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 
+from pathtolive.release.aliases import Alias
+from pathtolive.release.executions import read_report
 from tests.python.release.world import BASELINE, CONFIGURATION, NEW, Engine, Minute, ServiceError, World, response
 
 Release = Callable[..., Any]
@@ -59,6 +61,16 @@ class TestSucceeded:
         assert "Last analysis: 0 of 300 invocations of version 7 failed with all traffic.\n" in message["Message"]
         assert message["Message"].endswith(f":{done.name}")
         assert f"\nExecution: {EXECUTIONS}arn:aws:states:" in message["Message"]
+
+    def test_report_has_the_figures_of_the_last_analysis(self, release: Release, world: World) -> None:
+        succeeded = read_report(json.dumps(release().report))
+        world.firing = True
+        refused = read_report(json.dumps(release(version=BASELINE).report))
+        assert succeeded
+        assert refused
+        assert succeeded.metrics
+        assert (succeeded.metrics["errors"]["invocations"], succeeded.odds) == (300, 1)
+        assert (refused.outcome, refused.metrics, refused.odds) == ("refused", None, None)
 
     def test_reads_the_metrics_of_both_versions_and_of_no_other(self, release: Release, world: World) -> None:
         release()
@@ -695,6 +707,12 @@ class TestEnded:
         (message,) = world.notifications
         assert message["Subject"] == "live: release of version 7 rolled back"
         assert f"{aborted} ended with status ABORTED. The weights of {aborted} were removed." in message["Message"]
+
+    def test_alias_names_it_for_make_rollback(self, engine: Engine, world: World, aborted: str) -> None:
+        assert Alias(*world.state(), world.aliases["live"]["Description"]).setter == aborted
+        engine.run({"rolls_back": aborted})
+        assert Alias(*world.state(), world.aliases["live"]["Description"]).setter is None
+        assert world.state() == UNSHIFTED
 
     @pytest.mark.parametrize("name", ["another", ""])
     def test_weights_of_a_release_whose_event_was_lost_are_removed(
