@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathtolive import promotion, recording, stack, status, target
-from pathtolive.cli import Parser, main
+from pathtolive.cli import Parser, main, valid
+from pathtolive.release.control import reason
+from pathtolive.release.settings import read_settings
 
 
 def command() -> int:
@@ -18,10 +20,25 @@ def command() -> int:
         metavar="SECONDS",
         help="how long the version is watched while it has all traffic, and rolled back if it fails (default: 0)",
     )
+    parser.variable(
+        *("--ignore-freeze-reason", "IGNORE_FREEZE_REASON"),
+        metavar="REASON",
+        help="promote even if the stage is frozen, and record why",
+    )
+    parser.variable(
+        "--reason", "REASON", type=valid(reason), help="why a version is promoted again that was rolled back"
+    )
     options = parser.parse_args()
     here = stack.use(target.from_environment())
     recording.record_ended(here)
-    promotion.promote(here, options.source, options.destination, options.bake_seconds)
+    given = read_settings(
+        {
+            "bake_seconds": options.bake_seconds,
+            "ignore_freeze_reason": options.ignore_freeze_reason,
+            "ignore_rejection_reason": options.reason,
+        }
+    )
+    promotion.promote(here, options.source, options.destination, given)
     status.conclude(here)
     return 0
 

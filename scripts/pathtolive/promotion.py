@@ -11,7 +11,7 @@ from pathtolive import config_file, progress, recording, routes, smoke, stack, s
 from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release import begin, view
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import PROMOTE, REFUSED, SUCCEEDED, brief
+from pathtolive.release.executions import PROMOTE, REFUSED, SUCCEEDED, brief, remedy
 from pathtolive.release.settings import Settings
 
 # Changes of aliases and API stages are eventually consistent on AWS.
@@ -29,10 +29,10 @@ class Promotion:
     gateway_deployment: str
 
 
-def promote(here: stack.Stack, source: str, destination: str, bake_seconds: int = 0) -> None:
+def promote(here: stack.Stack, source: str, destination: str, given: Settings) -> None:
     """Promote a stage to another, record it, and verify the result.
 
-    The version is watched for ``bake_seconds`` while it has all traffic, and recorded afterwards.
+    With ``given.bake_seconds``, the version is watched while it has all traffic, and recorded afterwards.
     After an interruption, the same call continues the promotion.
 
     Raises:
@@ -47,28 +47,28 @@ def promote(here: stack.Stack, source: str, destination: str, bake_seconds: int 
     if pin == here.config.stage(destination) and recording.recorded(here, destination, active):
         print(f"{destination} already runs version {promotion.version} with the routes of {source}. No changes.")
     else:
-        bake = f" BAKE_SECONDS={bake_seconds}" if bake_seconds else ""
+        bake = f" BAKE_SECONDS={given.bake_seconds}" if given.bake_seconds else ""
         again = f"make promote FROM={source} TO={destination}{bake}{here.target.make_variables}"
         if active.version != promotion.version:
-            _move(engine, promotion, bake_seconds, again)
+            _move(engine, promotion, given, again)
         recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
     with progress.step(f"Verify that {destination} runs version {promotion.version}"):
         _check(engine, promotion)
 
 
-def _move(engine: Engine, promotion: Promotion, bake_seconds: int, again: str) -> None:
+def _move(engine: Engine, promotion: Promotion, given: Settings, again: str) -> None:
     """Run the release engine, which smoke-tests the version, moves the alias, and watches the version in a bake."""
     stage, version = engine.stage, promotion.version
     running = engine.machine.running()
     if running is None:
-        given = Settings(stage, version, steps=())
-        if bake_seconds:
+        given = dataclasses.replace(given, stage=stage, version=version, steps=())
+        if seconds := given.bake_seconds:
             # Emulators do not delay metrics.
             delay = 0 if engine.here.target.endpoint else None
-            given = dataclasses.replace(given, bake_seconds=bake_seconds, metrics_delay_seconds=delay)
+            given = dataclasses.replace(given, metrics_delay_seconds=delay)
             print(
                 f"Smoke-testing version {version}, then shifting all traffic of {stage} to it, and watching it for "
-                f"{view.duration(bake_seconds)}"
+                f"{view.duration(seconds)}"
             )
         running = engine.machine.start(PROMOTE, given, again)
     if running.settings.bake_seconds:
@@ -80,7 +80,9 @@ def _move(engine: Engine, promotion: Promotion, bake_seconds: int, again: str) -
             step.result = running.name
             ended = view.follow(engine, running, again)
     if ended.outcome == REFUSED:
-        raise RefusedError(f"The promotion to {stage} was refused: {brief(ended.reason)}\nNothing was changed.")
+        raise RefusedError(
+            f"The promotion to {stage} was refused: {brief(ended.reason)}{remedy(ended)}\nNothing was changed."
+        )
     if ended.outcome != SUCCEEDED:
         raise CommandError(
             f"The promotion to {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"

@@ -73,7 +73,7 @@ class View:
         if Control(self.engine.here, self.engine.stage).held(execution):
             line = f"On hold: {line}"
         elif self.settings.hold and not weight:
-            line = f"Waits for approval: {line}"
+            line = f"Waits for approval, {duration(seconds)}"
             if not self.waits:
                 self.console.print(approve(self.engine.here, self.settings.stage))
                 self.waits = True
@@ -132,7 +132,7 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
     """
     print(f"{execution.name} is in progress", flush=True)
     unwatched = continues(execution.name, again)
-    view = View(engine, execution.settings, rich.console.Console(soft_wrap=True))
+    view = View(engine, execution.settings, rich.console.Console(soft_wrap=True, highlight=False))
     abort = aborted = pause = False
     while True:
         try:

@@ -592,7 +592,7 @@ class TestReleases:
             assert f"No release of live is in progress, so there is nothing to {what}." in nothing.stderr
         assert "say why, as in: make release STAGE=live DO=skip REASON=..." in release(checkout, "--do", "skip").stderr
         with Terminal(checkout, "--version", BAD, *LONG, *AGAIN, "--hold") as terminal:
-            terminal.wait_for("Waits for approval: 0 %")
+            terminal.wait_for("Waits for approval, ")
             terminal.wait_for("make release STAGE=live DO=resume REASON=... TARGET=local")
             assert alias(checkout) == ("2", {})
             said = release(checkout, "--do", "resume", "--reason", "approved")
