@@ -148,6 +148,15 @@ def test_settings_and_smoke_tests_reach_the_machine(release: Configuration) -> N
     ]
 
 
+@pytest.mark.parametrize("timeout_seconds", [43_200, 43_201, 86_400])
+def test_no_release_reaches_the_limit_of_events(release: Configuration, timeout_seconds: int) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html."""
+    plan = release.variables(**GIVEN, settings={"timeout_seconds": timeout_seconds}).plan()
+    states = json.loads(values(plan, "aws_sfn_state_machine.this")["definition"])["States"]
+    # tests/python/release/test_steering.py counts the events of a look.
+    assert timeout_seconds / states["Wait"]["Seconds"] * 30 < 24_000
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
