@@ -37,7 +37,7 @@ FAILS_UNDER_LOAD = f"{BAD_LINES.strip()}\n    {GREETING}"
 FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60", "--bake-seconds", "60"], ["--step-seconds", "3000"]
-PROMOTION = ("promote", "--from", "test", "--to", "live")
+PROMOTION = ("promote", "--from", "test", "--to", "live", "--reason", "to test the commands")
 UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
 # For a version that was rolled back before.
 AGAIN = [*UNRELATED, "--reason", "to test the commands"]
@@ -118,7 +118,13 @@ def weights_left(checkout: Checkout, version: str) -> str:
     events, machine = checkout.client("events"), checkout.client("stepfunctions")
     assert events.describe_rule(**rule)["State"] == "ENABLED"
     events.disable_rule(**rule)
-    given = {"version": version, "steps": [0.1], "step_seconds": 6000, "ignore_alarms_reason": "a test"}
+    given = {
+        "version": version,
+        "steps": [0.1],
+        "step_seconds": 6000,
+        "ignore_alarms_reason": "a test",
+        "ignore_rejection_reason": "a test",
+    }
     arn = machine.start_execution(stateMachineArn=checkout.state_machine("live"), name=name, input=json.dumps(given))[
         "executionArn"
     ]
@@ -640,7 +646,7 @@ class TestReleases:
         with Terminal(checkout, "--bake-seconds", "6000", command=PROMOTION) as terminal:
             terminal.wait_for("bake, 100 % to version 2")
             terminal.interrupt()
-            terminal.wait_for("Abort the promotion and roll back (a)")
+            terminal.wait_for("leave it running (Enter)? ")
             terminal.type("\n")
             assert terminal.end() == 3
         again = "make promote FROM=test TO=live BAKE_SECONDS=6000 TARGET=local"
