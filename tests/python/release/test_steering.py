@@ -260,7 +260,9 @@ class TestRequests:
         assert held["Message"].startswith(
             "Held by ann: because.\n\nThe release of live keeps this weight until it is resumed, or the analysis fails."
         )
-        assert "\nRequests: hold at 10 % by ann: because; resume at 10 % by ann: because\n" in ended["Message"]
+        requests = " Requests: hold at 10 % by ann: because; resume at 10 % by ann: because."
+        assert done.report["reason"].endswith(requests)
+        assert f"{requests}\n\nStage: live" in ended["Message"]
 
     def test_longest_hold_stays_below_the_limit_of_events(self, engine: Engine, world: World, definition: str) -> None:
         """https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html."""
