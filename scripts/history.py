@@ -14,6 +14,7 @@ from pathtolive.release.engine import Engine
 from pathtolive.release.executions import IN_PROGRESS, PROMOTED, RELEASED, ROLLED_BACK, Past, brief
 
 COLORS = {RELEASED: "green", PROMOTED: "green", IN_PROGRESS: "yellow"}
+FOLDED = {"outcome": len(ROLLED_BACK), "reason": tables.SENTENCES}
 
 
 def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
@@ -61,7 +62,7 @@ def show(past: list[Past]) -> None:
         }
         for one in past
     ]
-    tables.show(rows, folded="reason", colors={one.word: color(one.word) for one in past})
+    tables.show(rows, folded=FOLDED, colors={one.word: color(one.word) for one in past})
 
 
 def _count(text: str) -> int:

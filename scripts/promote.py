@@ -26,6 +26,11 @@ def command() -> int:
         help="promote even if the stage is frozen, and record why",
     )
     parser.variable(
+        *("--ignore-alarms-reason", "IGNORE_ALARMS_REASON"),
+        metavar="REASON",
+        help="promote with a bake even if alarms of the stage fire, and record why",
+    )
+    parser.variable(
         "--reason", "REASON", type=valid(reason), help="why a version is promoted again that was rolled back"
     )
     options = parser.parse_args()
@@ -34,6 +39,7 @@ def command() -> int:
     given = read_settings(
         {
             "bake_seconds": options.bake_seconds,
+            "ignore_alarms_reason": options.ignore_alarms_reason,
             "ignore_freeze_reason": options.ignore_freeze_reason,
             "ignore_rejection_reason": options.reason,
         }

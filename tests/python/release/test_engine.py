@@ -289,7 +289,7 @@ class TestRefused:
         world.versions[NEW] = CONFIGURATION | changed
         assert refused(release(steps=steps), world, "IncompatibleVersions") == (
             f"Versions 6 and 7 of greeter have different {named}, so live cannot send traffic to both. To shift all "
-            'traffic in one step, run make promote, or start this state machine with "steps": [].'
+            'traffic in one step, run make promote without BAKE_SECONDS, or start this state machine with "steps": [].'
         )
         assert "invoke" not in {action for action, _ in world.requests}
 
@@ -515,6 +515,11 @@ class TestBake:
         """The new version fails more often than its limit, but less often than the previous version did."""
         world.metrics = lambda weight: [Minute(new_errors=5, baseline_errors=40 if weight < 1 else 0)] * 3
         assert release().status == "SUCCEEDED"
+
+    def test_alarm_that_already_fires_refuses_a_promotion(self, release: Release, world: World) -> None:
+        world.firing = True
+        assert release(steps=[], bake_seconds=60).error == "AlarmFiring"
+        assert world.shifts() == []
 
     def test_failures_of_a_promotion(self, release: Release, world: World) -> None:
         world.metrics = lambda _weight: [Minute(new_errors=10)] * 3

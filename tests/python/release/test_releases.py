@@ -321,6 +321,15 @@ def test_history_shows_the_words(
     assert "rolled back to 6" in rolled_back
 
 
+def test_history_is_a_table_in_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    history.show([dataclasses.replace(past("rollback", "104", "103"), reason="Rollback completed. " * 3)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["when", "what", "from", "to", "took", "outcome", "reason"]
+    assert "rolled back" in lines[2]
+    assert max(map(len, lines)) <= 80
+
+
 def test_json_keeps_the_outcome_and_has_the_figures() -> None:
     report = read_report(json.dumps(REPORT))
     found = history.as_json(summarize(execution("FAILED", report=report), None))
