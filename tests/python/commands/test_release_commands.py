@@ -665,7 +665,7 @@ class TestReleases:
         with Terminal(checkout, *baking, command=PROMOTION) as terminal:
             terminal.wait_for("bake, 100 % to version 2")
             terminal.interrupt()
-            terminal.wait_for("Abort the promotion")
+            terminal.wait_for("leave it running (Enter)? ")
             terminal.type("\n")
             assert terminal.end() == 3
         with Terminal(checkout, *baking, command=PROMOTION) as terminal:
