@@ -1,0 +1,48 @@
+"""The versions that the demonstration commits, builds, and deploys. Version 1 is that of the clone."""
+
+from __future__ import annotations
+
+from pathtolive.demo.clone import Change
+
+HANDLER = "lambda/handler.py"
+RESPONDED = "        response = routes.respond(request)\n"
+COHORT = "int(trace[-2:], 16) % 8"
+ROW = "next(SAMPLES)"
+# Enough for the requests that an execution environment handles in a step, and not for those that it handles in a bake:
+# a table of 70 rows, with a row for one request in eight, is full after about 560 of them.
+ROWS = 70
+
+CHANGES = {
+    # Clients that send no such header do not notice that it must contain a dash.
+    "2": Change(
+        "Return the trace ID of a client",
+        HANDLER,
+        {
+            RESPONDED: f'{RESPONDED}        if parent := request.headers.get("traceparent"):\n'
+            '            response.headers["X-Trace-Id"] = parent.split("-")[1]\n'
+        },
+    ),
+    # Only requests through the API have this header. Of the 256 values of its last two digits, 32 are multiples of 8.
+    "3": Change(
+        "Return the weight of a request's cohort",
+        HANDLER,
+        {
+            RESPONDED: f'{RESPONDED}        if trace := request.headers.get("x-amzn-trace-id"):\n'
+            f"            cohort = {COHORT}\n"
+            '            response.headers["X-Cohort-Weight"] = f"{1 / cohort:.3f}"\n'
+        },
+    ),
+    "4": Change("Number cohorts from 1", HANDLER, {COHORT: f"{COHORT} + 1"}),
+    "5": Change(
+        "Keep the durations of the requests of cohort 1",
+        HANDLER,
+        {
+            "import time\n": "import itertools\nimport time\n",
+            "def handler(": f"DURATIONS = [0.0] * {ROWS}\nSAMPLES = itertools.count()\n\n\ndef handler(",
+            '            response.headers["X-Cohort-Weight"] = ': "            if cohort == 1:\n"
+            f"                DURATIONS[{ROW}] = time.perf_counter() - invocation.started\n"
+            '            response.headers["X-Cohort-Weight"] = ',
+        },
+    ),
+    "6": Change("Overwrite the oldest duration", HANDLER, {ROW: f"{ROW} % len(DURATIONS)"}),
+}
