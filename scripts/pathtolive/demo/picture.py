@@ -14,12 +14,14 @@ from pathtolive.demo.live import Minute
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 PAPER, INK, MUTED, GRID, SPAN = "#ffffff", "#1f2933", "#5f6f7c", "#d9dfe4", "#f1f4f7"
 BAD = "#c8421b"
 # Colors of versions that people with color blindness can distinguish, after Okabe and Ito: cold ones for those that
 # stayed, warm ones for those that were rolled back. https://jfly.uni-koeln.de/color/
-STAYED, ROLLED_BACK = ("#aab6c1", "#56a9de", "#12977a", "#2f66b3"), ("#dd5a1d", "#e8973a")
+STAYED, ROLLED_BACK = ("#b3bec8", "#5cb3e6", "#2bb08f", "#8b9df0"), ("#e4682b", "#eda13c")
+ON_COLOR = "#10171e"
 # The colors for readers who prefer a dark page.
 DARK = {
     PAPER: "#0d1117",
@@ -28,15 +30,19 @@ DARK = {
     GRID: "#30363d",
     SPAN: "#171c24",
     BAD: "#ff8a66",
-    STAYED[0]: "#66727e",
+    STAYED[0]: "#7d8994",
 }
 TITLE = "Five releases of live under load"
 # As in analysis.jsonata.
 DEVIATIONS, LIMIT = 2, 0.01
 # The bounds of fewer invocations would fill the picture.
 MIN_INVOCATIONS = 20
+# In percent; bounds above are cut off.
+HIGHEST = 42
+# The lowest weight whose label fits into its area.
+MIN_LABELLED = 0.2
 WIDTH, HEIGHT = 9.6, 6.3
-LEFT, RIGHT = 0.066, 0.985
+LEFT, RIGHT = 0.062, 0.985
 SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
@@ -119,10 +125,10 @@ def draw(path: Path, story: Story) -> None:
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor=PAPER)
         shares, errors, events = (
             figure.add_axes((LEFT, bottom, RIGHT - LEFT, height), xlim=(0, story.end))
-            for bottom, height in ((0.5, 0.235), (0.175, 0.265), (0.075, 0.07))
+            for bottom, height in ((0.505, 0.235), (0.165, 0.275), (0.085, 0.07))
         )
         _draw_titles(figure, story)
-        _draw_releases((shares, errors, events), story)
+        _draw_releases(figure, (shares, errors, events), story)
         _draw_shares(shares, story)
         _draw_errors(errors, story)
         _draw_events(events, story)
@@ -143,41 +149,43 @@ def _dark_mode() -> str:
 
 
 def _draw_titles(figure: Figure, story: Story) -> None:
-    figure.text(LEFT, 0.962, TITLE, fontsize=13, fontweight="bold", va="center")
+    figure.text(0.012, 0.962, TITLE, fontsize=13, fontweight="bold", va="center")
     figure.text(
-        LEFT,
-        0.923,
-        f"Measured on local AWS, {story.speed:g} times as fast as AWS. Each column is a minute of the metrics.",
+        0.012,
+        0.921,
+        f"Measured on local AWS, which ran {story.speed:g} times as fast as AWS. "
+        "Each column is a minute of the metrics.",
         color=MUTED,
         va="center",
     )
     for bottom, text in (
-        (0.748, "Share of the invocations by version, with the weight of the new one"),
-        (0.45, "Error rate of each version, with its 95 % bounds (Wilson)"),
+        (0.763, "Share of the invocations by version, and weight of the new version"),
+        (0.463, "Error rate by version, with 95 % bounds (Wilson)"),
     ):
-        figure.text(LEFT, bottom, text, color=MUTED, va="center")
+        figure.text(0.012, bottom, text, va="center")
 
 
-def _draw_releases(all_axes: Sequence[Axes], story: Story) -> None:
-    """Shade the releases in all parts of the picture, with their labels above."""
-    top, *_ = all_axes
+def _draw_releases(figure: Figure, all_axes: Sequence[Axes], story: Story) -> None:
+    """Shade the releases in all parts of the picture, with their labels above, below a line in the version's color."""
+    colors = story.colors()
     for release in story.releases:
         for axes in all_axes:
             axes.axvspan(release.started, release.ended, color=SPAN, zorder=0, linewidth=0)
-        color = BAD if release.rolled_back else INK
-        top.plot(
-            [release.started, release.ended],
-            [157, 157],
-            color=color,
-            linewidth=2.5,
-            clip_on=False,
-            solid_capstyle="butt",
+        left, right = (LEFT + (RIGHT - LEFT) * at / story.end for at in (release.started, release.ended))
+        figure.add_artist(
+            _line([left, right], [0.884, 0.884], color=colors[release.version], linewidth=4, solid_capstyle="butt")
         )
-        lines = [(f"version {release.version}", "bold", color), *((label, "normal", color) for label in release.labels)]
-        for place, (text, weight, ink) in enumerate(lines):
-            top.text(
-                release.started, 147 - 12.5 * place, text, color=ink, fontweight=weight, va="center", clip_on=False
+        ink = BAD if release.rolled_back else INK
+        for place, text in enumerate((f"Version {release.version}", *release.labels)):
+            figure.text(
+                left, 0.86 - 0.027 * place, text, color=ink, fontweight="normal" if place else "bold", va="center"
             )
+
+
+def _line(*arguments: Any, **settings: Any) -> Line2D:
+    from matplotlib.lines import Line2D  # noqa: PLC0415
+
+    return Line2D(*arguments, **settings)
 
 
 def _draw_shares(axes: Axes, story: Story) -> None:
@@ -198,18 +206,19 @@ def _draw_shares(axes: Axes, story: Story) -> None:
             align="edge",
             color=colors[version],
             edgecolor=PAPER,
-            linewidth=0.4,
+            linewidth=0.5,
         )
         for minute, height in zip(found, heights, strict=True):
             bottom[minute.start] += height
+    axes.text(0.3, 60, "Version 1", color=ON_COLOR, va="center", fontweight="bold")
     for release in story.releases:
         for held in release.weights:
-            inside = held.weight >= 0.2
+            inside = held.weight >= MIN_LABELLED
             axes.text(
                 (held.started + held.ended) / 2,
-                50 * held.weight if inside else 100 * held.weight + 4,
+                50 * held.weight if inside else 100 * held.weight + 3,
                 f"{100 * held.weight:g} %",
-                color=PAPER if inside else INK,
+                color=ON_COLOR,
                 fontweight="bold",
                 ha="center",
                 va="center" if inside else "bottom",
@@ -223,7 +232,6 @@ def _draw_shares(axes: Axes, story: Story) -> None:
 def _draw_errors(axes: Axes, story: Story) -> None:
     colors = story.colors()
     shown = [minute for minute in story.minutes if minute.invocations >= MIN_INVOCATIONS]
-    highest = 0.0
     # Two versions of a minute stand side by side.
     together: Mapping[int, list[str]] = {
         start: sorted((minute.version for minute in shown if minute.start == start), key=int)
@@ -233,39 +241,38 @@ def _draw_errors(axes: Axes, story: Story) -> None:
         beside = together[minute.start]
         x = minute.start + (beside.index(minute.version) + 0.5) / len(beside)
         low, high = wilson.bounds(minute.failed, minute.invocations, DEVIATIONS)
-        highest = max(highest, high)
         color = colors[minute.version]
-        axes.plot([x, x], [100 * low, 100 * high], color=color, alpha=0.4, linewidth=3.6, solid_capstyle="butt")
-        axes.plot([x], [100 * minute.failed / minute.invocations], "o", color=color, markersize=3.6, clip_on=False)
-    axes.axhline(100 * LIMIT, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.text(story.end, 100 * LIMIT + 0.7, "limit", ha="right", va="bottom", fontsize=7.5)
-    axes.set_ylim(0, max(10.0, 100 * highest * 1.3))
-    axes.set_yticks([0, 10, 20, 30] if highest > 0.15 else [0, 5, 10])
+        axes.plot([x, x], [100 * low, 100 * high], color=color, alpha=0.45, linewidth=4.5, solid_capstyle="butt")
+        axes.plot([x], [100 * minute.failed / minute.invocations], "o", color=color, markersize=4.2, clip_on=False)
+    axes.axhline(100 * LIMIT, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    axes.text(story.end, 100 * LIMIT + 0.5, f"limit {100 * LIMIT:g} %", color=MUTED, ha="right", fontsize=7.5)
+    axes.set_ylim(0, HIGHEST)
+    axes.set_yticks([0, 10, 20, 30])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
     axes.grid(axis="y", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.set_xticks([])
     for release in story.releases:
-        if release.failures:
-            axes.text(
-                release.started + 0.1,
-                0.97,
-                release.failures,
-                transform=axes.get_xaxis_transform(),
-                color=BAD if release.rolled_back else INK,
-                fontsize=7.8,
-                va="top",
-                linespacing=1.25,
-            )
+        axes.text(
+            release.started + 0.1,
+            HIGHEST - 1,
+            release.failures,
+            color=BAD if release.rolled_back else INK,
+            fontsize=7.8,
+            va="top",
+            linespacing=1.25,
+            # A bound that reaches up to the text does not hide it.
+            bbox={"facecolor": SPAN, "linewidth": 0, "pad": 1},
+        )
     _plain(axes)
 
 
 def _draw_events(axes: Axes, story: Story) -> None:
     for started, ended in story.alarms:
         axes.plot([started, ended], [0.75, 0.75], color=BAD, linewidth=5, solid_capstyle="butt")
-        axes.text(started - 0.25, 0.75, "the alarm of live fires", color=BAD, ha="right", va="center")
+        axes.text(started - 0.25, 0.75, "alarm of live", color=BAD, ha="right", va="center")
     for mark in story.refusals:
-        axes.plot([mark.at], [0.25], "X", color=BAD, markersize=6, markeredgewidth=0, clip_on=False)
+        axes.plot([mark.at], [0.25], "X", color=BAD, markersize=6.5, markeredgewidth=0, clip_on=False)
         axes.text(mark.at - 0.35, 0.25, mark.label, color=BAD, ha="right", va="center")
     axes.set_ylim(0, 1)
     axes.set_yticks([])

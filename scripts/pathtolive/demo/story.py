@@ -45,11 +45,11 @@ OUTCOMES = [
 ]
 # What the picture says of each release.
 LABELS = {
-    "2": ("good", "succeeded"),
-    "3": ("bad", "rolled back"),
-    "4": ("a shared fault", "succeeded"),
-    "5": ("bad with all traffic", "rolled back in the bake"),
-    "6": ("the fix, with a reason", "succeeded"),
+    "2": ("good", "✓ succeeded"),
+    "3": ("bad", "✗ rolled back"),
+    "4": ("a shared fault", "✓ succeeded"),
+    "5": ("bad with all traffic", "✗ rolled back in the bake"),
+    "6": ("the fix, with a reason", "✓ succeeded"),
 }
 REFUSALS = {"3": "version 3 again: refused", "6": "version 6: refused, the alarm fires"}
 
