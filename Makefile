@@ -73,8 +73,16 @@ promote: $(READY) ## Move a stage to the version of another, all traffic in one 
 	@$(RUN) scripts/promote.py
 
 .PHONY: release
-release: $(READY) ## Shift traffic in steps: STAGE=live VERSION=4 STEPS=10,50 STEP_SECONDS=300 BAKE_SECONDS=900 ARGS=--help
+release: $(READY) ## Shift traffic in steps: STAGE=live VERSION=4 STEPS=10,50 STEP_SECONDS=300 BAKE_SECONDS=900 DO=skip
 	@$(RUN) scripts/release.py $(ARGS)
+
+.PHONY: freeze
+freeze: $(READY) ## Refuse releases and promotions of a stage: STAGE=live UNTIL=2026-12-27T08:00Z REASON=...
+	@$(RUN) scripts/freeze.py
+
+.PHONY: unfreeze
+unfreeze: $(READY) ## Allow releases and promotions of a frozen stage again: STAGE=live
+	@$(RUN) scripts/unfreeze.py
 
 .PHONY: rollback
 rollback: $(READY) ## Return all traffic of a stage to its previous version: STAGE=live VERSION=3

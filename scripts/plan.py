@@ -21,7 +21,7 @@ def command() -> int:
     if plan.changes:
         print(here.shown(plan))
     try:
-        recording.refuse_weights(here, plan, found)
+        recording.refuse_moves(here, plan, found)
     except CommandError as error:
         print(f"\n'make deploy' would refuse this: {error}")
     if not plan.changes and here.deployed and (missing := versions.unpublished(here)):

@@ -1,7 +1,8 @@
 """Shift the traffic of a stage to another version in steps, print the progress, and record the version in config.tf.
 
 A state machine on AWS runs the release, which continues even if this command ends. To follow it again, run the same
-command. Ctrl-C asks whether to abort the release or to leave it running.
+command. Ctrl-C asks whether to skip the rest of the step, hold, resume, or abort the release, or to leave it running.
+For scripts, --do does the same.
 
 Exit status: 0 if the release succeeded, 1 if it rolled back, 2 if it was refused, 3 if it continues without this
 command, 4 if it succeeded but could not be recorded. 'make' replaces every status other than 0 with 2, so scripts that
@@ -14,8 +15,10 @@ import argparse
 
 from pathtolive import stack, status, target
 from pathtolive.cli import AWS_ERRORS, CommandError, Parser, RefusedError, main, valid
+from pathtolive.release import steering
 from pathtolive.release.begin import release
-from pathtolive.release.executions import INCONCLUSIVE, REFUSED, SUCCEEDED, brief
+from pathtolive.release.control import ABORT, reason
+from pathtolive.release.executions import INCONCLUSIVE, REFUSED, SUCCEEDED, brief, remedy
 from pathtolive.release.settings import milliseconds, read_settings, share, shares
 from pathtolive.release.view import send_traffic
 
@@ -70,28 +73,62 @@ def _options() -> argparse.Namespace:
         metavar="REASON",
         help="release even if alarms of the stage fire, and record why",
     )
+    parser.variable(
+        *("--ignore-freeze-reason", "IGNORE_FREEZE_REASON"),
+        metavar="REASON",
+        help="release even if the stage is frozen, and record why",
+    )
+    parser.variable(
+        *("--hold", "HOLD"),
+        action="store_true",
+        default=None,
+        help="wait for approval (--do resume) after the smoke test, before any traffic is shifted",
+    )
+    parser.variable(
+        *("--do", "DO"),
+        choices=steering.ACTIONS,
+        help="ask the release in progress to skip the rest of its step, hold, or resume, or abort it",
+    )
+    parser.variable(
+        *("--reason", "REASON"),
+        default="",
+        type=valid(reason),
+        help="why, with --do; without it, why a version is released again that was rolled back",
+    )
+    parser.variable(
+        *("--wait", "WAIT"),
+        choices=["true", "false"],
+        default="true",
+        help="false: end as soon as the release is in progress",
+    )
     parser.add_argument("--yes", action="store_true", help="start without confirmation")
     options: argparse.Namespace = parser.parse_args()
+    if options.do and options.do != ABORT and not options.reason:
+        parser.error(f"say why, as in: make release STAGE={options.stage} DO={options.do} REASON=...")
     return options
 
 
 def command() -> int:
     """Return 0 if the release succeeds; main turns its errors into the other exit statuses."""
-    options = vars(_options())
-    yes = options.pop("yes")
+    options = _options()
     try:
         here = stack.use(target.from_environment())
     except (CommandError, *AWS_ERRORS) as error:
         raise RefusedError(str(error)) from error
-    ended = release(here, read_settings(options), yes=yes)
+    if options.do:
+        steering.steer(here, options.stage, options.do, options.reason)
+        return 0
+    given = read_settings({**vars(options), "ignore_rejection_reason": options.reason or None})
+    ended = release(here, given, yes=options.yes, wait=options.wait == "true")
+    if ended is None:
+        return 0
     if ended.outcome == REFUSED:
-        remedy = "\nSet it with: IGNORE_ALARMS_REASON" if "ignore_alarms_reason" in ended.reason else ""
-        raise RefusedError(f"Refused: {brief(ended.reason)}{remedy}\nNothing was changed.")
+        raise RefusedError(f"Refused: {brief(ended.reason)}{remedy(ended)}\nNothing was changed.")
     if ended.outcome != SUCCEEDED:
-        remedy = f"\n{send_traffic(here, options['stage'])}" if ended.reason.startswith(INCONCLUSIVE) else ""
+        traffic = f"\n{send_traffic(here, options.stage)}" if ended.reason.startswith(INCONCLUSIVE) else ""
         raise CommandError(
             f"{ended.outcome.capitalize()}: {brief(ended.reason)}\n"
-            f"All traffic goes to version {ended.from_version}. config.tf was not changed.{remedy}"
+            f"All traffic goes to version {ended.from_version}. config.tf was not changed.{traffic}"
         )
     status.conclude(here)
     return 0

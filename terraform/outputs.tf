@@ -24,9 +24,10 @@ output "routes" {
 }
 
 output "stages" {
-  description = "Version, gateway deployment, state machine, and URL of each stage, by name. The gateway deployment \"newest\" follows the API's current routes."
+  description = "Version, gateway deployment, state machine, control parameter, and URL of each stage, by name. The gateway deployment \"newest\" follows the API's current routes."
   value = {
     for name, stage in module.stage : name => {
+      control_parameter  = module.release[name].control_parameter
       function_version   = module.alias[name].function_version
       gateway_deployment = local.pins[name].gateway_deployment
       state_machine_arn  = module.release[name].state_machine_arn

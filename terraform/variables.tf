@@ -117,6 +117,7 @@ variable "region" {
 variable "releases" {
   type = map(object({
     bake_seconds          = optional(number)
+    hold                  = optional(bool)
     max_error_rate        = optional(number)
     max_extensions        = optional(number)
     max_p99_ms            = optional(number)

@@ -72,9 +72,9 @@ class Parser(argparse.ArgumentParser):
         """Parse the arguments; a required value that is missing is an error that names the command of make."""
         options = super().parse_args(*arguments, **more)
         if not all(getattr(options, name) for name in self._required):
+            names = " and ".join(name for name, _ in self._required.values())
             needed = " ".join(f"{name}={example}" for name, example in self._required.values())
-            stages = "stage" if len(self._required) == 1 else "stages"
-            self.error(f"name the {stages}, as in: make {Path(self.prog).stem} {needed}")
+            self.error(f"set {names}, as in: make {Path(self.prog).stem} {needed}")
         return options
 
 

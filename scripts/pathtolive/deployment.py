@@ -51,7 +51,7 @@ def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collect
         plan = here.plan(kept)
         if here.untaint(plan):
             plan = here.plan(kept)
-        recording.refuse_weights(here, plan, found)
+        recording.refuse_moves(here, plan, found)
         try:
             here.apply(plan)
         except CommandError as error:

@@ -43,6 +43,7 @@ def outputs(target: Target, name: str) -> dict[str, Any]:
     machines = _state_machines(target)
     stages = {
         stage["StageName"]: {
+            "control_parameter": f"/releases/{name}/{stage['StageName']}/control",
             "function_version": aliases[stage["StageName"]],
             "gateway_deployment": names.get(stage.get("DeploymentId"), "newest"),
             "state_machine_arn": machines.get(f"{name}-{stage['StageName']}-release"),
@@ -176,6 +177,11 @@ def _query(target: Target, values: Values) -> str | None:
     return f"{arn}{found[0]}" if found else None
 
 
+def _parameter(target: Target, values: Values) -> str:
+    target.client("ssm").get_parameter(Name=values["name"])
+    return str(values["name"])
+
+
 def _key(target: Target, values: Values) -> str:
     """Return the key of the topic, which its alias names: nobody needs a second one."""
     key: str = target.client("kms").describe_key(KeyId=f"alias/{values['function']}-alerts")["KeyMetadata"]["KeyId"]
@@ -208,4 +214,5 @@ _OTHER: dict[str, Find] = {
     "aws_kms_alias": _key_alias,
     "aws_kms_key": _key,
     "aws_sfn_state_machine": _state_machine,
+    "aws_ssm_parameter": _parameter,
 }

@@ -9,7 +9,8 @@ import rich.console
 import rich.syntax
 
 from pathtolive import config_file, local_aws, plans, routes, stack, stages
-from pathtolive.cli import AWS_ERRORS, CommandError, UnrecordedError
+from pathtolive.cli import AWS_ERRORS, CommandError, RefusedError, UnrecordedError
+from pathtolive.release.control import Control
 from pathtolive.release.engine import Engine
 
 
@@ -116,12 +117,17 @@ def write(here: stack.Stack, after: config_file.Pins) -> None:
         rich.console.Console(soft_wrap=True).print(rich.syntax.Syntax(difference, "diff", background_color="default"))
 
 
-def refuse_weights(here: stack.Stack, plan: plans.Plan, found: Mapping[str, stages.Active]) -> None:
-    """Refuse a plan that would change the alias of a stage while a release of it is in progress.
+def refuse_moves(here: stack.Stack, plan: plans.Plan, found: Mapping[str, stages.Active]) -> None:
+    """Refuse a plan that would change the alias of a stage that is frozen, or while a release of it is in progress.
 
     Raises:
         RefusedError: there is such a stage.
     """
     for stage, running in found.items():
-        if f'module.alias["{stage}"].aws_lambda_alias.this' in plan.changes:
-            Engine(here, stage).refuse_weights(running.weights)
+        if f'module.alias["{stage}"].aws_lambda_alias.this' not in plan.changes:
+            continue
+        if freeze := Control(here, stage).frozen():
+            raise RefusedError(
+                f"{stage} is {freeze}. To end the freeze, run: make unfreeze STAGE={stage}{here.target.make_variables}"
+            )
+        Engine(here, stage).refuse_weights(running.weights)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 from pathtolive import smoke, stack, tables
 from pathtolive.release.aliases import Alias, MissingAliasError
+from pathtolive.release.control import Control, Freeze
 from pathtolive.release.engine import Engine
 from pathtolive.release.machine import MissingMachineError
 
@@ -17,12 +19,12 @@ UNHEALTHY = "unhealthy"
 
 
 def stages(here: stack.Stack) -> list[dict[str, Any]]:
-    """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release``.
+    """Return an object per stage: ``stage url function_version weights revision pinned_version alarms release frozen``.
 
     A stage that is not deployed has none. ``function_version`` is None if the stage has no alias. ``weights`` is the
     share of traffic of another version, such as ``{"4": 0.1}``; ``revision`` the commit that ``function_version`` was
     built from, or None if it has no build info; ``alarms`` the names of the alarms that fire; ``release`` the name of
-    the release in progress, or None.
+    the release in progress, or None; ``frozen`` an object with ``until``, ``by``, and ``reason``, or None.
     """
     alarms = here.target.client("cloudwatch")
     result = []
@@ -50,6 +52,7 @@ def stages(here: stack.Stack) -> list[dict[str, Any]]:
                     alarm["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for alarm in firing.get(kind, [])
                 ],
                 "release": _release(engine),
+                "frozen": _frozen(engine),
             }
         )
     return result
@@ -61,6 +64,11 @@ def _release(engine: Engine) -> str | None:
     except MissingMachineError:
         return None
     return running.name if running else None
+
+
+def _frozen(engine: Engine) -> dict[str, str] | None:
+    freeze = Control(engine.here, engine.stage).frozen()
+    return dataclasses.asdict(freeze) if freeze else None
 
 
 def _alias(engine: Engine) -> Alias | None:
@@ -121,6 +129,12 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
             print(
                 f"{row['stage']} has weights, but no release is in progress. Return all traffic to version "
                 f"{row['function_version']} with: make rollback STAGE={row['stage']}{here.target.make_variables}"
+            )
+    for row in rows:
+        if row["frozen"]:
+            print(
+                f"{row['stage']} is {Freeze(**row['frozen'])}. To end the freeze, run: "
+                f"make unfreeze STAGE={row['stage']}{here.target.make_variables}"
             )
     for stage in here.outputs["stages"]:
         if stage not in here.stages:

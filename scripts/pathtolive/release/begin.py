@@ -9,18 +9,18 @@ from pathtolive import config_file, local_aws, recording, routes, stack, stages
 from pathtolive.cli import AWS_ERRORS, CommandError, LostSightError, RefusedError
 from pathtolive.release import sensitivity
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past
+from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past, continues
 from pathtolive.release.settings import Settings, percents, read_settings
-from pathtolive.release.view import confirmed, duration, send_traffic, watch
+from pathtolive.release.view import answer, duration, send_traffic, watch
 
 MINUTE = 60
 
 
-def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
+def release(here: stack.Stack, given: Settings, *, yes: bool, wait: bool = True) -> Past | None:
     """Return the outcome of a release: a new one, the one in progress, or the last one if it is not recorded.
 
-    If ``given.version`` is empty, the stage gets the version and the routes of the previous stage. Otherwise, it keeps
-    its routes.
+    Without ``wait``, return None as soon as a release is in progress. If ``given.version`` is empty, the stage gets the
+    version and the routes of the previous stage. Otherwise, it keeps its routes.
 
     Raises:
         RefusedError: nothing was changed.
@@ -37,6 +37,9 @@ def release(here: stack.Stack, given: Settings, *, yes: bool) -> Past:
         raise
     except (CommandError, *AWS_ERRORS) as error:
         raise RefusedError(str(error)) from error
+    if isinstance(started, Execution) and not wait:
+        print(continues(started.name, again))
+        return None
     ended = watch(engine, started, again) if isinstance(started, Execution) else started
     if ended.outcome == SUCCEEDED:
         print(f"Succeeded: {ended.reason}", flush=True)
@@ -80,7 +83,7 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
     given = read_settings(given.input | {"version": version} | delay)
     _announce(engine, active, engine.machine.complete(given), gateway_deployment)
     asks = not yes and here.target.endpoint is None and sys.stdin.isatty()
-    if asks and not confirmed("Start the release? (y/N) ", "y"):
+    if asks and not answer("Start the release? (y/N) ").lower().startswith("y"):
         raise RefusedError("Nothing was changed.")
     return engine.machine.start(RELEASE, given, again)
 
@@ -170,6 +173,7 @@ def _described(given: Settings, speed: float) -> dict[str, str]:
         f"and 1 % can take longer than {given.max_p99_ms:g} ms",
         "analysis": f"compares both versions, needs {given.min_invocations} invocations per step; "
         f"{inconclusive[given.on_inconclusive or 'rollback']} if inconclusive after {extensions} extensions",
+        **({"approval": "waits for it after the smoke test"} if given.hold else {}),
         "alarms": f"ignored: {given.ignore_alarms_reason}"
         if given.ignore_alarms_reason
         else f"rolls back if the alarm of {given.stage} fires",

@@ -16,6 +16,12 @@ from pathtolive.release.settings import Settings
 RELEASE, PROMOTE, ROLLBACK = "release", "promote", "rollback"
 IN_PROGRESS, SUCCEEDED, ROLLED_BACK, REFUSED = "in progress", "succeeded", "rolled back", "refused"
 RUNNING = "RUNNING"
+# What allows a release in spite of an error of the state machine.
+REMEDIES = {
+    "AlarmFiring": "IGNORE_ALARMS_REASON",
+    "Frozen": "IGNORE_FREEZE_REASON",
+    "RejectedVersion": "REASON",
+}
 # How the reason of a release with too few invocations starts.
 INCONCLUSIVE = "Inconclusive: "
 NAME = re.compile(
@@ -62,6 +68,7 @@ class Execution:
     ended: datetime.datetime | None
     report: Report | None
     cause: str
+    error: str | None = None
 
     @property
     def running(self) -> bool:
@@ -81,6 +88,7 @@ class Past:
     ended: datetime.datetime | None
     outcome: str
     reason: str
+    error: str | None = None
 
 
 def execution_name(kind: str, stage: str, version: str, at: datetime.datetime) -> str:
@@ -128,7 +136,14 @@ def summarize(execution: Execution, rollback: Report | None) -> Past:
         ended=execution.ended,
         outcome=outcome,
         reason=reason,
+        error=execution.error,
     )
+
+
+def remedy(refused: Past) -> str:
+    """Return a line with the variable that sets what the reason of a refusal names, or an empty text."""
+    variable = REMEDIES.get(refused.error or "")
+    return f"\nSet it with: {variable}=..." if variable else ""
 
 
 def continues(name: str, again: str) -> str:

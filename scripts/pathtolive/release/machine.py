@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import functools
-import getpass
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +14,7 @@ import botocore.exceptions
 
 from pathtolive import interrupts, stack
 from pathtolive.cli import CommandError, LostSightError
+from pathtolive.release.control import person
 from pathtolive.release.executions import (
     NAME,
     RELEASE,
@@ -69,10 +67,19 @@ class Machine:
         return self.here.target.client("stepfunctions")
 
     @functools.cached_property
+    def _states(self) -> Any:
+        return json.loads(self._client.describe_state_machine(stateMachineArn=self.arn)["definition"])["States"]
+
+    @property
     def _assigned(self) -> Any:
         """What the state machine assigns first."""
-        definition = json.loads(self._client.describe_state_machine(stateMachineArn=self.arn)["definition"])
-        return definition["States"]["ReadInput"]["Assign"]
+        return self._states["ReadInput"]["Assign"]
+
+    @property
+    def look_seconds(self) -> int:
+        """Seconds between two looks of a release, at the pace of AWS."""
+        seconds: int = self._states["Wait"]["Seconds"]
+        return seconds
 
     def defaults(self) -> Settings:
         """Return the defaults in the definition of the state machine."""
@@ -136,6 +143,7 @@ class Machine:
             ended=response.get("stopDate"),
             report=read_report(response.get("output") if response["status"] == "SUCCEEDED" else response.get("cause")),
             cause=": ".join(filter(None, [response.get("error"), response.get("cause")])),
+            error=response.get("error"),
         )
 
     def describe_again(self, execution: Execution) -> Execution:
@@ -174,9 +182,7 @@ class Machine:
         except self._client.exceptions.StateMachineDoesNotExist as error:
             raise self._missing() from error
 
-    def abort(self, execution: Execution) -> None:
+    def abort(self, execution: Execution, reason: str = "") -> None:
         """Abort a release. An event then starts its rollback."""
-        user = "unknown"
-        with contextlib.suppress(KeyError, OSError):
-            user = getpass.getuser()
-        self._client.stop_execution(executionArn=execution.arn, cause=f"aborted by {user}@{socket.gethostname()}")
+        cause = f"aborted by {person()}{f': {reason}' if reason else ''}"
+        self._client.stop_execution(executionArn=execution.arn, cause=cause)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from pathtolive import recording, stack
-from pathtolive.cli import CommandError, LostSightError, RefusedError
-from pathtolive.release import begin, view
+from pathtolive.cli import CommandError, RefusedError
+from pathtolive.release import begin, steering, view
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import (
     REFUSED,
@@ -45,7 +45,7 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
         _record(here, stage, _without_machine(engine, version, error))
         return
     if running and running.kind != ROLLBACK:
-        previous = _abort(engine, running)
+        previous = steering.abort(engine, running)
         if version in {None, previous}:
             print(f"All traffic of {stage} goes to version {previous}", flush=True)
             return
@@ -95,23 +95,6 @@ def _without_machine(engine: Engine, version: str | None, error: CommandError) -
     _check_version(engine, version)
     engine.aliases.move(engine.stage, version)
     return version
-
-
-def _abort(engine: Engine, running: Execution) -> str:
-    """Abort a release, wait for its rollback, and return the version that then has all traffic."""
-    stage = engine.stage
-    engine.machine.abort(running)
-    print(f"Aborted {running.name}. Waiting for its rollback ...", flush=True)
-    try:
-        ended = engine.wait(running)
-    except KeyboardInterrupt as error:
-        raise LostSightError(
-            f"Interrupted. The rollback of {running.name} continues without this command. To see when all traffic of "
-            f"{stage} goes to one version, run: make status{engine.here.target.make_variables}"
-        ) from error
-    if ended.outcome == SUCCEEDED:
-        raise CommandError(f"{running.name} succeeded before it was aborted. To roll back, run the command again.")
-    return engine.aliases.read(stage).version
 
 
 def _start(engine: Engine, version: str | None, again: str) -> Execution:

@@ -24,7 +24,10 @@ class Settings:
     min_invocations: int | None = None
     max_extensions: int | None = None
     on_inconclusive: str | None = None
+    hold: bool | None = None
     ignore_alarms_reason: str | None = None
+    ignore_freeze_reason: str | None = None
+    ignore_rejection_reason: str | None = None
     metrics_delay_seconds: int | None = None
     smoke_test: bool | None = None
 

@@ -14,6 +14,8 @@ import rich.text
 
 from pathtolive import local_aws, stack
 from pathtolive.cli import CommandError, LostSightError
+from pathtolive.release import steering
+from pathtolive.release.control import ABORT, HOLD, RESUME, SKIP, Control
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import Execution, Past, continues
 from pathtolive.release.metrics import Metrics
@@ -26,6 +28,10 @@ PATIENCE_SECONDS = 20
 QUIET_SECONDS = 180
 # Without a terminal, a line is printed at each new weight, and after this time.
 LINE_SECONDS = 10
+QUESTION = (
+    "\nSkip the rest of this step (s), hold (h), resume (r), abort and roll back (a), or leave it running (Enter)? "
+)
+ANSWERS = {"s": SKIP, "h": HOLD, "r": RESUME, "a": ABORT}
 
 
 def duration(seconds: float) -> str:
@@ -47,6 +53,7 @@ class View:
     weight: float | None = None
     printed: float = 0
     hinted: bool = False
+    waits: bool = False
     read: float = field(default_factory=time.monotonic)
 
     def __call__(self, execution: Execution) -> None:
@@ -64,6 +71,13 @@ class View:
             )
             self.hinted = True
         line = f"{describe(self.settings, weight, metrics, alias.version, baseline)}, {duration(seconds)}"
+        if Control(self.engine.here, self.engine.stage).held(execution):
+            line = f"On hold: {line}"
+        elif self.settings.hold and not weight:
+            line = f"Waits for approval: {line}"
+            if not self.waits:
+                self.console.print(approve(self.engine.here, self.settings.stage))
+                self.waits = True
         if self.live:
             self.live.update(rich.text.Text(line), refresh=True)
         elif weight != self.weight or self.read - self.printed >= LINE_SECONDS:
@@ -89,6 +103,12 @@ def send_traffic(here: stack.Stack, stage: str) -> str:
     return f"In a second terminal, send requests with: make load STAGE={stage}{here.target.make_variables}"
 
 
+def approve(here: stack.Stack, stage: str) -> str:
+    """Return a sentence with the command that approves a release."""
+    command = f"make release STAGE={stage} DO=resume REASON=...{here.target.make_variables}"
+    return f"The release starts after its smoke test, when someone approves it with: {command}"
+
+
 def describe(settings: Settings, weight: float, metrics: Metrics, active: str, baseline: Metrics) -> str:
     """Return a line with the step of a release, and the metrics of both versions."""
     steps = settings.steps or ()
@@ -105,7 +125,7 @@ def _counts(metrics: Metrics, version: str) -> str:
 
 
 def watch(engine: Engine, execution: Execution, again: str) -> Past:
-    """Print the progress of a release, and return its outcome; Ctrl-C asks whether to abort the release.
+    """Print the progress of a release, and return its outcome; Ctrl-C asks what to do with it.
 
     Raises:
         LostSightError: the release continues without this command. The command line ``again`` follows it again.
@@ -126,9 +146,10 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
             with view:
                 return engine.wait(execution, view)
         except KeyboardInterrupt as error:
-            if abort or not confirmed("\nAbort the release and roll back (a), or leave it running (Enter)? ", "a"):
+            wanted = None if abort else _wanted(engine, execution)
+            if wanted is None:
                 raise LostSightError(unwatched) from error
-            abort = True
+            abort = wanted == ABORT
         except local_aws.EndedError as error:
             if not error.kept:
                 raise CommandError(f"{error}\n{execution.name} ended with it.") from error
@@ -143,6 +164,17 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
                     unwatched = f"If {endpoint} is still running, {unwatched}"
                 raise LostSightError(f"AWS request failed: {error}\n{unwatched}") from error
             pause = True
+
+
+def _wanted(engine: Engine, execution: Execution) -> str | None:
+    """Ask what to do with a release, and ask the release for it unless it is to be aborted; None leaves it running."""
+    wanted = ANSWERS.get(answer(QUESTION).lower())
+    if wanted and wanted != ABORT:
+        reason = answer("Why? ")
+        if not reason:
+            return None
+        print(steering.ask(engine, execution, wanted, reason), flush=True)
+    return wanted
 
 
 def follow(engine: Engine, execution: Execution, again: str) -> Past:
@@ -160,11 +192,11 @@ def follow(engine: Engine, execution: Execution, again: str) -> Past:
         raise LostSightError(f"AWS request failed: {error}\n{continues(execution.name, again)}") from error
 
 
-def confirmed(question: str, wanted: str) -> bool:
-    """Return whether the answer to a question is the wanted one. Without a terminal, and after Ctrl-C, it is not."""
+def answer(question: str) -> str:
+    """Return the answer to a question. Without a terminal, and after Ctrl-C, it is empty."""
     if not sys.stdin.isatty():
-        return False
+        return ""
     try:
-        return input(question).strip().lower().startswith(wanted)
+        return input(question).strip()
     except (EOFError, KeyboardInterrupt):
-        return False
+        return ""

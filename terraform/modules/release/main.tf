@@ -9,9 +9,9 @@ locals {
   # IAM has no pattern for digits, so match everything that starts with one.
   version_arns = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
 
-  # An execution ends after 25,000 events, and a look has 20 of them. Lambda sends metrics once a minute.
+  # An execution ends after 25,000 events, and a look has 30 of them. Lambda sends metrics once a minute.
   # https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html
-  look_seconds = 60 * ceil(var.settings.timeout_seconds / 60000)
+  look_seconds = 60 * ceil(var.settings.timeout_seconds / 43200)
 
   # How long a release can take, with all extensions. Each step waits until the metrics of its last minute are complete.
   wait_seconds    = local.look_seconds * (1 + ceil(var.settings.metrics_delay_seconds / local.look_seconds))
@@ -20,7 +20,14 @@ locals {
   # The input of a release that leaves everything out. Only version has no default.
   defaults = merge(
     { for name, value in var.settings : name => value if name != "timeout_seconds" },
-    { ignore_alarms_reason = "", smoke_test = true, stage = var.stage, version = "" },
+    {
+      ignore_alarms_reason    = ""
+      ignore_freeze_reason    = ""
+      ignore_rejection_reason = ""
+      smoke_test              = true
+      stage                   = var.stage
+      version                 = ""
+    },
   )
 
   # The metrics that a release analyzes, of the new version and of the one that it replaces. Those whose ids start with
@@ -47,12 +54,15 @@ locals {
 
   # The errors with which the state machine itself fails an execution. Any other failure can leave weights on the alias.
   errors = [
+    "Aborted",
     "AlarmFiring",
     "AlreadyRunning",
+    "Frozen",
     "IncompatibleVersions",
     "InvalidInput",
     "NoSuchVersion",
     "NotStarted",
+    "RejectedVersion",
     "ReleaseInProgress",
     "RolledBack",
     "SmokeTestFailed",
@@ -64,6 +74,31 @@ locals {
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/vendedlogs/states/${local.machine}"
   retention_in_days = var.log_retention_days
+}
+
+# Commands write what people ask of releases, and the state machine reads it: see release.asl.yaml.tftpl. Parameter Store
+# has no conditional writes, so each parameter has one writer. A name must not start with aws or ssm, as a service's can.
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
+resource "aws_ssm_parameter" "control" {
+  name           = "/releases/${var.name}/${var.stage}/control"
+  description    = "What people ask of the releases of ${var.stage} of ${var.name}: to freeze the stage, or to skip, hold, resume, or abort a release."
+  type           = "String"
+  insecure_value = "{}"
+
+  lifecycle {
+    ignore_changes = [insecure_value]
+  }
+}
+
+resource "aws_ssm_parameter" "rejected" {
+  name           = "/releases/${var.name}/${var.stage}/rejected"
+  description    = "The last versions that were rolled back from ${var.stage} of ${var.name}. Written by its releases."
+  type           = "String"
+  insecure_value = "[]"
+
+  lifecycle {
+    ignore_changes = [insecure_value]
+  }
 }
 
 data "aws_iam_policy_document" "trust" {
@@ -121,6 +156,18 @@ data "aws_iam_policy_document" "this" {
   }
 
   statement {
+    sid       = "ReadRequests"
+    actions   = ["ssm:GetParameter"]
+    resources = [aws_ssm_parameter.control.arn, aws_ssm_parameter.rejected.arn]
+  }
+
+  statement {
+    sid       = "RejectVersions"
+    actions   = ["ssm:PutParameter"]
+    resources = [aws_ssm_parameter.rejected.arn]
+  }
+
+  statement {
     sid       = "PublishNotifications"
     actions   = ["sns:Publish"]
     resources = [var.topic_arn]
@@ -171,12 +218,14 @@ resource "aws_sfn_state_machine" "this" {
   role_arn = aws_iam_role.this.arn
   definition = jsonencode(yamldecode(templatefile("${path.module}/release.asl.yaml.tftpl", {
     analyze         = jsonencode("{% ${file("${path.module}/analysis.jsonata")} %}")
+    control         = aws_ssm_parameter.control.name
     defaults        = jsonencode(local.defaults)
     executions_url  = var.console_url == null ? "" : "${var.console_url}/states/home?region=${local.function.region}#/v2/executions/details/"
     function_name   = local.function_name
     look_seconds    = local.look_seconds
     metrics         = jsonencode(local.metrics)
     read_metrics    = jsonencode("{% ${file("${path.module}/metrics.jsonata")} %}")
+    rejected        = aws_ssm_parameter.rejected.name
     smoke_tests     = jsonencode([for test in var.smoke_tests : merge(test, { route_key = coalesce(test.route_key, "ANY ${test.path}") })])
     stage           = jsonencode(var.stage)
     timeout_seconds = var.settings.timeout_seconds

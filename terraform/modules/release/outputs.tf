@@ -1,3 +1,8 @@
+output "control_parameter" {
+  description = "Name of the parameter with which people steer the releases of the stage."
+  value       = aws_ssm_parameter.control.name
+}
+
 output "log_group_name" {
   description = "Name of the log group of releases."
   value       = aws_cloudwatch_log_group.this.name

@@ -43,6 +43,7 @@ variable "name" {
 variable "settings" {
   type = object({
     bake_seconds          = optional(number, 900)
+    hold                  = optional(bool, false)
     max_error_rate        = optional(number, 0.01)
     max_extensions        = optional(number, 2)
     max_p99_ms            = optional(number, 1000)
@@ -53,7 +54,7 @@ variable "settings" {
     steps                 = optional(list(number), [0.1, 0.5])
     timeout_seconds       = optional(number, 21600)
   })
-  description = "Settings of releases. Each release can have others, except timeout_seconds, after which a release is rolled back. steps are weights of the new version, from 0 to 1; each is held for step_seconds. For bake_seconds, the release watches the new version with all traffic. max_error_rate, from 0 to 1, and max_p99_ms are the limits of the analysis, which needs min_invocations per step and ignores metrics of the last metrics_delay_seconds. An inconclusive step is extended max_extensions times; then on_inconclusive applies: rollback, promote, or hold."
+  description = "Settings of releases. Each release can have others, except timeout_seconds, after which a release is rolled back. steps are weights of the new version, from 0 to 1; each is held for step_seconds. For bake_seconds, the release watches the new version with all traffic. With hold, it waits for approval before the first step. max_error_rate, from 0 to 1, and max_p99_ms are the limits of the analysis, which needs min_invocations per step and ignores metrics of the last metrics_delay_seconds. An inconclusive step is extended max_extensions times; then on_inconclusive applies: rollback, promote, or hold."
   default     = {}
   nullable    = false
 
@@ -102,7 +103,7 @@ variable "settings" {
     error_message = "Releases of ${var.stage}: steps must be increasing weights between 0 and 1, such as [0.1, 0.5]."
   }
 
-  # The history of an execution has at most 25,000 events, and a release on hold adds about 20,000 a day.
+  # The history of an execution has at most 25,000 events, and a release on hold adds about 15,000 a day.
   # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
   validation {
     condition     = var.settings.timeout_seconds >= 60 && var.settings.timeout_seconds <= 86400 && floor(var.settings.timeout_seconds) == var.settings.timeout_seconds

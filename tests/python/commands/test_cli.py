@@ -61,7 +61,7 @@ def test_cli_variable_of_the_wrong_type_is_refused(
 def test_cli_missing_value_names_the_command(parser: cli.Parser, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         add(parser).parse_args([])
-    assert "load.py: error: name the stage, as in: make load STAGE=live" in capsys.readouterr().err
+    assert "load.py: error: set STAGE, as in: make load STAGE=live" in capsys.readouterr().err
 
 
 def test_cli_help_names_the_variables(parser: cli.Parser) -> None:

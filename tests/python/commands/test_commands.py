@@ -138,12 +138,12 @@ def test_target_is_aws_or_local(checkout: Checkout) -> None:
 
 
 def test_promote_needs_two_stages(checkout: Checkout) -> None:
-    assert "name the stages, as in: make promote FROM=dev TO=test" in refused(checkout, "make promote FROM=dev")
+    assert "set FROM and TO, as in: make promote FROM=dev TO=test" in refused(checkout, "make promote FROM=dev")
 
 
 @pytest.mark.parametrize("command", ["release", "rollback", "history", "record", "logs"])
 def test_command_needs_a_stage(checkout: Checkout, command: str) -> None:
-    assert f"name the stage, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
+    assert f"set STAGE, as in: make {command} STAGE=live" in refused(checkout, f"make {command}")
 
 
 # The variables that options default to, and those that no option has.

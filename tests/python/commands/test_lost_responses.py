@@ -100,7 +100,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
     stack = mock.Mock()
     stack.untaint.return_value = False
     stack.plan.side_effect = ["first plan", "second plan", "third plan"]
-    monkeypatch.setattr(recording, "refuse_weights", lambda *_: None)
+    monkeypatch.setattr(recording, "refuse_moves", lambda *_: None)
     monkeypatch.setattr(stages, "kept", lambda *_, **__: {})
     return stack
 

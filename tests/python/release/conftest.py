@@ -33,7 +33,7 @@ def definition(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         error_metrics=[
             {"namespace": FUNCTION, "name": "Answered", "dimensions": {"alias": STAGE, "version": "{version}"}}
         ],
-        settings={"metrics_delay_seconds": 0, "timeout_seconds": 50_000},
+        settings={"metrics_delay_seconds": 0, "timeout_seconds": 43_200},
         smoke_tests=[{}, {"path": "/build-info", "json": {"function.version": "{version}"}}],
         stage=STAGE,
         unhealthy_alarm=f"{FUNCTION}-{STAGE}-unhealthy",

@@ -28,6 +28,10 @@ SOUND: dict[str, Strategy] = {
     "ignore_alarms_reason": st.sampled_from(["", "because"]),
     "metrics_delay_seconds": st.just(0),
     "smoke_test": st.booleans(),
+    # Nobody approves these releases.
+    "hold": st.just(False),
+    "ignore_freeze_reason": st.sampled_from(["", "because"]),
+    "ignore_rejection_reason": st.sampled_from(["", "because"]),
 }
 SHORT = {"steps": [], "step_seconds": 60, "bake_seconds": 0, "metrics_delay_seconds": 0, "max_extensions": 0}
 RELEASES = st.fixed_dictionaries({"version": VERSIONS}, optional=SOUND).map(lambda given: SHORT | given)

@@ -30,7 +30,7 @@ def test_definition_passes_the_linter(definition: str) -> None:
 
 def test_every_task_is_retried_and_caught(states: dict[str, Any]) -> None:
     tasks = {name: state for name, state in states.items() if state["Type"] == "Task"}
-    assert len(tasks) == 15
+    assert len(tasks) == 21
     for name, task in tasks.items():
         assert task["Retry"], name
         assert task["Catch"][-1]["ErrorEquals"] == ["States.ALL"], name
@@ -201,11 +201,11 @@ class TestRefused:
             ({"version": NEW, "steps": ["0.1"]}, "steps must be a list of increasing weights"),
             (
                 {"version": NEW, "step_seconds": 0},
-                "step_seconds must be a multiple of 60, up to 50000.",
+                "step_seconds must be a multiple of 60, up to 43200.",
             ),
             (
                 {"version": NEW, "step_seconds": 1.5},
-                "step_seconds must be a multiple of 60, up to 50000.",
+                "step_seconds must be a multiple of 60, up to 43200.",
             ),
             ({"version": NEW, "step_seconds": 90}, "step_seconds must be a multiple of 60"),
             ({"version": NEW, "bake_seconds": 30}, "bake_seconds must be 0 or a multiple of 60"),
@@ -236,7 +236,7 @@ class TestRefused:
             ({"version": NEW, "smoke_test": "no"}, "smoke_test must be true or false."),
             (
                 {"version": NEW, "step_seconds": 12_000, "steps": [0.1, 0.5]},
-                "steps, step_seconds, max_extensions, and bake_seconds reach the timeout of a release (50000 seconds).",
+                "steps, step_seconds, max_extensions, and bake_seconds reach the timeout of a release (43200 seconds).",
             ),
         ],
     )

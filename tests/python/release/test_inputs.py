@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import examples
-from tests.python.release.inputs import INPUTS
+from tests.python.release.inputs import INPUTS, NONSENSE
 from tests.python.release.world import BASELINE, NEW, Engine, World
 from tests.terraform.support import SOURCE
 
@@ -32,16 +32,30 @@ LEFT = st.sampled_from(
 )
 
 
-@given(INPUTS, LEFT, st.booleans())
+CONTROLS: st.SearchStrategy[Any] = st.sampled_from(
+    [{}, {}, "text", [], {"frozen": True}, {"frozen": {"until": "2026-01-01T00:00Z"}}]
+) | st.fixed_dictionaries({}, optional={"frozen": NONSENSE, "request": NONSENSE})
+REJECTED: st.SearchStrategy[Any] = st.sampled_from([[], [], [{"version": NEW}], "text"]) | NONSENSE
+
+
+@given(content=INPUTS, left=LEFT, control=CONTROLS, rejected=REJECTED, running=st.booleans())
 # The state machine is a fixture, but each example starts with a new world.
 @settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_execution_ends_with_a_name(
-    engine: Engine, world: World, content: Any, left: tuple[str, dict[str, float]], running: bool
+    engine: Engine,
+    world: World,
+    *,
+    content: Any,
+    left: tuple[str, dict[str, float]],
+    control: Any,
+    rejected: Any,
+    running: bool,
 ) -> None:
     world.__init__()  # type: ignore[misc]
     description, weights = left
     world.change(Description=description, RoutingConfig={"AdditionalVersionWeights": weights})
     world.running = {"owner"} if running else set()
+    world.control, world.rejected = control, rejected
     done = engine.run(content)
     assert (done.status, done.error) == ("SUCCEEDED", None) or (done.status == "FAILED" and done.error in ERRORS)
     outcome = done.report["outcome"]

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from tests.python.release.world import NEW, Engine, Minute, ServiceError, World
 
 # The time that an expression sees differs between two evaluations.
 NOW = "$now()"
-LEAST = 1500
+LEAST = 2000
 COUNTS = st.integers(0, 3) | st.integers(0, 200)
 MINUTES = st.lists(st.builds(Minute, *[COUNTS] * 8), max_size=4)
 SETTINGS = st.fixed_dictionaries(
@@ -40,7 +41,23 @@ SETTINGS = st.fixed_dictionaries(
         "ignore_alarms_reason": st.sampled_from(["", "because", None]),
         "on_inconclusive": st.sampled_from(["rollback", "promote", "stop"]),
         "smoke_test": st.booleans(),
+        "hold": st.sampled_from([False, True, None]),
+        "ignore_freeze_reason": st.sampled_from(["", "because", 7]),
+        "ignore_rejection_reason": st.sampled_from(["", "because", 7]),
     },
+)
+TEXTS: st.SearchStrategy[Any] = st.sampled_from(["", "because", None, 7, [], {}])
+FREEZES: st.SearchStrategy[Any] = st.sampled_from([None, False, True, 7, [], "frozen"]) | st.fixed_dictionaries(
+    {}, optional={"until": st.sampled_from(["2999-01-01T00:00Z", "2026-01-01T00:00:00Z", 7]), "reason": TEXTS}
+)
+REQUESTS: st.SearchStrategy[Any] = st.sampled_from([None, 7, [], "skip"]) | st.fixed_dictionaries(
+    {"do": st.sampled_from(["skip", "hold", "resume", "abort", "stop", None, ["skip"]])},
+    optional={"release": st.sampled_from(["another", None]), "by": TEXTS, "reason": TEXTS},
+)
+REJECTED: st.SearchStrategy[Any] = st.lists(
+    st.sampled_from([None, 7, [], {}])
+    | st.fixed_dictionaries({"version": st.sampled_from([NEW, "5", None])}, optional={"at": TEXTS, "reason": TEXTS}),
+    max_size=6,
 )
 
 ENDED: st.SearchStrategy[Any] = st.fixed_dictionaries(
@@ -114,6 +131,26 @@ def test_results_equal_those_of_the_reference(
         world.firing = firing
         engine.run({"bake_seconds": 120, **chosen})
 
+    @given(SETTINGS, FREEZES | st.none(), REQUESTS, REJECTED, st.booleans())
+    @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
+    def steer(chosen: Any, frozen: Any, request: Any, rejected: Any, bad: bool) -> None:
+        world.__init__()  # type: ignore[misc]
+        name = f"live-{uuid.uuid4().hex}"
+        if isinstance(request, dict):
+            request.setdefault("release", name)
+        world.metrics = lambda _weight: [Minute(new_errors=50 if bad else 0)]
+        world.rejected = rejected
+        # A freeze ends a release before it reads its request.
+        world.control = {"frozen": frozen, "request": request}
+
+        def before(action: str, nth: int) -> None:
+            # Who holds a release, or keeps it waiting, aborts it in the end.
+            if action == "getParameter" and nth > 6:
+                world.control = {"request": {"do": "abort", "release": name}}
+
+        world.before = before
+        engine.run({"bake_seconds": 0, "steps": [0.1], **chosen}, name)
+
     @given(ENDED, DESCRIPTIONS, WEIGHTS, st.booleans())
     @settings(max_examples=examples(50), suppress_health_check=[HealthCheck.nested_given])
     def roll_back(ended: Any, description: str, weights: Any, running: bool) -> None:
@@ -131,6 +168,7 @@ def test_results_equal_those_of_the_reference(
         engine.run({"version": NEW, "steps": steps, **SHORT})
 
     release()
+    steer()
     roll_back()
     check()
     compared = [each for each in evaluations if NOW not in each[0]]

@@ -54,6 +54,9 @@ class World:
     versions: dict[str, Json] = field(default_factory=lambda: {BASELINE: CONFIGURATION, NEW: CONFIGURATION})
     running: set[str] = field(default_factory=set)
     aliases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # The parameters of the stage: what people ask of releases, and the versions that were rolled back.
+    control: Any = field(default_factory=dict)
+    rejected: Any = field(default_factory=list)
     firing: bool = False
     requests: list[tuple[str, Json]] = field(default_factory=list)
     notifications: list[Json] = field(default_factory=list)
@@ -131,6 +134,16 @@ class World:
         alias |= {key: given[key] for key in ("FunctionVersion", "RoutingConfig", "Description") if key in given}
         self._changed()
         return dict(alias)
+
+    def _getParameter(self, given: Json) -> Json:  # noqa: N802
+        content = getattr(self, given["Name"].rpartition("/")[2])
+        return {"Parameter": {"Value": content if isinstance(content, str) else json.dumps(content)}}
+
+    def _putParameter(self, given: Json) -> Json:  # noqa: N802
+        assert given["Name"] == f"/releases/{FUNCTION}/{STAGE}/rejected"
+        assert given["Overwrite"] is True
+        self.rejected = json.loads(given["Value"])
+        return {"Version": 2}
 
     def _describeAlarms(self, given: Json) -> Json:  # noqa: N802
         (name,) = given["AlarmNames"]
