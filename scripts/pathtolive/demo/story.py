@@ -23,7 +23,7 @@ from pathtolive.release.executions import REFUSED, ROLLED_BACK, SUCCEEDED
 PICTURE = DIRECTORY / "demo.svg"
 # If Terraform starts in this time, the alarm still fires when the fix is released, at this speed.
 DEFAULT_SPEED = 12.0
-TERRAFORM_SECONDS = 5.0
+TERRAFORM_SECONDS = 3.0
 # At the pace of AWS, so that a minute of the metrics has the same number of requests at each speed.
 REQUESTS_PER_SECOND = 5.0
 # The client whose header no version since 2 can read: one request in 20, for most of a minute. With a few more, the
@@ -64,6 +64,7 @@ class Measured:
     observations: Sequence[live.Observation]
     minutes: Sequence[live.Minute]
     incidents: Sequence[figures.Incident]
+    requests: Sequence[traffic.Request]
 
 
 def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def _conclude(demo: Demonstration, drawn: Path) -> dict[str, Any]:
         for one in past
         if one.outcome == ROLLED_BACK
     ]
-    measured = Measured(demo.started, demo.speed, past, demo.observations(), minutes, incidents)
+    measured = Measured(demo.started, demo.speed, past, demo.observations(), minutes, incidents, requests)
     picture.draw(drawn, told(measured))
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))
     demo.report(planned.line, "no changes")
@@ -234,7 +235,7 @@ def _conclude(demo: Demonstration, drawn: Path) -> dict[str, Any]:
         ],
         "releases": [vars(one) for one in past],
         "alarms": live.firing(demo.observations()),
-        "minutes": [vars(one) for one in minutes],
+        "minutes": [vars(one) for one in told(measured).minutes],
         "timeline": demo.timeline,
     }
 
@@ -264,7 +265,7 @@ def told(measured: Measured) -> picture.Story:
         return (measured.started + at) * measured.speed / 60 - first
 
     failures = {one.version: failed_text(one, measured.speed) for one in measured.incidents}
-    failures["4"] = f"{BAD_REQUESTS} requests of\na bad client failed,\nin both versions"
+    failures["4"] = shared_text(measured)
     return picture.Story(
         [dataclasses.replace(one, start=one.start - first) for one in measured.minutes],
         [
@@ -292,7 +293,18 @@ def told(measured: Measured) -> picture.Story:
 def failed_text(incident: figures.Incident, speed: float) -> str:
     """Return lines for the picture with the figures of an incident."""
     minutes, seconds = divmod(round(incident.at_pace(speed)), 60)
-    return f"{incident.failed} of {incident.requests} failed,\nall traffic back\nafter {minutes} min {seconds} s"
+    return f"{incident.failed:,} of {incident.requests:,} failed,\nall traffic back\nafter {minutes} min {seconds} s"
+
+
+def shared_text(measured: Measured) -> str:
+    """Return lines for the picture with the failures of both versions during the shared fault."""
+    (release,) = (one for one in measured.past if one.version == "4")
+    requests = [one for one in measured.requests if release.started <= one.at < release.ended]
+    failed = {version: sum(one.failed for one in measured.minutes if one.version == version) for version in ("2", "4")}
+    return (
+        f"{sum(failed.values())} of {len(requests):,} failed,\n{failed['2']} in version 2 and\n"
+        f"{failed['4']} in version 4"
+    )
 
 
 def live_url(output: str) -> str:
