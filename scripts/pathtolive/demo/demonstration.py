@@ -36,7 +36,7 @@ class Ended:
 
 @dataclass
 class Demonstration:
-    """The clone, its local AWS, the clients, and the timeline since the start.
+    """The clone, its local AWS, the clients, and the timeline since the start. ``url`` is that of live.
 
     ``speed`` is that of local AWS, relative to AWS; 0 lets the demonstration choose one that fits the machine.
     """
@@ -49,6 +49,7 @@ class Demonstration:
     timeline: list[dict[str, Any]] = field(default_factory=list)
     clients: list[Load] = field(default_factory=list)
     watch: live.Watch | None = None
+    url: str = ""
 
     @property
     def now(self) -> float:

@@ -33,7 +33,7 @@ class Observation:
 class Minute:
     """The invocations of a version through the alias live in a minute of the metrics, and how many of them failed.
 
-    ``start`` is a number of such minutes.
+    ``start`` is the number of the minute.
     """
 
     start: int
@@ -96,6 +96,11 @@ def _intervals(observations: Sequence[Observation], state: Callable[[Observation
     starts = [(next(group).at, value) for value, group in itertools.groupby(observations, state)]
     ends = [*(at for at, _ in starts[1:]), observations[-1].at] if observations else []
     return [(started, ended, value) for (started, value), ended in zip(starts, ends, strict=True)]
+
+
+def minute(speed: float) -> int:
+    """Return the number of the current minute of the metrics, since the epoch, given the speed of local AWS."""
+    return int(time.time() * speed / 60)
 
 
 def minutes(endpoint: str, versions: Iterable[str], since: float, speed: float) -> list[Minute]:

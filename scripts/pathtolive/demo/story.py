@@ -105,7 +105,8 @@ def _good(demo: Demonstration) -> None:
     demo.deploy("2")
     demo.promote("2")
     per_second = REQUESTS_PER_SECOND * demo.speed
-    demo.clients.append(Load(live_url(demo.make("status")), per_second, demo.started))
+    demo.url = live_url(demo.make("status"))
+    demo.clients.append(Load(demo.url, per_second, demo.started))
     demo.watch = live.Watch(demo.endpoint, demo.started)
     demo.report("load on live", f"{per_second:g} requests per second from now on")
     release = demo.clone.start("release", STAGE="live", **BAKED)
@@ -120,13 +121,13 @@ def _bad(demo: Demonstration) -> None:
     demo.wait_until(release.line, "a request that fails", lambda: demo.failures(started).failed > 0, release)
     demo.report(release.line, f"the first request fails, at {100 * demo.weight('3'):.0f} % of the traffic")
     demo.deploy("4")
-    demo.promote("4")
     _expect_rollback(demo, release, "3", before="2", reason="Odds of ")
 
 
 def _rejected(demo: Demonstration) -> None:
     """Release the version again."""
     release = demo.clone.start("release", STAGE="live", VERSION="3")
+    demo.promote("4")
     demo.report(release.line, demo.failed(release, "Refused: Version 3 was rolled back"))
     demo.expect_live(release.line, "2")
 
@@ -136,8 +137,11 @@ def _shared_fault(demo: Demonstration) -> None:
     demo.wait_until("make release STAGE=live", "no alarm", lambda: not demo.alarm())
     release = demo.clone.start("release", STAGE="live", **PATIENT)
     demo.wait_until(release.line, "weights", lambda: demo.weight("4") > 0, release)
+    # The release compares whole minutes.
+    minute = live.minute(demo.speed)
+    demo.wait_until(release.line, "the next minute", lambda: live.minute(demo.speed) > minute, release)
     client = Load(
-        live_url(demo.make("status")),
+        demo.url,
         BAD_REQUESTS_PER_SECOND * demo.speed,
         demo.started,
         number=BAD_REQUESTS,
