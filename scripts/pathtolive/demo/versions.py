@@ -8,9 +8,9 @@ HANDLER = "lambda/handler.py"
 RESPONDED = "        response = routes.respond(request)\n"
 COHORT = "int(trace[-2:], 16) % 8"
 ROW = "next(SAMPLES)"
-# With a row for one request in eight, an execution environment fills them with about 500 requests: more than it gets in
-# a step of a few minutes with a quarter of the traffic, and fewer than in a bake.
-ROWS = 64
+# With a row for one request in four, an execution environment fills them with about 400 requests: more than it gets in a
+# step of a few minutes with a quarter of the traffic, and fewer than in a bake.
+ROWS = 100
 
 CHANGES = {
     # Clients that send no such header do not notice that it must contain a dash.
@@ -34,12 +34,12 @@ CHANGES = {
     ),
     "4": Change("Number cohorts from 1", HANDLER, {COHORT: f"{COHORT} + 1"}),
     "5": Change(
-        "Keep the durations of the requests of cohort 1",
+        "Keep the durations of the requests of two cohorts",
         HANDLER,
         {
             "import time\n": "import itertools\nimport time\n",
             "def handler(": f"DURATIONS = [0.0] * {ROWS}\nSAMPLES = itertools.count()\n\n\ndef handler(",
-            '            response.headers["X-Cohort-Weight"] = ': "            if cohort == 1:\n"
+            '            response.headers["X-Cohort-Weight"] = ': "            if cohort <= 2:\n"
             f"                DURATIONS[{ROW}] = time.perf_counter() - invocation.started\n"
             '            response.headers["X-Cohort-Weight"] = ',
         },
