@@ -14,7 +14,6 @@ from pathtolive.demo.live import Minute
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 PAPER, INK, MUTED, GRID, SPAN = "#ffffff", "#1f2933", "#5f6f7c", "#d9dfe4", "#f1f4f7"
 BAD = "#c8421b"
@@ -128,7 +127,7 @@ def draw(path: Path, story: Story) -> None:
             for bottom, height in ((0.505, 0.235), (0.165, 0.275), (0.085, 0.07))
         )
         _draw_titles(figure, story)
-        _draw_releases(figure, (shares, errors, events), story)
+        _draw_releases((shares, errors, events), story)
         _draw_shares(shares, story)
         _draw_errors(errors, story)
         _draw_events(events, story)
@@ -165,27 +164,27 @@ def _draw_titles(figure: Figure, story: Story) -> None:
         figure.text(0.012, bottom, text, va="center")
 
 
-def _draw_releases(figure: Figure, all_axes: Sequence[Axes], story: Story) -> None:
+def _draw_releases(all_axes: Sequence[Axes], story: Story) -> None:
     """Shade the releases in all parts of the picture, with their labels above, below a line in the version's color."""
-    colors = story.colors()
+    top, colors = all_axes[0], story.colors()
+    above = top.get_xaxis_transform()
     for release in story.releases:
         for axes in all_axes:
             axes.axvspan(release.started, release.ended, color=SPAN, zorder=0, linewidth=0)
-        left, right = (LEFT + (RIGHT - LEFT) * at / story.end for at in (release.started, release.ended))
-        figure.add_artist(
-            _line([left, right], [0.884, 0.884], color=colors[release.version], linewidth=4, solid_capstyle="butt")
+        top.plot(
+            [release.started, release.ended],
+            [1.615, 1.615],
+            color=colors[release.version],
+            linewidth=4,
+            solid_capstyle="butt",
+            transform=above,
+            clip_on=False,
         )
         ink = BAD if release.rolled_back else INK
         for place, text in enumerate((f"Version {release.version}", *release.labels)):
-            figure.text(
-                left, 0.86 - 0.027 * place, text, color=ink, fontweight="normal" if place else "bold", va="center"
-            )
-
-
-def _line(*arguments: Any, **settings: Any) -> Line2D:
-    from matplotlib.lines import Line2D  # noqa: PLC0415
-
-    return Line2D(*arguments, **settings)
+            weight = "normal" if place else "bold"
+            y = 1.51 - 0.115 * place
+            top.text(release.started, y, text, color=ink, fontweight=weight, va="center", transform=above)
 
 
 def _draw_shares(axes: Axes, story: Story) -> None:

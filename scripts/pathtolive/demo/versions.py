@@ -8,8 +8,8 @@ HANDLER = "lambda/handler.py"
 RESPONDED = "        response = routes.respond(request)\n"
 COHORT = "int(trace[-2:], 16) % 8"
 ROW = "next(SAMPLES)"
-# With a row for one request in four, an execution environment fills them with about 400 requests: more than it gets in a
-# step of a few minutes with a quarter of the traffic, and fewer than in a bake.
+# With a row for one request in four, an execution environment fills them with about 400 requests: more than it gets in
+# a step of a few minutes with a quarter of the traffic, and fewer than in a bake.
 ROWS = 100
 
 CHANGES = {
