@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
@@ -20,7 +20,8 @@ from pathtolive.demo.load import Load
 from pathtolive.demo.traffic import Request
 
 DIRECTORY = LOCAL / "demo"
-PATIENCE_SECONDS = 60.0
+# The longest time to wait for a state, in seconds and in minutes at the pace of AWS.
+PATIENCE_SECONDS, PATIENCE_MINUTES = 60.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,13 @@ class Demonstration:
 
     def wait_until(self, step: str, what: str, condition: Callable[[], bool], running: Running | None = None) -> None:
         """Wait until a condition is met, and fail if a command that is to meet it ends first."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        patience = PATIENCE_SECONDS + 60 * PATIENCE_MINUTES / self.speed
+        deadline = time.monotonic() + patience
         while not condition():
             if running and running.process.poll() is not None:
                 self.fail(step, what, f"the command ended:\n{running.output[-3000:]}")
             if time.monotonic() > deadline:
-                self.fail(step, f"{what} within {PATIENCE_SECONDS:.0f} s", "nothing")
+                self.fail(step, f"{what} within {patience:.0f} s", "nothing")
             time.sleep(0.1)
 
     def make(self, targets: str, **variables: str) -> str:
@@ -111,6 +113,12 @@ class Demonstration:
         if running.wait() == 0 or error not in running.output:
             self.fail(running.line, f"an error that contains '{error}'", running.output[-3000:])
         return line(running.output, error)
+
+    def send(self, per_second: float, *, number: int | None = None, headers: Mapping[str, str] | None = None) -> Load:
+        """Let another client send requests to live, at a rate at the pace of AWS."""
+        client = Load(self.url, per_second * self.speed, self.started, number=number, headers=headers)
+        self.clients.append(client)
+        return client
 
     def deploy(self, version: str) -> None:
         """Commit a version, build it, and deploy it to dev."""

@@ -13,7 +13,7 @@ ROW = "next(SAMPLES)"
 ROWS = 100
 
 CHANGES = {
-    # Clients that send no such header do not notice that it must contain a dash.
+    # A client that sends no such header, or a sound one, does not notice that it must contain a dash.
     "2": Change(
         "Return the trace ID of a client",
         HANDLER,
@@ -44,5 +44,12 @@ CHANGES = {
             '            response.headers["X-Cohort-Weight"] = ',
         },
     ),
-    "6": Change("Overwrite the oldest duration", HANDLER, {ROW: f"{ROW} % len(DURATIONS)"}),
+    "6": Change(
+        "Ignore malformed headers, and overwrite old durations",
+        HANDLER,
+        {
+            'parent := request.headers.get("traceparent"):': '"-" in (parent := request.headers.get("traceparent", "")):',
+            ROW: f"{ROW} % len(DURATIONS)",
+        },
+    ),
 }

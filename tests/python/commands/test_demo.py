@@ -51,7 +51,7 @@ def results(checkout: Checkout) -> dict[str, Any]:
     return results
 
 
-@pytest.mark.parametrize(("seconds", "speed"), [(0.5, 12.0), (3.0, 12.0), (4.5, 8.0), (9.0, 4.0), (100.0, 1.0)])
+@pytest.mark.parametrize(("seconds", "speed"), [(0.5, 12.0), (5.0, 12.0), (7.5, 8.0), (15.0, 4.0), (100.0, 1.0)])
 def test_demonstration_is_slower_on_a_slow_machine(seconds: float, speed: float) -> None:
     assert story.fitting_speed(seconds) == speed
 
@@ -59,9 +59,15 @@ def test_demonstration_is_slower_on_a_slow_machine(seconds: float, speed: float)
 @pytest.mark.endpoint
 @pytest.mark.clock
 class TestDemonstration:
-    def test_requests_fail_only_in_the_releases_that_say_so(self, results: dict[str, Any]) -> None:
+    def test_requests_fail_because_of_versions_and_of_a_bad_client(self, results: dict[str, Any]) -> None:
+        failed = Counter[str]()
+        for minute in results["minutes"]:
+            failed[minute["version"]] += minute["failed"]
+        assert not failed["1"]
+        assert not failed["6"]
         rolled_back = sum(one["failed"] for one in results["rolled_back"])
-        assert results["failed"] == rolled_back + story.BAD_REQUESTS
+        assert results["failed"] == rolled_back + failed["2"] + failed["4"]
+        assert failed["2"] + failed["4"] > story.FEW > failed["2"]
         assert [one["version"] for one in results["rolled_back"]] == ["3", "5"]
 
     def test_figures_of_a_rollback_are_measured_and_computed(self, results: dict[str, Any]) -> None:
@@ -81,19 +87,10 @@ class TestDemonstration:
         assert "ignore_alarms_reason" in alarm
         assert story.REASON in fix
 
-    def test_both_versions_fail_the_requests_of_a_bad_client(self, results: dict[str, Any]) -> None:
-        failed = Counter[str]()
-        for minute in results["minutes"]:
-            failed[minute["version"]] += minute["failed"]
-        assert failed["2"] + failed["4"] == story.BAD_REQUESTS
-        assert not failed["1"]
-        assert not failed["6"]
-
-    def test_alarm_fires_only_because_of_the_version_that_fails_with_all_traffic(self, results: dict[str, Any]) -> None:
-        ((started, ended),) = results["alarms"]
+    def test_alarm_fires_from_the_bad_release_until_the_fix(self, results: dict[str, Any]) -> None:
         *_, bad, refused, fix = results["releases"]
-        assert bad["started"] < started < refused["started"]
-        assert fix["started"] < ended
+        assert bad["started"] < results["alarms"][0][0] < refused["started"]
+        assert fix["started"] < results["alarms"][-1][1]
 
     def test_every_step_is_in_the_timeline(self, results: dict[str, Any]) -> None:
         steps = [one["step"].split()[1] for one in results["timeline"] if one["step"].startswith("make ")]
@@ -182,9 +179,9 @@ def test_version_5_fails_when_an_environment_has_handled_many_requests(
 
 
 @pytest.mark.parametrize("version", range(1, 7))
-def test_versions_from_2_on_fail_the_requests_of_a_bad_client(tmp_path: Path, version: int) -> None:
+def test_versions_2_to_5_fail_the_requests_of_a_bad_client(tmp_path: Path, version: int) -> None:
     call = handler(tmp_path, version)
-    assert failed(call, event(**story.BAD_HEADERS)) == (version > 1)
+    assert failed(call, event(**story.BAD_HEADERS)) == (1 < version < 6)
     assert failed(call, event(traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")) == 0
 
 
@@ -303,7 +300,7 @@ MEASURED = story.Measured(
         )
     ],
     incidents=[figures.Incident("3", 1300, 10, 20.0)],
-    requests=[traffic.Request(104 + second, 0.01, 200, None) for second in range(50)],
+    requests=[traffic.Request(104 + second, 0.01, 500 if second < 13 else 200, None) for second in range(50)],
 )
 
 
@@ -320,7 +317,8 @@ def test_picture_tells_what_was_measured_in_minutes_of_aws() -> None:
     assert told.releases[1].failures == "10 of 1,300 failed,\nall traffic back\nafter 2 min 0 s"
     assert told.releases[2].failures == "12 of 40 failed,\n6 in version 2 and\n6 in version 4"
     (refusal,) = told.refusals
-    assert (refusal.at, refusal.label) == (pytest.approx(8.8), story.REFUSALS["3"])
+    assert refusal.at == pytest.approx(8.8)
+    assert refusal.label == story.REFUSALS["3"]
     assert told.alarms == [(6.0, 8.0)]
 
 
