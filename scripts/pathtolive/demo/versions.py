@@ -6,6 +6,7 @@ from pathtolive.demo.clone import Change
 
 HANDLER = "lambda/handler.py"
 RESPONDED = "        response = routes.respond(request)\n"
+PARENT = 'parent := request.headers.get("traceparent"'
 COHORT = "int(trace[-2:], 16) % 8"
 ROW = "next(SAMPLES)"
 # With a row for one request in four, an execution environment fills them with about 400 requests: more than it gets in
@@ -18,7 +19,7 @@ CHANGES = {
         "Return the trace ID of a client",
         HANDLER,
         {
-            RESPONDED: f'{RESPONDED}        if parent := request.headers.get("traceparent"):\n'
+            RESPONDED: f"{RESPONDED}        if {PARENT}):\n"
             '            response.headers["X-Trace-Id"] = parent.split("-")[1]\n'
         },
     ),
@@ -48,7 +49,7 @@ CHANGES = {
         "Ignore malformed headers, and overwrite old durations",
         HANDLER,
         {
-            'parent := request.headers.get("traceparent"):': '"-" in (parent := request.headers.get("traceparent", "")):',
+            f"if {PARENT}):": f'if "-" in ({PARENT}, "")):',
             ROW: f"{ROW} % len(DURATIONS)",
         },
     ),
