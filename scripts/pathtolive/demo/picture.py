@@ -268,10 +268,20 @@ def _draw_errors(axes: Axes, story: Story) -> None:
 def _draw_events(axes: Axes, story: Story) -> None:
     for started, ended in story.alarms:
         axes.plot([started, ended], [0.75, 0.75], color=BAD, linewidth=5, solid_capstyle="butt")
-        axes.text(started - 0.25, 0.75, "alarm of live", color=BAD, ha="right", va="center")
-    for mark in story.refusals:
-        axes.plot([mark.at], [0.25], "X", color=BAD, markersize=6.5, markeredgewidth=0, clip_on=False)
-        axes.text(mark.at - 0.35, 0.25, mark.label, color=BAD, ha="right", va="center")
+    marks = [(mark, 0.25) for mark in story.refusals]
+    axes.plot([mark.at for mark, _ in marks], [y for _, y in marks], "X", color=BAD, markersize=6.5, markeredgewidth=0)
+    if story.alarms:
+        marks.append((Mark(story.alarms[0][0], "alarm of live"), 0.75))
+    for mark, y in marks:
+        axes.annotate(
+            mark.label,
+            (mark.at, y),
+            xytext=(-7, 0),
+            textcoords="offset points",
+            color=BAD,
+            ha="right",
+            va="center",
+        )
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     axes.set_xlabel("minutes at the pace of AWS")

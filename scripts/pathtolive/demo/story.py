@@ -302,16 +302,18 @@ def failed_text(incident: figures.Incident, speed: float) -> str:
 
 
 def shared_text(release: Ended, measured: Measured) -> str:
-    """Return lines for the picture with the failures of each version during a release; nothing if there are none."""
-    requests = [one for one in measured.requests if release.started <= one.at < release.ended]
+    """Return lines for the picture with the failures during a release that succeeded; nothing if there are none."""
+    found = traffic.totals(measured.requests, release.started, release.ended)
     started, ended = (int((measured.started + at) * measured.speed / 60) for at in (release.started, release.ended))
     failed = Counter[str]()
     for one in measured.minutes:
         if started <= one.start <= ended:
             failed[one.version] += one.failed
-    by_version = [f"{number} in version {version}" for version, number in sorted(failed.items()) if number]
-    total = sum(one.failed for one in requests)
-    return "\n".join([f"{total} of {len(requests):,} failed,", " and\n".join(by_version)]) if by_version else ""
+    # The first and the last minute are longer than the release.
+    by_version = [f"{failed[version]} in version {version}" for version in VERSIONS if failed[version]]
+    alone = [f"all in version {version}" for version in VERSIONS if failed[version] >= found.failed]
+    where = " and\n".join(alone or by_version)
+    return f"{found.failed} of {found.requests:,} failed,\n{where}" if found.failed else ""
 
 
 def live_url(output: str) -> str:

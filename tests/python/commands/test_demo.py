@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import re
@@ -320,6 +321,16 @@ def test_picture_tells_what_was_measured_in_minutes_of_aws() -> None:
     assert refusal.at == pytest.approx(8.8)
     assert refusal.label == story.REFUSALS["3"]
     assert told.alarms == [(6.0, 8.0)]
+
+
+def test_failures_of_a_single_version_are_said_to_be_of_it() -> None:
+    minutes = [live.Minute(109, "4", 300, 30), live.Minute(110, "4", 200, 20), live.Minute(110, "6", 100, 0)]
+    fixed = dataclasses.replace(MEASURED, minutes=minutes, past=[Ended("6", "succeeded", "", 105, 145)])
+    # The first minute begins before the release.
+    (release,) = story.told(fixed).releases
+    assert release.failures == "12 of 40 failed,\nall in version 4"
+    good = dataclasses.replace(fixed, requests=[dataclasses.replace(one, status=200) for one in MEASURED.requests])
+    assert story.told(good).releases[0].failures == ""
 
 
 def drawn(tmp_path: Path, measured: story.Measured = MEASURED) -> str:
