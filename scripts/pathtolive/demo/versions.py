@@ -9,9 +9,9 @@ RESPONDED = "        response = routes.respond(request)\n"
 PARENT = 'parent := request.headers.get("traceparent"'
 COHORT = "int(trace[-2:], 16) % 8"
 ROW = "next(SAMPLES)"
-# With a row for one request in four, an execution environment fills them with about 400 requests: more than it gets in
+# With a row for one request in four, an execution environment fills them with about 500 requests: more than it gets in
 # a step of a few minutes with a quarter of the traffic, and fewer than in a bake.
-ROWS = 100
+ROWS = 128
 
 CHANGES = {
     # A client that sends no such header, or a sound one, does not notice that it must contain a dash.

@@ -96,7 +96,7 @@ class TestDemonstration:
     def test_every_step_is_in_the_timeline(self, results: dict[str, Any]) -> None:
         steps = [one["step"].split()[1] for one in results["timeline"] if one["step"].startswith("make ")]
         assert " ".join(steps) == (
-            "local build promote build release release build promote release release build promote release "
+            "local build promote build release release build release promote release build promote release "
             "plan build promote release release release history status plan"
         )
 
