@@ -69,7 +69,7 @@ deploy: $(READY) ## Publish the artifact, move the stages that follow "newest", 
 	@$(RUN) scripts/deploy.py
 
 .PHONY: promote
-promote: $(READY) ## Move a stage to the version of another, all traffic in one step: FROM=dev TO=test
+promote: $(READY) ## Move a stage to the version of another, all traffic in one step: FROM=dev TO=test BAKE_SECONDS=900
 	@$(RUN) scripts/promote.py
 
 .PHONY: release

@@ -71,7 +71,7 @@ def show(name: str, report: Report) -> None:
     for number, rows in enumerate(report.tables):
         if number:
             print()
-        tables.show(rows, folded="step" if "step" in rows[0] else "")
+        tables.show(rows, folded={"step": tables.SENTENCES})
     if report.note:
         print(f"\n{report.note}", flush=True)
 

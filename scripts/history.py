@@ -11,9 +11,10 @@ from pathtolive import stack, tables, target
 from pathtolive.cli import Parser, main, valid
 from pathtolive.release import view
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import IN_PROGRESS, SUCCEEDED, Past, brief
+from pathtolive.release.executions import IN_PROGRESS, PROMOTED, RELEASED, ROLLED_BACK, Past, brief
 
-COLORS = {SUCCEEDED: "green", IN_PROGRESS: "yellow"}
+COLORS = {RELEASED: "green", PROMOTED: "green", IN_PROGRESS: "yellow"}
+FOLDED = {"outcome": len(ROLLED_BACK), "reason": tables.SENTENCES}
 
 
 def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
@@ -23,7 +24,10 @@ def history(here: stack.Stack, stage: str, limit: int | None) -> list[Past]:
 
 
 def as_json(one: Past) -> dict[str, Any]:
-    """Return an object with ISO 8601 times; ``ended`` and ``seconds`` are None if the release is in progress."""
+    """Return an object with ISO 8601 times; ``ended`` and ``seconds`` are None if the release is in progress.
+
+    ``metrics`` and ``odds`` are those of the last analysis, or None if nothing was analyzed.
+    """
     return {
         "name": one.name,
         "kind": one.kind,
@@ -34,7 +38,14 @@ def as_json(one: Past) -> dict[str, Any]:
         "seconds": (one.ended - one.started).total_seconds() if one.ended else None,
         "outcome": one.outcome,
         "reason": one.reason,
+        "metrics": one.metrics,
+        "odds": one.odds,
     }
+
+
+def color(word: str) -> str:
+    """Return the color of an outcome in the table."""
+    return COLORS.get(word, "yellow" if word.startswith(ROLLED_BACK) else "red")
 
 
 def show(past: list[Past]) -> None:
@@ -46,13 +57,12 @@ def show(past: list[Past]) -> None:
             "from": one.from_version or "",
             "to": one.to_version,
             "took": view.duration((one.ended - one.started).total_seconds()) if one.ended else "",
-            "outcome": one.outcome,
+            "outcome": one.word,
             "reason": brief(one.reason),
         }
         for one in past
     ]
-    failed = dict.fromkeys((one.outcome for one in past), "red")
-    tables.show(rows, folded="reason", colors=failed | COLORS)
+    tables.show(rows, folded=FOLDED, colors={one.word: color(one.word) for one in past})
 
 
 def _count(text: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathtolive import promotion, recording, stack, status, target
-from pathtolive.cli import Parser, main
+from pathtolive.cli import Parser, main, valid
+from pathtolive.release.control import reason
+from pathtolive.release.settings import read_settings
 
 
 def command() -> int:
@@ -11,10 +13,38 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--from", "FROM", example="dev", dest="source", metavar="STAGE", help="stage to promote from")
     parser.variable("--to", "TO", example="test", dest="destination", metavar="STAGE", help="stage to promote to")
+    parser.variable(
+        *("--bake-seconds", "BAKE_SECONDS"),
+        type=int,
+        default=0,
+        metavar="SECONDS",
+        help="how long the version is watched while it has all traffic, and rolled back if it fails (default: 0)",
+    )
+    parser.variable(
+        *("--ignore-freeze-reason", "IGNORE_FREEZE_REASON"),
+        metavar="REASON",
+        help="promote even if the stage is frozen, and record why",
+    )
+    parser.variable(
+        *("--ignore-alarms-reason", "IGNORE_ALARMS_REASON"),
+        metavar="REASON",
+        help="promote with a bake even if alarms of the stage fire, and record why",
+    )
+    parser.variable(
+        "--reason", "REASON", type=valid(reason), help="why a version is promoted again that was rolled back"
+    )
     options = parser.parse_args()
     here = stack.use(target.from_environment())
     recording.record_ended(here)
-    promotion.promote(here, options.source, options.destination)
+    given = read_settings(
+        {
+            "bake_seconds": options.bake_seconds,
+            "ignore_alarms_reason": options.ignore_alarms_reason,
+            "ignore_freeze_reason": options.ignore_freeze_reason,
+            "ignore_rejection_reason": options.reason,
+        }
+    )
+    promotion.promote(here, options.source, options.destination, given)
     status.conclude(here)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from pathtolive import config_file, progress, recording, routes, smoke, stack, s
 from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release import begin, view
 from pathtolive.release.engine import Engine
-from pathtolive.release.executions import PROMOTE, REFUSED, SUCCEEDED, brief
+from pathtolive.release.executions import PROMOTE, REFUSED, SUCCEEDED, brief, remedy
 from pathtolive.release.settings import Settings
 
 # Changes of aliases and API stages are eventually consistent on AWS.
@@ -28,14 +29,16 @@ class Promotion:
     gateway_deployment: str
 
 
-def promote(here: stack.Stack, source: str, destination: str) -> None:
+def promote(here: stack.Stack, source: str, destination: str, given: Settings) -> None:
     """Promote a stage to another, record it, and verify the result.
 
+    With ``given.bake_seconds``, the version is watched while it has all traffic, and recorded afterwards.
     After an interruption, the same call continues the promotion.
 
     Raises:
+        RefusedError: nothing was changed.
         LostSightError: the promotion continues without this command.
-        CommandError: the promotion failed, or the stage then runs another version.
+        CommandError: the promotion failed or was rolled back, or the stage then runs another version.
     """
     engine = Engine(here, destination)
     promotion = _promotion(engine, source)
@@ -44,28 +47,46 @@ def promote(here: stack.Stack, source: str, destination: str) -> None:
     if pin == here.config.stage(destination) and recording.recorded(here, destination, active):
         print(f"{destination} already runs version {promotion.version} with the routes of {source}. No changes.")
     else:
-        again = f"make promote FROM={source} TO={destination}{here.target.make_variables}"
+        bake = f" BAKE_SECONDS={given.bake_seconds}" if given.bake_seconds else ""
+        again = f"make promote FROM={source} TO={destination}{bake}{here.target.make_variables}"
         if active.version != promotion.version:
-            _move(engine, promotion, again)
+            _move(engine, promotion, given, again)
         recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
     with progress.step(f"Verify that {destination} runs version {promotion.version}"):
         _check(engine, promotion)
 
 
-def _move(engine: Engine, promotion: Promotion, again: str) -> None:
-    """Run the release engine, which smoke-tests the version and moves the alias."""
-    stage = engine.stage
-    settings = Settings(stage, promotion.version, steps=())
-    running = engine.machine.running() or engine.machine.start(PROMOTE, settings, again)
-    with progress.step(f"Smoke-test version {promotion.version}, then shift all traffic of {stage} to it") as step:
-        step.result = running.name
-        ended = view.follow(engine, running, again)
+def _move(engine: Engine, promotion: Promotion, given: Settings, again: str) -> None:
+    """Run the release engine, which smoke-tests the version, moves the alias, and watches the version in a bake."""
+    stage, version = engine.stage, promotion.version
+    running = engine.machine.running()
+    if running is None:
+        given = dataclasses.replace(given, stage=stage, version=version, steps=())
+        if seconds := given.bake_seconds:
+            # Emulators do not delay metrics.
+            delay = 0 if engine.here.target.endpoint else None
+            given = dataclasses.replace(given, metrics_delay_seconds=delay)
+            print(
+                f"Smoke-testing version {version}, then shifting all traffic of {stage} to it, and watching it for "
+                f"{view.duration(seconds)}"
+            )
+        running = engine.machine.start(PROMOTE, given, again)
+    if running.settings.bake_seconds:
+        ended = view.watch(engine, running, again)
+        if ended.outcome == SUCCEEDED:
+            print(f"Succeeded: {ended.reason}", flush=True)
+    else:
+        with progress.step(f"Smoke-test version {version}, then shift all traffic of {stage} to it") as step:
+            step.result = running.name
+            ended = view.follow(engine, running, again)
     if ended.outcome == REFUSED:
-        raise RefusedError(f"The promotion to {stage} was refused: {brief(ended.reason)}\nNothing was changed.")
+        raise RefusedError(
+            f"The promotion to {stage} was refused: {brief(ended.reason)}{remedy(ended)}\nNothing was changed."
+        )
     if ended.outcome != SUCCEEDED:
         raise CommandError(
             f"The promotion to {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
-            f"{stage} runs version {engine.aliases.read(stage).version}."
+            f"{stage} runs version {engine.aliases.read(stage).version}. config.tf was not changed."
         )
 
 
@@ -77,9 +98,10 @@ def _promotion(engine: Engine, source: str) -> Promotion:
     if source == destination:
         raise RefusedError(f"FROM and TO are both {source}. Set them to two stages.")
     version = Engine(here, source).active_version()
-    engine.refuse_weights(engine.aliases.read(destination).weights)
     running = engine.machine.running()
-    if running and (running.kind, running.settings.version) != (PROMOTE, version):
+    if running is None:
+        engine.refuse_weights(engine.aliases.read(destination).weights)
+    elif (running.kind, running.settings.version) != (PROMOTE, version):
         raise RefusedError(engine.in_progress_error(running))
     served = stages.active(here)[source].gateway_deployment
     return Promotion(source, destination, version, _code_sha256(here, version), routes.deployment(here, served))
@@ -116,6 +138,8 @@ def _difference(engine: Engine, promotion: Promotion, url: str, expected: dict[s
     if expected is None or found is None:
         # An artifact that was built without git has no build info to compare.
         return None if expected == found else f"{url}build-info returns {found}, not {expected}"
-    if (found["function"]["version"], found["long"]) != (promotion.version, expected["long"]):
+    # During a bake, the source can get another version.
+    commit = expected["long"] if expected["function"]["version"] == promotion.version else found["long"]
+    if (found["function"]["version"], found["long"]) != (promotion.version, commit):
         return f"{url}build-info returns {found}"
     return None

@@ -126,10 +126,8 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
             print(f"{stage} is not deployed. Deploy it with: make build deploy{here.target.make_variables}")
     for row in rows:
         if row["weights"] and not row["release"]:
-            print(
-                f"{row['stage']} has weights, but no release is in progress. Return all traffic to version "
-                f"{row['function_version']} with: make rollback STAGE={row['stage']}{here.target.make_variables}"
-            )
+            engine = Engine(here, row["stage"])
+            print(engine.weights_error(engine.aliases.read(engine.stage)))
     for row in rows:
         if row["frozen"]:
             print(

@@ -370,6 +370,20 @@ data "aws_iam_policy_document" "deploy" {
     resources = concat(local.log_group_arns.releases, local.log_group_arns.stages)
   }
 
+  # The commands write the parameters, too: they freeze stages and steer releases.
+  statement {
+    sid = "ManageParameters"
+    actions = [
+      "ssm:AddTagsToResource",
+      "ssm:DeleteParameter",
+      "ssm:GetParameter",
+      "ssm:ListTagsForResource",
+      "ssm:PutParameter",
+      "ssm:RemoveTagsFromResource",
+    ]
+    resources = ["${local.arn}:ssm:${var.region}:${local.account}:parameter/releases/${var.name}/*"]
+  }
+
   # None of these actions has resource types, except those of SNS: a subscription's ARN ends in an ID that SNS chooses.
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
   statement {
@@ -391,6 +405,7 @@ data "aws_iam_policy_document" "deploy" {
       "logs:UpdateLogDelivery",
       "sns:GetSubscriptionAttributes",
       "sns:Unsubscribe",
+      "ssm:DescribeParameters",
       "states:ValidateStateMachineDefinition",
     ]
     resources = ["*"]

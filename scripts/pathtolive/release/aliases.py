@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from pathtolive import stack
 from pathtolive.cli import CommandError
 from pathtolive.release.settings import percents
 
+# How the state machine describes an alias whose weights it sets.
+SETTER = re.compile(r"Release ([0-9A-Za-z_.-]{1,80}): ")
+
 
 class MissingAliasError(CommandError):
     """A stage has no alias."""
@@ -18,10 +22,17 @@ class MissingAliasError(CommandError):
 
 @dataclass(frozen=True)
 class Alias:
-    """The version that an alias points to, and the weights of other versions."""
+    """The version that an alias points to, the weights of other versions, and the description of the alias."""
 
     version: str
     weights: Mapping[str, float]
+    description: str = ""
+
+    @property
+    def setter(self) -> str | None:
+        """Name of the execution that set the weights, or None if they were set in another way, or there are none."""
+        match = SETTER.match(self.description) if self.weights else None
+        return match and match[1]
 
 
 def traffic(weights: Mapping[str, float]) -> str:
@@ -61,7 +72,9 @@ class Aliases:
                 f"{stage} has no alias. Create it with: make deploy{self.here.target.make_variables}"
             ) from error
         return Alias(
-            response["FunctionVersion"], response.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {}
+            response["FunctionVersion"],
+            response.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {},
+            response.get("Description", ""),
         )
 
     def move(self, stage: str, version: str) -> None:

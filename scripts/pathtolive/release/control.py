@@ -22,6 +22,11 @@ from pathtolive.cli import CommandError
 from pathtolive.release.executions import Execution
 
 SKIP, HOLD, RESUME, ABORT = "skip", "hold", "resume", "abort"
+DOES = {
+    SKIP: "continues with the next step",
+    HOLD: "keeps its weight until it is resumed",
+    RESUME: "continues",
+}
 # The state machine shortens longer ones.
 MAX_REASON = 200
 MINUTE = "%Y-%m-%dT%H:%MZ"
@@ -109,7 +114,7 @@ class Control:
         Raises:
             MissingParameterError: the parameter does not exist.
         """
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
         self._write("request", {"do": what, "release": release.name, "by": person(), "reason": reason, "at": at})
 
     def held(self, release: Execution) -> bool:

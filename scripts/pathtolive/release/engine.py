@@ -13,8 +13,9 @@ from typing import Any
 
 from pathtolive import config_file, local_aws, stack
 from pathtolive.cli import CommandError, RefusedError
-from pathtolive.release.aliases import Aliases, traffic
-from pathtolive.release.executions import RUNNING, SUCCEEDED, Execution, Past, Report, summarize
+from pathtolive.release.aliases import Alias, Aliases, traffic
+from pathtolive.release.control import DOES, Control
+from pathtolive.release.executions import REFUSED, SUCCEEDED, Execution, Past, summarize
 from pathtolive.release.machine import Machine, MissingMachineError
 from pathtolive.release.metrics import Metrics, per_minute, read
 from pathtolive.release.settings import Settings
@@ -63,6 +64,16 @@ class Engine:
         speed = local_aws.speed(self.here.target.endpoint)
         return per_minute(self._cloudwatch, self.aliases.function_name, self.stage, speed)
 
+    def ask(self, execution: Execution, what: str, reason: str) -> str:
+        """Ask a release to skip the rest of its step, to hold, or to resume, and return a sentence about it.
+
+        Raises:
+            MissingParameterError: the parameter that the release reads does not exist.
+        """
+        Control(self.here, self.stage).ask(execution, what, reason)
+        seconds = self.machine.look_seconds / local_aws.speed(self.here.target.endpoint)
+        return f"{execution.name} {DOES[what]}. It reads this request within {seconds:.0f} s."
+
     def wait(self, execution: Execution, show: Callable[[Execution], None] | None = None) -> Past:
         """Wait until a release has ended and all traffic goes to one version, and return its outcome.
 
@@ -76,24 +87,24 @@ class Engine:
                 show(execution)
             time.sleep(self.poll_seconds)
             execution = self.machine.describe_again(execution)
-        if execution.report:
+        # A rollback is never rolled back itself.
+        if execution.report or execution.rolls_back is not None:
             return summarize(execution, None)
-        return summarize(execution, self._rollback_report(execution))
+        return summarize(execution, self._wait_for_rollback(execution))
 
-    def _rollback_report(self, execution: Execution) -> Report:
+    def _wait_for_rollback(self, execution: Execution) -> Execution:
         pace = local_aws.speed(self.here.target.endpoint)
         deadline = time.monotonic() + max(MIN_ROLLBACK_SECONDS, ROLLBACK_SECONDS / pace)
         while True:
-            report = next((one.report for one in self.machine.executions() if _rolls_back(one, execution.name)), None)
+            rollback = next((one for one in self.machine.executions() if _rolls_back(one, execution.name)), None)
             weights = self.aliases.read(self.stage).weights
-            if report and not weights:
-                return report
+            if rollback and rollback.report and not weights:
+                return rollback
             if time.monotonic() > deadline:
-                by_hand = self.aliases.rollback_command(self.stage)
                 raise CommandError(
                     f"{execution.name} ended with status {execution.status}, but its rollback did not complete. Read "
                     "the executions of the state machine, and check the EventBridge rule that starts rollbacks."
-                    + (f" In {self.stage}, {traffic(weights)}. Roll back by hand with: {by_hand}" if weights else "")
+                    + (f" In {self.stage}, {traffic(weights)}. Roll back with: {self._rollback}" if weights else "")
                 )
             time.sleep(self.poll_seconds)
 
@@ -118,35 +129,46 @@ class Engine:
         with contextlib.suppress(MissingMachineError):
             if running := self.machine.running():
                 raise RefusedError(self.in_progress_error(running))
-            if rollback := next(self.machine.executions(RUNNING), None):
-                raise RefusedError(
-                    f"The rollback of {rollback.rolls_back} is in progress: {traffic(weights)}. Wait for it to end, "
-                    "then run the command again."
-                )
-        raise RefusedError(
-            f"The alias {self.stage} has weights: {traffic(weights)}. No release or rollback of {self.stage} is in "
-            f"progress. Remove the weights with: {self.aliases.rollback_command(self.stage)}"
+        raise RefusedError(self.weights_error(dataclasses.replace(self.aliases.read(self.stage), weights=weights)))
+
+    def weights_error(self, alias: Alias) -> str:
+        """Return the message of an error because the alias has weights, although no release is in progress."""
+        found = f"The alias {self.stage} has weights: {traffic(alias.weights)}."
+        with contextlib.suppress(MissingMachineError):
+            if rollback := self.machine.running_rollback():
+                return f"{found} The rollback of {rollback.rolls_back} is in progress. Follow it with: {self._rollback}"
+        if alias.setter is None:
+            by_hand = self.aliases.rollback_command(self.stage)
+            return f"{found} No release of {self.stage} has set them. Remove them with: {by_hand}"
+        return (
+            f"{found} {alias.setter} has set them, and ended without a rollback. Return all traffic to version "
+            f"{alias.version} with: {self._rollback}"
         )
+
+    @property
+    def _rollback(self) -> str:
+        return f"make rollback STAGE={self.stage}{self.here.target.make_variables}"
 
     def in_progress_error(self, running: Execution) -> str:
         """Return the message of an error because a release is in progress."""
         weights = self.aliases.read(self.stage).weights
         return (
-            f"A release of {self.stage} is in progress: {running.name}{f' ({traffic(weights)})' if weights else ''}. "
-            f"Wait for it to end, or end it with: make rollback STAGE={self.stage}{self.here.target.make_variables}"
+            f"A {running.noun} of {self.stage} is in progress: {running.name}"
+            f"{f' ({traffic(weights)})' if weights else ''}. Wait for it to end, or end it with: {self._rollback}"
         )
 
     def past(self) -> Iterator[Past]:
         """Yield the releases, newest first."""
-        rollbacks: dict[str, Report] = {}
+        rollbacks: dict[str, Execution] = {}
         for execution in self.machine.executions():
             if execution.rolls_back is None:
                 past = summarize(execution, rollbacks.get(execution.name))
                 if execution.running:
                     past = dataclasses.replace(past, from_version=self.aliases.read(self.stage).version)
                 yield past
-            elif execution.report:
-                rollbacks[execution.report.release] = execution.report
+            # Two rollbacks can run, one of which then finds no weights.
+            elif (report := execution.report) and not (report.outcome == REFUSED and report.release in rollbacks):
+                rollbacks[report.release] = execution
 
     def last(self) -> Past | None:
         """Return the last release, promotion or rollback that succeeded, or None if none is known."""

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ REMEDIES = {
     "Frozen": "IGNORE_FREEZE_REASON",
     "RejectedVersion": "REASON",
 }
+RELEASED, PROMOTED, FAILED = "released", "promoted", "failed"
 # How the reason of a release with too few invocations starts.
 INCONCLUSIVE = "Inconclusive: "
 NAME = re.compile(
@@ -33,21 +34,32 @@ MAX_NAME = 80
 
 @dataclass(frozen=True)
 class Report:
-    """The result that the state machine returns. ``release`` names the execution that shifted the traffic."""
+    """The result that the state machine returns. ``release`` names the execution that shifted the traffic.
+
+    ``metrics`` and ``odds`` are those of the last analysis, or None if it had no invocations to analyze.
+    """
 
     outcome: str
     from_version: str
     to_version: str
     reason: str
     release: str
+    metrics: Mapping[str, Any] | None = None
+    odds: float | None = None
 
 
 def read_report(text: str | None) -> Report | None:
     """Return the report in the output of a successful execution or the cause of a failed one, or None."""
     try:
         content = json.loads(text or "")
-        return Report(*(str(content[name]) for name in ("outcome", "from", "to", "reason", "release")))
-    except (ValueError, KeyError, TypeError):
+        outcome, before, after, reason, release = (
+            str(content[name]) for name in ("outcome", "from", "to", "reason", "release")
+        )
+        metrics = content.get("metrics", {})
+        analyzed = any(one["invocations"] or one["baseline_invocations"] for one in metrics.values())
+        figures = (metrics, content["odds"]) if analyzed else (None, None)
+        return Report(outcome, before, after, reason, release, *figures)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -75,10 +87,18 @@ class Execution:
         """Whether it is in progress."""
         return self.status == RUNNING
 
+    @property
+    def noun(self) -> str:
+        """What people call it: a release, a promotion, or a rollback."""
+        return "promotion" if self.kind == PROMOTE else self.kind
+
 
 @dataclass(frozen=True)
 class Past:
-    """A release, promotion, or rollback in the history of a stage. If it is in progress, ``ended`` is None."""
+    """A release, promotion, or rollback in the history of a stage. If it is in progress, ``ended`` is None.
+
+    ``returned`` is the time at which another execution had removed its weights, if there was one.
+    """
 
     name: str
     kind: str
@@ -89,6 +109,21 @@ class Past:
     outcome: str
     reason: str
     error: str | None = None
+    metrics: Mapping[str, Any] | None = None
+    odds: float | None = None
+    returned: datetime.datetime | None = None
+
+    @property
+    def word(self) -> str:
+        """The outcome as people say it: ``released``, ``promoted``, ``rolled back to 4``, or the outcome itself."""
+        if self.outcome == SUCCEEDED:
+            return {RELEASE: RELEASED, PROMOTE: PROMOTED}.get(self.kind, f"{ROLLED_BACK} to {self.to_version}")
+        if self.outcome != ROLLED_BACK:
+            return self.outcome
+        # A rollback that fails leaves the version that was to be replaced.
+        if self.kind == ROLLBACK:
+            return FAILED
+        return f"{ROLLED_BACK} to {self.from_version}" if self.from_version else ROLLED_BACK
 
 
 def execution_name(kind: str, stage: str, version: str, at: datetime.datetime) -> str:
@@ -119,9 +154,9 @@ def read_input(text: str) -> tuple[dict[str, Any], str | None]:
     return content, None
 
 
-def summarize(execution: Execution, rollback: Report | None) -> Past:
-    """Return an execution as history shows it, given the report of its rollback, if there was one."""
-    report = execution.report or rollback
+def summarize(execution: Execution, rollback: Execution | None) -> Past:
+    """Return an execution as history shows it, given its rollback, if there was one."""
+    report = execution.report or (rollback.report if rollback else None)
     outcomes = {RUNNING: IN_PROGRESS, "ABORTED": "aborted", "TIMED_OUT": "timed out"}
     outcome = outcomes.get(execution.status, execution.status.lower())
     reason = execution.cause
@@ -137,6 +172,9 @@ def summarize(execution: Execution, rollback: Report | None) -> Past:
         outcome=outcome,
         reason=reason,
         error=execution.error,
+        metrics=report.metrics if report else None,
+        odds=report.odds if report else None,
+        returned=rollback.ended if rollback else None,
     )
 
 

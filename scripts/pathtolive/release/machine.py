@@ -94,8 +94,10 @@ class Machine:
         measured: list[dict[str, Any]] = self._assigned["measured"]
         return measured
 
-    def start(self, kind: str, given: Settings, again: str) -> Execution:
+    def start(self, kind: str, given: Settings, again: str, *, rolls_back: str | None = None) -> Execution:
         """Start an execution and return it. The command line ``again`` follows it if this command cannot.
+
+        With ``rolls_back``, it removes the weights that the execution of this name left.
 
         Raises:
             RefusedError: the name of the execution would be too long.
@@ -103,11 +105,11 @@ class Machine:
                 one.
         """
         name = execution_name(kind, self.stage, given.version, datetime.datetime.now(datetime.UTC))
+        # An event starts no rollback of an execution whose input starts with this name.
+        content = given.input if rolls_back is None else {"rolls_back": rolls_back}
         try:
             with interrupts.deferred():
-                response = self._client.start_execution(
-                    stateMachineArn=self.arn, name=name, input=json.dumps(given.input)
-                )
+                response = self._client.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(content))
         except KeyboardInterrupt as error:
             raise LostSightError(f"Interrupted. {continues(name, again)}") from error
         except botocore.exceptions.BotoCoreError as error:
@@ -119,7 +121,7 @@ class Machine:
             name=name,
             kind=kind,
             settings=given,
-            rolls_back=None,
+            rolls_back=rolls_back,
             status=RUNNING,
             started=response["startDate"],
             ended=None,
@@ -160,6 +162,10 @@ class Machine:
     def running(self) -> Execution | None:
         """Return the release that is in progress. The rollback of one that ended does not count."""
         return next((found for found in self.executions(RUNNING) if found.rolls_back is None), None)
+
+    def running_rollback(self) -> Execution | None:
+        """Return the execution in progress that removes the weights of one that ended."""
+        return next((found for found in self.executions(RUNNING) if found.rolls_back is not None), None)
 
     def executions(self, status: str | None = None) -> Iterator[Execution]:
         """Yield the executions, newest first."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from pathtolive import recording, stack
 from pathtolive.cli import CommandError, RefusedError
-from pathtolive.release import begin, steering, view
+from pathtolive.release import begin, view
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import (
     REFUSED,
@@ -16,11 +16,11 @@ from pathtolive.release.executions import (
     Execution,
     Past,
     active_versions,
-    brief,
     previous_version,
 )
 from pathtolive.release.machine import MissingMachineError
 from pathtolive.release.settings import Settings
+from pathtolive.release.weights import abort, failed, remove_weights
 
 # A rollback that is repeated within this time is perhaps meant to complete the one before.
 RECENT = timedelta(hours=1)
@@ -44,12 +44,16 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
     except MissingMachineError as error:
         _record(here, stage, _without_machine(engine, version, error))
         return
-    if running and running.kind != ROLLBACK:
-        previous = steering.abort(engine, running)
-        if version in {None, previous}:
-            print(f"All traffic of {stage} goes to version {previous}", flush=True)
-            return
+    again = f"make rollback STAGE={stage}{f' VERSION={version}' if version else ''}{here.target.make_variables}"
+    previous = None
+    if running is None:
+        previous = remove_weights(engine, again)
+    elif running.kind != ROLLBACK:
+        previous = abort(engine, running, again)
         running = None
+    if previous and version in {None, previous}:
+        print(f"All traffic of {stage} goes to version {previous}", flush=True)
+        return
     unrecorded = _unrecorded(engine)
     finished = unrecorded and unrecorded.kind == ROLLBACK and version in {None, unrecorded.to_version}
     if running is None and unrecorded and finished:
@@ -58,13 +62,9 @@ def rollback(here: stack.Stack, stage: str, version: str | None) -> None:
         )
         _record(here, stage, unrecorded.to_version)
         return
-    again = f"make rollback STAGE={stage}{f' VERSION={version}' if version else ''}{here.target.make_variables}"
     ended = view.follow(engine, running or _start(engine, version, again), again)
     if ended.outcome != SUCCEEDED:
-        raise CommandError(
-            f"The rollback of {stage} did not succeed ({ended.outcome}): {brief(ended.reason)}\n"
-            f"Show the version of each stage with: make status{here.target.make_variables}"
-        )
+        raise failed(engine, ended)
     _record(here, stage, ended.to_version)
 
 
@@ -103,7 +103,7 @@ def _start(engine: Engine, version: str | None, again: str) -> Execution:
     if version is None:
         past = list(engine.past())
         version = previous_version(active_versions(reversed(past)), active)
-        _refuse_repetition(engine, past, active, version)
+        refuse_repetition(engine, past, active, version)
         if version is None:
             raise RefusedError(
                 f"The history of {stage} has no version before version {active}. Set the version to roll back to, such "
@@ -117,7 +117,7 @@ def _start(engine: Engine, version: str | None, again: str) -> Execution:
     return engine.machine.start(ROLLBACK, given, again)
 
 
-def _refuse_repetition(engine: Engine, past: Sequence[Past], active: str, previous: str | None) -> None:
+def refuse_repetition(engine: Engine, past: Sequence[Past], active: str, previous: str | None) -> None:
     """Refuse to go back further than a recent rollback: perhaps only the command was interrupted.
 
     Raises:
@@ -125,14 +125,14 @@ def _refuse_repetition(engine: Engine, past: Sequence[Past], active: str, previo
     """
     stage = engine.stage
     last = next((one for one in past if one.outcome != REFUSED), None)
-    if last is None or last.ended is None or datetime.now(UTC) - last.ended > RECENT:
+    at = last.returned or last.ended if last else None
+    if last is None or at is None or datetime.now(UTC) - at > RECENT:
         return
     repeated = last.kind == ROLLBACK and (last.outcome, last.to_version) == (SUCCEEDED, active)
     if repeated or (last.kind != ROLLBACK and last.outcome != SUCCEEDED and last.from_version == active):
         further = f"make rollback STAGE={stage} VERSION={previous}{engine.here.target.make_variables}"
         raise RefusedError(
-            f"{stage} already runs version {active} again ({last.name} {last.outcome} at "
-            f"{last.ended.astimezone():%H:%M:%S}). "
+            f"{stage} already runs version {active} again, since {at.astimezone():%H:%M:%S} ({last.name} {last.word}). "
             + (f"To roll back further, run: {further}" if previous else "Its history has no version before that.")
         )
 

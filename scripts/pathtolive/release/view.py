@@ -14,7 +14,6 @@ import rich.text
 
 from pathtolive import local_aws, stack
 from pathtolive.cli import CommandError, LostSightError
-from pathtolive.release import steering
 from pathtolive.release.control import ABORT, HOLD, RESUME, SKIP, Control
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import Execution, Past, continues
@@ -74,7 +73,7 @@ class View:
         if Control(self.engine.here, self.engine.stage).held(execution):
             line = f"On hold: {line}"
         elif self.settings.hold and not weight:
-            line = f"Waits for approval: {line}"
+            line = f"Waits for approval, {duration(seconds)}"
             if not self.waits:
                 self.console.print(approve(self.engine.here, self.settings.stage))
                 self.waits = True
@@ -133,7 +132,7 @@ def watch(engine: Engine, execution: Execution, again: str) -> Past:
     """
     print(f"{execution.name} is in progress", flush=True)
     unwatched = continues(execution.name, again)
-    view = View(engine, execution.settings, rich.console.Console(soft_wrap=True))
+    view = View(engine, execution.settings, rich.console.Console(soft_wrap=True, highlight=False))
     abort = aborted = pause = False
     while True:
         try:
@@ -173,7 +172,7 @@ def _wanted(engine: Engine, execution: Execution) -> str | None:
         reason = answer("Why? ")
         if not reason:
             return None
-        print(steering.ask(engine, execution, wanted, reason), flush=True)
+        print(engine.ask(execution, wanted, reason), flush=True)
     return wanted
 
 

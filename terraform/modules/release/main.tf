@@ -6,6 +6,12 @@ locals {
   rollback      = "${var.name}-${var.stage}-rollback"
   arn           = "arn:${local.function.partition}:states:${local.function.region}:${local.function.account_id}:stateMachine:${local.machine}"
 
+  # Known before the parameters are created, so that a plan shows the policy.
+  parameter_arns = {
+    for name in ["control", "rejected"] :
+    name => "arn:${local.function.partition}:ssm:${local.function.region}:${local.function.account_id}:parameter/releases/${var.name}/${var.stage}/${name}"
+  }
+
   # IAM has no pattern for digits, so match everything that starts with one.
   version_arns = [for digit in range(1, 10) : "${var.function_arn}:${digit}*"]
 
@@ -158,13 +164,13 @@ data "aws_iam_policy_document" "this" {
   statement {
     sid       = "ReadRequests"
     actions   = ["ssm:GetParameter"]
-    resources = [aws_ssm_parameter.control.arn, aws_ssm_parameter.rejected.arn]
+    resources = [local.parameter_arns.control, local.parameter_arns.rejected]
   }
 
   statement {
     sid       = "RejectVersions"
     actions   = ["ssm:PutParameter"]
-    resources = [aws_ssm_parameter.rejected.arn]
+    resources = [local.parameter_arns.rejected]
   }
 
   statement {

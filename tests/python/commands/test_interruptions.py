@@ -55,6 +55,8 @@ MOVES = {"deploy": {"dev"}, "release": {"live"}, "rollback": {"live"}, "promote"
 LONG = range(len(COMMANDS), len(SIGNALS) * len(COMMANDS))
 # A release of a few seconds.
 RELEASE = {
+    # For a version that another case has rolled back.
+    "REASON": "to interrupt its release",
     "STEPS": "50",
     "STEP_SECONDS": "60",
     "BAKE_SECONDS": "60",
@@ -185,7 +187,7 @@ def prepare(clone: Clone, case: Case) -> tuple[str, dict[str, str]]:
         return f"make release STAGE=live VERSION={version}", RELEASE
     if case.command == "rollback":
         if previous(clone) is None:
-            clone.make(f"promote FROM={other_stage(clone, 'live')} TO=live")
+            clone.make(f"promote FROM={other_stage(clone, 'live')} TO=live REASON=again")
         return "make rollback STAGE=live", {}
     return f"make promote FROM={other_stage(clone, 'test')} TO=test", {}
 

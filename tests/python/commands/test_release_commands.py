@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import secrets
 import select
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +37,10 @@ FAILS_UNDER_LOAD = f"{BAD_LINES.strip()}\n    {GREETING}"
 FAILS_SMOKE_TEST = f'if not request.invocation.alias:\n        raise RuntimeError("oh")\n    {GREETING}'
 BAD, BROKEN, ABSENT = "3", "4", "99"
 SHORT, LONG = ["--step-seconds", "60", "--bake-seconds", "60"], ["--step-seconds", "3000"]
+PROMOTION = ("promote", "--from", "test", "--to", "live", "--reason", "to test the commands")
 UNRELATED = ["--ignore-alarms-reason", "they fire because of version 3"]
+# For a version that was rolled back before.
+AGAIN = [*UNRELATED, "--reason", "to test the commands"]
 
 LOCK = {"Bucket": f"path-to-live-state-000000000000-{REGION}", "Key": "path-to-live.tfstate.tflock"}
 # https://developer.hashicorp.com/terraform/language/backend/s3#state-locking
@@ -100,9 +104,35 @@ def interrupted(checkout: Checkout, stage: str, kind: str, version: str) -> None
     checkout.client("stepfunctions").start_execution(
         stateMachineArn=checkout.state_machine(stage),
         name=f"{stage}-{kind}-{version}-20261124T120000Z-1a2b",
-        input=json.dumps({"version": version, "steps": []}),
+        input=json.dumps({"version": version, "steps": [], "smoke_test": kind != "rollback"}),
     )
     eventually(lambda: alias(checkout, stage) == (version, {}), 60)
+
+
+def weights_left(checkout: Checkout, version: str) -> str:
+    """Abort a release at its first step, lose the event that starts its rollback, and return its name."""
+    rule, name = (
+        {"Name": "path-to-live-live-rollback"},
+        f"live-release-{version}-20261124T120000Z-{secrets.token_hex(2)}",
+    )
+    events, machine = checkout.client("events"), checkout.client("stepfunctions")
+    assert events.describe_rule(**rule)["State"] == "ENABLED"
+    events.disable_rule(**rule)
+    given = {
+        "version": version,
+        "steps": [0.1],
+        "step_seconds": 6000,
+        "ignore_alarms_reason": "a test",
+        "ignore_rejection_reason": "a test",
+    }
+    arn = machine.start_execution(stateMachineArn=checkout.state_machine("live"), name=name, input=json.dumps(given))[
+        "executionArn"
+    ]
+    eventually(lambda: alias(checkout)[1] == {version: 0.1}, 60)
+    machine.stop_execution(executionArn=arn, cause="aborted by a@b")
+    eventually(lambda: machine.describe_execution(executionArn=arn)["status"] == "ABORTED")
+    events.enable_rule(**rule)
+    return name
 
 
 @contextlib.contextmanager
@@ -145,13 +175,15 @@ def edited_during_a_release(checkout: Checkout) -> Iterator[None]:
 
 
 class Terminal:
-    """A terminal in which a release runs, and its output. As a context manager, it ends the command."""
+    """A terminal in which a command runs, and its output. As a context manager, it ends the command."""
 
-    def __init__(self, checkout: Checkout, *arguments: str) -> None:
+    def __init__(
+        self, checkout: Checkout, *arguments: str, command: Sequence[str] = ("release", "--stage", "live")
+    ) -> None:
         self.screen, inner = pty.openpty()
         self.shown = ""
         self.process = subprocess.Popen(
-            [sys.executable, "scripts/release.py", "--stage", "live", *arguments],
+            [sys.executable, f"scripts/{command[0]}.py", *command[1:], *arguments],
             cwd=checkout.path,
             env=checkout.environment | {"TARGET": "local", "TERM": "xterm", "COLUMNS": "200"},
             stdin=inner,
@@ -241,14 +273,16 @@ class TestReleases:
         assert alias(checkout) == ("1", {})
 
     def test_weights_without_a_release_are_refused(self, checkout: Checkout) -> None:
-        given = {"FunctionName": "path-to-live", "Name": "live"}
+        given, before = {"FunctionName": "path-to-live", "Name": "live"}, history(checkout)
         functions = checkout.client("lambda")
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {"2": 0.1}})
-        done = release(checkout)
+        refused = [release(checkout), script(checkout, "rollback", "--stage", "live")]
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {}})
-        assert done.returncode == 2
-        assert "aws --endpoint-url" in done.stderr
-        assert "--routing-config AdditionalVersionWeights={}" in done.stderr
+        for done in refused:
+            assert done.returncode == 2
+            assert "No release of live has set them. Remove them with: aws --endpoint-url" in done.stderr
+            assert "--routing-config AdditionalVersionWeights={}" in done.stderr
+        assert history(checkout) == before
 
     def test_good_version_is_released_and_recorded(self, checkout: Checkout) -> None:
         with load(checkout), edited_during_a_release(checkout):
@@ -275,8 +309,10 @@ class TestReleases:
         assert refused["outcome"] == "refused"
         assert (made["kind"], made["from"], made["to"], made["outcome"]) == ("release", "1", "2", "succeeded")
         assert made["seconds"] > 1
+        assert made["metrics"]["errors"]["invocations"] > 0
+        assert (made["odds"], refused["metrics"], refused["odds"]) == (1, None, None)
         assert re.search(
-            r"release +1 +2 +\d+ s +succeeded +Release completed\.",
+            r"release +1 +2 +\d+ s +released +Release completed\.",
             checkout.make("history STAGE=live TARGET=local", COLUMNS="120"),
         )
 
@@ -331,7 +367,8 @@ class TestReleases:
     def test_rollback_soon_after_another_needs_a_version(self, checkout: Checkout) -> None:
         refused = script(checkout, "rollback", "--stage", "live")
         assert refused.returncode == 2
-        assert re.search(r"live already runs version 2 again \(live-release-3-\S+ rolled back at ", refused.stderr)
+        said = r"live already runs version 2 again, since [\d:]{8} \(live-release-3-\S+ rolled back to 2\)\."
+        assert re.search(said, refused.stderr)
         assert "To roll back further, run: make rollback STAGE=live VERSION=1 TARGET=local" in refused.stderr
         assert alias(checkout) == ("2", {})
 
@@ -378,11 +415,11 @@ class TestReleases:
 
     def test_unattended_release_continues(self, checkout: Checkout) -> None:
         # The release is on hold until there are enough invocations, so the next tests can take any time.
-        settings = ["--on-inconclusive", "hold", "--max-extensions", "0", "--max-p99-ms", "30000", *SHORT, *UNRELATED]
+        settings = ["--on-inconclusive", "hold", "--max-extensions", "0", "--max-p99-ms", "30000", *SHORT, *AGAIN]
         with Terminal(checkout, "--version", "2", "--steps", "50", *settings) as terminal:
             terminal.wait_for("50 % to version 2")
             terminal.interrupt()
-            terminal.wait_for("Abort the release")
+            terminal.wait_for("leave it running (Enter)? ")
             terminal.type("\n")
             assert terminal.end() == 3
         assert (
@@ -439,10 +476,10 @@ class TestReleases:
         assert "No changes." in checkout.make("plan TARGET=local")
 
     def test_release_can_be_aborted_in_the_terminal(self, checkout: Checkout) -> None:
-        with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
+        with Terminal(checkout, "--version", BAD, *LONG, *AGAIN) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             terminal.interrupt()
-            terminal.wait_for("Abort the release")
+            terminal.wait_for("leave it running (Enter)? ")
             terminal.type("a\n")
             assert terminal.end() == 1
         assert "Aborted: " in terminal.shown
@@ -456,7 +493,7 @@ class TestReleases:
         log = checkout.path / ".local" / "release.log"
         with log.open("w") as output:
             watching = subprocess.Popen(
-                [sys.executable, "scripts/release.py", "--stage", "live", "--version", BAD, *LONG, *UNRELATED],
+                [sys.executable, "scripts/release.py", "--stage", "live", "--version", BAD, *LONG, *AGAIN],
                 cwd=checkout.path,
                 env=checkout.environment | {"TARGET": "local"},
                 stdin=subprocess.DEVNULL,
@@ -478,6 +515,31 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
         assert history(checkout)[0]["outcome"] == "aborted"
 
+    def test_rollback_returns_the_traffic_of_a_release_whose_event_was_lost(self, checkout: Checkout) -> None:
+        left = weights_left(checkout, BAD)
+        remedy = f"{left} has set them, and ended without a rollback. Return all traffic to version 2 with: "
+        remedy += "make rollback STAGE=live TARGET=local"
+        assert remedy in checkout.make("status TARGET=local")
+        assert remedy in checkout.run("make promote FROM=dev TO=live TARGET=local").stderr
+        said = checkout.make("rollback STAGE=live TARGET=local")
+        assert f"{left} ended without a rollback: version 3 has 10 % of the traffic. Starting its rollback ..." in said
+        assert "All traffic of live goes to version 2" in said
+        assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
+        made = history(checkout)[0]
+        assert (made["name"], made["from"], made["to"], made["outcome"]) == (left, "2", BAD, "aborted")
+
+    def test_traffic_that_returned_is_not_rolled_back_further_by_accident(self, checkout: Checkout) -> None:
+        refused = script(checkout, "rollback", "--stage", "live")
+        assert refused.returncode == 2
+        assert re.search(r"live already runs version 2 again, since \S+ \(live-release-3-\S+ aborted\)", refused.stderr)
+
+    def test_rollback_to_another_version_first_removes_the_weights(self, checkout: Checkout) -> None:
+        weights_left(checkout, BAD)
+        checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
+        assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
+        assert [made["outcome"] for made in history(checkout)[:2]] == ["succeeded", "aborted"]
+        checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
+
     def test_deploy_does_not_change_the_alias_of_a_release(self, checkout: Checkout) -> None:
         given = {"FunctionName": "path-to-live", "Name": "live"}
         functions = checkout.client("lambda")
@@ -487,11 +549,147 @@ class TestReleases:
         checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
         functions.update_alias(**given, RoutingConfig={"AdditionalVersionWeights": {}})
         assert done.returncode != 0
-        assert "The alias live has weights: version 1 has 10 % of the traffic. No release or rollback" in done.stderr
+        assert "The alias live has weights: version 1 has 10 % of the traffic. No release of live" in done.stderr
         assert alias(checkout) == ("2", {})
 
+    def test_version_that_was_rolled_back_is_refused(self, checkout: Checkout) -> None:
+        done = release(checkout, "--version", BAD, *UNRELATED)
+        assert done.returncode == 2
+        assert re.search(
+            rf"Refused: Version {BAD} was rolled back from live at \S+ \(live-release-{BAD}-\S+\): ", done.stderr
+        )
+        assert "\nSet it with: REASON=...\nNothing was changed." in done.stderr
+        assert alias(checkout) == ("2", {})
+
+    def test_frozen_stage_refuses_all_but_rollbacks(self, checkout: Checkout) -> None:
+        said = checkout.make("freeze STAGE=live UNTIL=2999-01-01T09:00+01:00 REASON=Christmas TARGET=local")
+        assert re.search(r"live is frozen until 2999-01-01T08:00Z by \S+@\S+: Christmas\. Releases", said)
+        frozen = checkout.status()["live"]["frozen"]
+        assert (frozen["until"], frozen["reason"]) == ("2999-01-01T08:00Z", "Christmas")
+        done = release(checkout, "--version", BAD, *AGAIN)
+        assert done.returncode == 2
+        assert "Refused: live is frozen until 2999-01-01T08:00Z by " in done.stderr
+        assert "\nSet it with: IGNORE_FREEZE_REASON=...\n" in done.stderr
+        promoted = checkout.run("make promote FROM=test TO=live TARGET=local")
+        assert "The promotion to live was refused: live is frozen until " in promoted.stderr
+        checkout.edit(CONFIG, 'live = { function_version = "2"', 'live = { function_version = "1"')
+        deployed = checkout.run("make deploy STAGE=live TARGET=local")
+        checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
+        assert "To end the freeze, run: make unfreeze STAGE=live TARGET=local" in deployed.stderr
+        assert alias(checkout) == ("2", {})
+        assert "No changes." in checkout.make("plan TARGET=local")
+        checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
+        checkout.make("rollback STAGE=live VERSION=2 TARGET=local")
+        assert alias(checkout) == ("2", {})
+
+    def test_freeze_can_be_ignored_and_ended(self, checkout: Checkout) -> None:
+        done = release(checkout, "--version", BAD, *AGAIN, *LONG, "--wait=false", "--ignore-freeze-reason", "urgent")
+        assert (done.returncode, "continues without this command" in done.stdout) == (0, True), done.stderr
+        assert release(checkout, "--do", "abort", "--reason", "no longer urgent").returncode == 0
+        assert history(checkout)[0]["outcome"] == "aborted"
+        assert "Releases and promotions are no longer refused." in checkout.make("unfreeze STAGE=live TARGET=local")
+        assert "live is not frozen. No changes." in checkout.make("unfreeze STAGE=live TARGET=local")
+        assert checkout.status()["live"]["frozen"] is None
+
+    def test_release_is_approved_held_skipped_and_aborted(self, checkout: Checkout) -> None:
+        for what in ("skip", "abort"):
+            nothing = release(checkout, "--do", what, "--reason", "because")
+            assert nothing.returncode == 2
+            assert f"No release of live is in progress, so there is nothing to {what}." in nothing.stderr
+        assert "say why, as in: make release STAGE=live DO=skip REASON=..." in release(checkout, "--do", "skip").stderr
+        with Terminal(checkout, "--version", BAD, *LONG, *AGAIN, "--hold") as terminal:
+            terminal.wait_for("Waits for approval, ")
+            terminal.wait_for("make release STAGE=live DO=resume REASON=... TARGET=local")
+            assert alias(checkout) == ("2", {})
+            said = release(checkout, "--do", "resume", "--reason", "approved")
+            assert re.search(r"live-release-3-\S+ continues\. It reads this request within \d+ s\.", said.stdout)
+            terminal.wait_for("step 1 of 2, 10 %")
+            terminal.interrupt()
+            terminal.wait_for("leave it running (Enter)? ")
+            terminal.type("h\n")
+            terminal.wait_for("Why? ")
+            terminal.type("to look at the dashboard\n")
+            terminal.wait_for("On hold: step 1 of 2")
+            release(checkout, "--do", "skip", "--reason", "seen enough")
+            terminal.wait_for("step 2 of 2, 50 %")
+            assert release(checkout, "--do", "abort", "--reason", "not today").returncode == 0
+            assert terminal.end() == 1
+        assert "Aborted: aborted by " in terminal.shown
+        assert alias(checkout) == ("2", {})
+        made = history(checkout)[0]
+        assert made["outcome"] == "aborted"
+        assert made["reason"].endswith(": not today")
+
+    def test_promotion_that_fails_in_its_bake_is_rolled_back(self, checkout: Checkout) -> None:
+        assert checkout.versions()["test"] == BAD
+        before = (checkout.path / CONFIG).read_text()
+        with load(checkout):
+            done = script(checkout, *PROMOTION, "--bake-seconds", "3000")
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "then shifting all traffic of live to it, and watching it for 50 min" in done.stdout
+        assert "bake, 100 % to version 3: " in done.stdout
+        assert re.search(
+            r"The promotion to live did not succeed \(rolled back\): "
+            r"([\d,]+ of [\d,]+ invocations of version 3 failed|The alarm path-to-live-live)",
+            done.stderr,
+        )
+        assert done.stderr.endswith("live runs version 2. config.tf was not changed.\n")
+        assert ((checkout.path / CONFIG).read_text(), alias(checkout)) == (before, ("2", {}))
+        shown = checkout.make("history STAGE=live TARGET=local", COLUMNS="200")
+        assert re.search(r"promote +2 +3 +\d+ s +rolled back to 2 ", shown)
+
+    def test_rollback_ends_a_promotion_in_its_bake(self, checkout: Checkout) -> None:
+        checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
+        checkout.make("rollback STAGE=test VERSION=2 TARGET=local")
+        # An alarm that fires, as that of version 3, rolls back a promotion in its bake.
+        eventually(lambda: checkout.status()["live"]["alarms"] == [], 120)
+        with Terminal(checkout, "--bake-seconds", "6000", command=PROMOTION) as terminal:
+            terminal.wait_for("bake, 100 % to version 2")
+            terminal.interrupt()
+            terminal.wait_for("leave it running (Enter)? ")
+            terminal.type("\n")
+            assert terminal.end() == 3
+        again = "make promote FROM=test TO=live BAKE_SECONDS=6000 TARGET=local"
+        assert f"To follow it again, run: {again}" in terminal.shown
+        assert alias(checkout) == ("1", {"2": 1.0})
+        assert re.search(
+            r"A promotion of live is in progress: live-promote-2-\S+ \(version 2 has 100 % of the traffic\)\. Wait",
+            checkout.run("make promote FROM=dev TO=live TARGET=local").stderr,
+        )
+        assert "All traffic of live goes to version 1" in checkout.make("rollback STAGE=live TARGET=local")
+        assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
+        assert [history(checkout)[0][name] for name in ("kind", "outcome")] == ["promote", "aborted"]
+
+    def test_interrupted_bake_is_continued_by_the_same_command(self, checkout: Checkout) -> None:
+        baking = ["--bake-seconds", "900"]
+        with Terminal(checkout, *baking, command=PROMOTION) as terminal:
+            terminal.wait_for("bake, 100 % to version 2")
+            terminal.interrupt()
+            terminal.wait_for("Abort the promotion")
+            terminal.type("\n")
+            assert terminal.end() == 3
+        with Terminal(checkout, *baking, command=PROMOTION) as terminal:
+            terminal.wait_for("bake, 100 % to version 2")
+            # Meanwhile, test gets another version.
+            functions, moved = checkout.client("lambda"), {"FunctionName": "path-to-live", "Name": "test"}
+            functions.update_alias(**moved, FunctionVersion=BAD)
+            assert terminal.end() == 0
+        functions.update_alias(**moved, FunctionVersion="2")
+        checkout.make("record STAGE=test TARGET=local")
+        completed = "Promotion completed. 0 of 0 invocations of version 2 failed with all traffic."
+        assert f"Succeeded: {completed}" in terminal.shown
+        assert "live has no traffic. In a second terminal, send requests with: make load" in terminal.shown
+        assert (pinned(checkout), alias(checkout)) == ("2", ("2", {}))
+        assert "No changes." in checkout.make("plan TARGET=local")
+        assert [made["outcome"] for made in history(checkout)[:2]] == ["succeeded", "aborted"]
+
+    def test_bake_of_less_than_a_minute_is_refused(self, checkout: Checkout) -> None:
+        done = script(checkout, "promote", "--from", "dev", "--to", "test", "--bake-seconds", "30")
+        assert done.returncode == 2
+        assert "bake_seconds must be 0 or a multiple of 60" in done.stderr
+
     def test_release_ends_with_local_aws(self, checkout: Checkout) -> None:
-        with Terminal(checkout, "--version", BAD, *LONG, *UNRELATED) as terminal:
+        with Terminal(checkout, "--version", BAD, *LONG, *AGAIN) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")
             checkout.make("stop")
             assert terminal.end() == 1

@@ -10,11 +10,9 @@ ROWS = [
 ]
 
 
-def shown(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, folded: str = ""
-) -> list[str]:
+def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, *folded: str) -> list[str]:
     monkeypatch.setenv("COLUMNS", str(columns))
-    tables.show(ROWS, folded=folded)
+    tables.show(ROWS, folded=dict.fromkeys(folded, tables.SENTENCES))
     return capsys.readouterr().out.rstrip().split("\n")
 
 

@@ -13,6 +13,8 @@ from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 
+from pathtolive.release.aliases import Alias
+from pathtolive.release.executions import read_report
 from tests.python.release.world import BASELINE, CONFIGURATION, NEW, Engine, Minute, ServiceError, World, response
 
 Release = Callable[..., Any]
@@ -59,6 +61,16 @@ class TestSucceeded:
         assert "Last analysis: 0 of 300 invocations of version 7 failed with all traffic.\n" in message["Message"]
         assert message["Message"].endswith(f":{done.name}")
         assert f"\nExecution: {EXECUTIONS}arn:aws:states:" in message["Message"]
+
+    def test_report_has_the_figures_of_the_last_analysis(self, release: Release, world: World) -> None:
+        succeeded = read_report(json.dumps(release().report))
+        world.firing = True
+        refused = read_report(json.dumps(release(version=BASELINE).report))
+        assert succeeded
+        assert refused
+        assert succeeded.metrics
+        assert (succeeded.metrics["errors"]["invocations"], succeeded.odds) == (300, 1)
+        assert (refused.outcome, refused.metrics, refused.odds) == ("refused", None, None)
 
     def test_reads_the_metrics_of_both_versions_and_of_no_other(self, release: Release, world: World) -> None:
         release()
@@ -277,7 +289,7 @@ class TestRefused:
         world.versions[NEW] = CONFIGURATION | changed
         assert refused(release(steps=steps), world, "IncompatibleVersions") == (
             f"Versions 6 and 7 of greeter have different {named}, so live cannot send traffic to both. To shift all "
-            'traffic in one step, run make promote, or start this state machine with "steps": [].'
+            'traffic in one step, run make promote without BAKE_SECONDS, or start this state machine with "steps": [].'
         )
         assert "invoke" not in {action for action, _ in world.requests}
 
@@ -504,6 +516,11 @@ class TestBake:
         world.metrics = lambda weight: [Minute(new_errors=5, baseline_errors=40 if weight < 1 else 0)] * 3
         assert release().status == "SUCCEEDED"
 
+    def test_alarm_that_already_fires_refuses_a_promotion(self, release: Release, world: World) -> None:
+        world.firing = True
+        assert release(steps=[], bake_seconds=60).error == "AlarmFiring"
+        assert world.shifts() == []
+
     def test_failures_of_a_promotion(self, release: Release, world: World) -> None:
         world.metrics = lambda _weight: [Minute(new_errors=10)] * 3
         done = release(steps=[], bake_seconds=60)
@@ -695,6 +712,12 @@ class TestEnded:
         (message,) = world.notifications
         assert message["Subject"] == "live: release of version 7 rolled back"
         assert f"{aborted} ended with status ABORTED. The weights of {aborted} were removed." in message["Message"]
+
+    def test_alias_names_it_for_make_rollback(self, engine: Engine, world: World, aborted: str) -> None:
+        assert Alias(*world.state(), world.aliases["live"]["Description"]).setter == aborted
+        engine.run({"rolls_back": aborted})
+        assert Alias(*world.state(), world.aliases["live"]["Description"]).setter is None
+        assert world.state() == UNSHIFTED
 
     @pytest.mark.parametrize("name", ["another", ""])
     def test_weights_of_a_release_whose_event_was_lost_are_removed(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import itertools
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -258,7 +260,22 @@ class TestRequests:
         assert held["Message"].startswith(
             "Held by ann: because.\n\nThe release of live keeps this weight until it is resumed, or the analysis fails."
         )
-        assert "\nRequests: hold at 10 % by ann: because; resume at 10 % by ann: because\n" in ended["Message"]
+        requests = " Requests: hold at 10 % by ann: because; resume at 10 % by ann: because."
+        assert done.report["reason"].endswith(requests)
+        assert f"{requests}\n\nStage: live" in ended["Message"]
+
+    def test_longest_hold_stays_below_the_limit_of_events(self, engine: Engine, world: World, definition: str) -> None:
+        """https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html."""
+        ask(world, {"do": "hold"}, *[{}] * 8, {"do": "abort"})
+        arn = engine.start(self.LONG, NAME)
+        engine.end(arn)
+        events = engine.history(arn)
+        looks = [i for i, event in enumerate(events) if event["type"] == "WaitStateEntered"]
+        longest = max(end - begin for begin, end in itertools.pairwise(looks))
+        machine = json.loads(definition)
+        most = machine["TimeoutSeconds"] / machine["States"]["Wait"]["Seconds"]
+        assert longest > 20
+        assert len(events) + most * longest < 25_000
 
     def test_hold_that_is_resumed_early_changes_nothing(self, engine: Engine, world: World) -> None:
         ask(world, {"do": "hold"}, {"do": "resume"})

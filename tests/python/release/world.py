@@ -220,6 +220,10 @@ class Engine:
     def run(self, given: Any, name: str | None = None) -> Execution:
         return self.end(self.start(given, name))
 
+    def history(self, arn: str) -> list[Json]:
+        """Return the events of an execution."""
+        return list(self._request("_get_execution_history", executionArn=arn, maxResults=1000)["events"])
+
     def stop(self, arn: str) -> None:
         self._request("_stop_execution", executionArn=arn)
 

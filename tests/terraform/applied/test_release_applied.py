@@ -84,6 +84,11 @@ class Stack:
         )
         return str(started["executionArn"])
 
+    def write(self, parameter: str, content: Any, stage: str = "live") -> None:
+        """Set a parameter of a stage, as people do in the console."""
+        name = f"/releases/{self.name}/{stage}/{parameter}"
+        self.client("ssm").put_parameter(Name=name, Value=json.dumps(content), Overwrite=True)
+
     @contextlib.contextmanager
     def definition(self, old: str, new: str) -> Iterator[None]:
         """Replace a text in the definition of live's state machine for executions that start in the meantime."""
@@ -217,9 +222,11 @@ def listening(client: Callable[[str], Any], name: str, topic: str) -> Iterator[s
 
 @pytest.fixture(autouse=True)
 def _reset(stack: Stack) -> None:
-    """Return both stages to version 1, and wait until no alarm fires."""
+    """Return both stages to version 1, forget what was rolled back, and wait until no alarm fires."""
     functions = stack.client("lambda")
     for stage in ("test", "live"):
+        stack.write("control", {}, stage)
+        stack.write("rejected", [], stage)
         functions.update_alias(
             FunctionName=stack.name, Name=stage, FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {}}
         )
@@ -246,6 +253,30 @@ def test_good_version_succeeds_without_a_failed_request_and_plans_stay_empty(sta
     assert set(stack.wait_for(succeeded)) <= {succeeded, ON_HOLD}
 
 
+def test_frozen_stage_refuses_what_starts_in_the_console(stack: Stack) -> None:
+    stack.write("control", {"frozen": {"until": "2999-01-01T00:00Z", "reason": "Christmas"}})
+    for steps, bake_seconds in (([0.5], 120), ([], 0)):
+        ended = stack.end(stack.start("2", steps=steps, bake_seconds=bake_seconds))
+        assert (ended["status"], ended["error"]) == ("FAILED", "Frozen"), ended
+        assert "live is frozen until 2999-01-01T00:00Z: Christmas." in json.loads(ended["cause"])["reason"]
+    assert stack.end(stack.start("2", "test", steps=[], bake_seconds=0))["status"] == "SUCCEEDED"
+    assert stack.end(stack.start("2", steps=[], bake_seconds=0, smoke_test=False))["status"] == "SUCCEEDED"
+    assert (stack.alias("test"), stack.alias()) == (("2", {}), ("2", {}))
+
+
+def test_release_does_what_the_console_asks(stack: Stack) -> None:
+    execution = stack.start("2", step_seconds=6000, max_extensions=0, bake_seconds=0, hold=True)
+    name = execution.rpartition(":")[2]
+    stack.wait_for("live: release of version 2 waits for approval")
+    assert stack.alias() == ("1", {})
+    stack.write("control", {"request": {"do": "resume", "release": name}})
+    stack.shifted(execution)
+    stack.write("control", {"request": {"do": "skip", "release": name, "by": "ann", "reason": "seen enough"}})
+    ended = stack.end(execution)
+    assert json.loads(ended["output"])["requests"] == ["resume at 0 %", "skip at 50 % by ann: seen enough"]
+    assert stack.alias() == ("2", {})
+
+
 def test_bad_version_is_rolled_back_because_of_its_metrics(stack: Stack) -> None:
     with stack.load():
         ended = stack.end(stack.start("3", ignore_alarms_reason="test the analysis"))
@@ -255,6 +286,10 @@ def test_bad_version_is_rolled_back_because_of_its_metrics(stack: Stack) -> None
     assert report["reason"].endswith(" to 1 that version 3 fails more often (limit 1 %).")
     assert stack.alias() == ("1", {})
     stack.wait_for("live: release of version 3 rolled back")
+    refused = stack.end(stack.start("3"))
+    assert refused["error"] == "RejectedVersion"
+    assert report["reason"][:100] in json.loads(refused["cause"])["reason"]
+    # The parameter of rejected versions has changed.
     assert stack.configuration.detailed_exit_code() == 0
 
 

@@ -15,6 +15,7 @@ VERSION_ARNS = {f"{FUNCTION_ARN}:{digit}*" for digit in range(1, 10)}
 TOPIC = "arn:aws:sns:eu-west-2:000000000000:greeter-alerts"
 KEY = "arn:aws:kms:eu-west-2:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 MACHINE = "arn:aws:states:eu-west-2:000000000000:stateMachine:greeter-live-release"
+PARAMETERS = "arn:aws:ssm:eu-west-2:000000000000:parameter/releases/greeter/live"
 GIVEN = {
     "function_arn": FUNCTION_ARN,
     "log_retention_days": 7,
@@ -26,7 +27,10 @@ GIVEN = {
 }
 DEFAULTS = {
     "bake_seconds": 900,
+    "hold": False,
     "ignore_alarms_reason": "",
+    "ignore_freeze_reason": "",
+    "ignore_rejection_reason": "",
     "max_error_rate": 0.01,
     "max_extensions": 2,
     "max_p99_ms": 1000,
@@ -68,7 +72,9 @@ def test_machine_is_standard_and_logs_everything(plan: Any) -> None:
 def test_machine_uses_only_this_function_this_alias_this_alarm_and_this_topic(definition: Any) -> None:
     states = definition["States"]
     arguments = [state["Arguments"] for state in states.values() if "Arguments" in state]
-    assert {given["Name"] for given in arguments if "Name" in given} == {"live"}
+    assert {given["Name"] for given in arguments if "FunctionName" in given and "Name" in given} == {"live"}
+    parameters = {state["Arguments"]["Name"] for state in states.values() if ":ssm:" in state.get("Resource", "")}
+    assert parameters == {"/releases/greeter/live/control", "/releases/greeter/live/rejected"}
     alarms = [given["AlarmNames"] for given in arguments if "AlarmNames" in given]
     assert alarms == [["greeter-live-unhealthy"]] * 2
     functions = {
@@ -94,9 +100,21 @@ def test_role_may_do_only_what_the_machine_needs(plan: Any) -> None:
             {"states:DescribeExecution"},
             {"arn:aws:states:eu-west-2:000000000000:execution:greeter-live-release:*"},
         ),
+        "ReadRequests": ({"ssm:GetParameter"}, {f"{PARAMETERS}/control", f"{PARAMETERS}/rejected"}),
+        "RejectVersions": ({"ssm:PutParameter"}, {f"{PARAMETERS}/rejected"}),
         "PublishNotifications": ({"sns:Publish"}, {TOPIC}),
         "EncryptNotifications": ({"kms:Decrypt", "kms:GenerateDataKey"}, {KEY}),
     }
+
+
+def test_what_people_and_releases_write_into_the_parameters_is_no_change(plan: Any) -> None:
+    written = {"control": "{}", "rejected": "[]"}
+    for name, content in written.items():
+        parameter = values(plan, f"aws_ssm_parameter.{name}")
+        assert (parameter["name"], parameter["type"]) == (f"/releases/greeter/live/{name}", "String")
+        assert parameter["insecure_value"] == content
+    source = (SOURCE / "modules" / "release" / "main.tf").read_text()
+    assert source.count("ignore_changes = [insecure_value]") == len(written)
 
 
 def test_role_trusts_only_this_machine(plan: Any) -> None:
@@ -128,6 +146,15 @@ def test_settings_and_smoke_tests_reach_the_machine(release: Configuration) -> N
         {"json": {}, "path": "/health", "route_key": "ANY /health", "status": 204, "text": ""},
         {"json": {"id": "5"}, "path": "/5", "route_key": "GET /{id}", "status": 200, "text": ""},
     ]
+
+
+@pytest.mark.parametrize("timeout_seconds", [43_200, 43_201, 86_400])
+def test_no_release_reaches_the_limit_of_events(release: Configuration, timeout_seconds: int) -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/bp-history-limit.html."""
+    plan = release.variables(**GIVEN, settings={"timeout_seconds": timeout_seconds}).plan()
+    states = json.loads(values(plan, "aws_sfn_state_machine.this")["definition"])["States"]
+    # tests/python/release/test_steering.py counts the events of a look.
+    assert timeout_seconds / states["Wait"]["Seconds"] * 30 < 24_000
 
 
 @pytest.mark.parametrize(

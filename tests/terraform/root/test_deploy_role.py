@@ -39,6 +39,8 @@ LOG_GROUPS = [
     )
 ]
 
+PARAMETERS = f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/releases"
+
 NEW_KEY = {"aws:RequestTag/Service": "path-to-live"}
 OWN_KEY = {"aws:ResourceTag/Service": "path-to-live"}
 
@@ -245,6 +247,20 @@ REQUESTS: list[tuple[list[str], list[str], dict[str, str]]] = [
         ["*"],
         {},
     ),
+    # https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-access.html
+    (
+        [
+            "ssm:AddTagsToResource",
+            "ssm:DeleteParameter",
+            "ssm:GetParameter",
+            "ssm:ListTagsForResource",
+            "ssm:PutParameter",
+            "ssm:RemoveTagsFromResource",
+        ],
+        [f"{PARAMETERS}/path-to-live/live/{name}" for name in ("control", "rejected")],
+        {},
+    ),
+    (["ssm:DescribeParameters"], ["*"], {}),
 ]
 
 REFUSED: list[tuple[str, str, dict[str, str]]] = [
@@ -264,6 +280,7 @@ REFUSED: list[tuple[str, str, dict[str, str]]] = [
     ("iam:PassRole", f"{ROLES}/path-to-live-live-release", {"iam:PassedToService": "events.amazonaws.com"}),
     ("states:DeleteStateMachine", MACHINE.replace("path-to-live", "other"), {}),
     ("cloudwatch:PutMetricAlarm", f"{ALARMS}:other", {}),
+    ("ssm:PutParameter", f"{PARAMETERS}/other/live/control", {}),
     ("kms:Decrypt", KEY, OWN_KEY),
     ("kms:CreateKey", "*", {}),
     ("kms:PutKeyPolicy", KEY, {"aws:ResourceTag/Service": "other"}),

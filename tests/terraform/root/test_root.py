@@ -43,6 +43,8 @@ def test_root_creates_only_the_resources_of_the_design(planned_root: Any) -> Non
             ("release", "aws_iam_role_policy.rollback"),
             ("release", "aws_iam_role_policy.this"),
             ("release", "aws_sfn_state_machine.this"),
+            ("release", "aws_ssm_parameter.control"),
+            ("release", "aws_ssm_parameter.rejected"),
         )
     } | {
         f'module.monitoring.{resource}["{stage}"]'
@@ -87,7 +89,7 @@ def test_root_every_resource_has_the_services_tag(planned_root: Any) -> None:
         for address, change in planned_root.resource_changes.items()
         if "tags_all" in (change["change"]["after"] or {})
     }
-    assert len(tagged) == 45
+    assert len(tagged) == 51
     assert all(tags == {"Service": "path-to-live"} for tags in tagged.values())
 
 
