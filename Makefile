@@ -42,7 +42,7 @@ stop: ## Stop local AWS
 	@if [ -e $(READY) ]; then $(RUN) scripts/local.py stop; else echo "Local AWS is not running"; fi
 
 .PHONY: demo
-demo: $(DEMO_READY) ## Run the whole path by itself, in about five minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
+demo: $(DEMO_READY) ## Run the whole path by itself, in about four minutes: PICTURE=docs/demo.svg SPEED=3 JSON=1
 	@$(RUN) scripts/demo.py
 
 .PHONY: doctor

@@ -1,4 +1,4 @@
-"""Release three versions under load: one that succeeds, one that rolls back, and its fix; then draw a picture of it.
+"""Release five versions under load, of which two are rolled back, and draw a picture of it.
 
 The demonstration runs the commands that a person would type, in a clone of the last commit, with its own local AWS. It
 fails if any command does not do what it should.
@@ -16,7 +16,9 @@ import rich.markup
 
 from pathtolive import ports, target
 from pathtolive.cli import Parser, main, require, speed, valid
-from pathtolive.demo.story import DEFAULT_SPEED, PICTURE, Demonstration, alone, play, summary
+from pathtolive.demo.demonstration import Demonstration
+from pathtolive.demo.figures import summary
+from pathtolive.demo.story import DEFAULT_SPEED, PICTURE, alone, play
 
 
 def command() -> int:
@@ -46,7 +48,7 @@ def command() -> int:
     with alone():
         demo = Demonstration(options.speed, console, port=ports.free())
         try:
-            with console.status("The demonstration takes about five minutes"):
+            with console.status("The demonstration takes about four minutes"):
                 results = play(demo, options.picture.resolve())
         finally:
             demo.stop()

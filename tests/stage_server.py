@@ -12,7 +12,10 @@ from collections.abc import Iterator
 
 
 class Stage(http.server.ThreadingHTTPServer):
-    """Responds to one request in five with status 500, and to one with text that contains no version."""
+    """Responds to one request in five with status 500, and to one with text that contains no version.
+
+    ``headers`` are those of the last request.
+    """
 
     daemon_threads = True
     request_queue_size = 200
@@ -23,6 +26,7 @@ class Stage(http.server.ThreadingHTTPServer):
         self.delay = 0.0
         self.missing: set[str] = set()
         self.connections = 0
+        self.headers: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -39,6 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         turn = next(self.server.turns)
+        self.server.headers = {name.lower(): value for name, value in self.headers.items()}
         time.sleep(self.server.delay)
         version = {"function": {"version": "7"}} if self.path == "/live/build-info" else {}
         body = b"No build info available" if turn % 5 == 1 else json.dumps(version).encode()

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jsonata
 
+from pathtolive import wilson
 from pathtolive.target import SOURCE
 
 EXPRESSION = SOURCE / "modules" / "release" / "analysis.jsonata"
@@ -182,7 +183,7 @@ class Release:
 
     def _breaches(self, minute: Minute) -> bool:
         errors, of = minute.failed + minute.baseline_failed, minute.invocations + minute.baseline_invocations
-        return errors >= ALARM_ERRORS and lower_bound(errors, of, ALARM_DEVIATIONS) > self.rule.limit
+        return errors >= ALARM_ERRORS and wilson.bounds(errors, of, ALARM_DEVIATIONS)[0] > self.rule.limit
 
 
 def _total(minutes: Sequence[Minute]) -> Minute:
@@ -192,16 +193,6 @@ def _total(minutes: Sequence[Minute]) -> Minute:
 def _measure(minutes: Sequence[Minute]) -> Variables:
     worst = max(minutes, key=lambda minute: minute.failed, default=NOTHING)
     return {**_total(minutes)._asdict(), "worst_minute": worst._asdict()}
-
-
-def lower_bound(failed: int, of: int, deviations: float) -> float:
-    """Return Wilson's lower bound of a rate.
-
-    https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval
-    """
-    rate, square = failed / of, deviations**2
-    spread = deviations * math.sqrt(rate * (1 - rate) / of + square / (4 * of * of))
-    return (rate + square / (2 * of) - spread) / (1 + square / of)
 
 
 def successes(chance: random.Random, of: int, share: float) -> int:

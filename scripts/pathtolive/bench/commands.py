@@ -26,7 +26,7 @@ LOGS = DIRECTORY / "clone" / ".local" / "logs"
 RATE = 20.0
 # On an idle machine, the users of a stage must not notice a promotion. A deployment starts the function anew.
 MAX_P99_MS = 100.0
-CHANGE = Change("Change the greeting", "lambda/service/routes.py", '"Hello, World!"', '"Hello from make bench!"')
+CHANGE = Change("Change the greeting", "lambda/service/routes.py", {'"Hello, World!"': '"Hello from make bench!"'})
 STEP = re.compile(r"[✓✗-] (?P<text>.*) \(\d+ s\)")
 
 

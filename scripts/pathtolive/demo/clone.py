@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,8 +40,6 @@ NOT_PASSED_ON = (
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_MIRROR")
 # A release that records its version waits for a plan that is in progress.
 LOCK = {"TF_CLI_ARGS_apply": "-lock-timeout=120s", "TF_CLI_ARGS_plan": "-lock-timeout=120s"}
-# Without this limit, a busy machine would count as a slow version.
-PATIENT = {"TF_VAR_alarms": "{duration_p99_milliseconds = 10000}"}
 # An identity for commits, without the user's hooks and signatures.
 SETTINGS = {
     "user.name": "Demonstration",
@@ -52,26 +51,27 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Change:
-    """A change of a source file, and the message of its commit."""
+    """A change of a source file: the message of its commit, and the new text for each old one."""
 
     message: str
     file: str
-    old: str
-    new: str
+    edits: Mapping[str, str]
 
     def apply(self, root: Path) -> None:
         """Write the change to the file below ``root``.
 
         Raises:
-            CommandError: the file does not contain the old text exactly once.
+            CommandError: the file does not contain an old text exactly once.
         """
         path = root / self.file
         text = path.read_text()
-        if text.count(self.old) != 1:
-            raise CommandError(
-                f"{self.file} must contain {self.old!r} exactly once. Update scripts/pathtolive/demo/story.py."
-            )
-        path.write_text(text.replace(self.old, self.new))
+        for old, new in self.edits.items():
+            if text.count(old) != 1:
+                raise CommandError(
+                    f"{self.file} must contain {old!r} exactly once. Update the changes in scripts/pathtolive/demo."
+                )
+            text = text.replace(old, new)
+        path.write_text(text)
 
 
 @dataclass(frozen=True)
@@ -214,4 +214,4 @@ def _verify_repository() -> None:
 
 
 def _environment() -> dict[str, str]:
-    return kept_environment() | LOCK | PATIENT | {"TARGET": "local"}
+    return kept_environment() | LOCK | {"TARGET": "local"}

@@ -1,4 +1,4 @@
-"""The load of the demonstration: requests at a constant rate, whether or not earlier ones have received a response."""
+"""Clients of the demonstration: requests at a constant rate, whether or not earlier ones have received a response."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import threading
 import time
 import urllib.parse
+from collections.abc import Mapping
 
 from pathtolive.demo.traffic import OK, Request
 
@@ -19,18 +20,27 @@ PATH = "/build-info"
 
 
 class Load:
-    """Sends requests to a stage, until it is stopped.
+    """Sends requests to a stage, until it is stopped or has sent ``number`` of them.
 
     ``url`` ends in a slash. The times of requests are seconds since ``started``, a time as of ``time.time()``.
     """
 
-    def __init__(self, url: str, per_second: float, started: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        per_second: float,
+        started: float,
+        *,
+        number: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         parts = urllib.parse.urlsplit(url)
         self._host, self._path = parts.netloc, f"{parts.path.removesuffix('/')}{PATH}"
         self._connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._headers = {"Connection": "close", **(headers or {})}
         self._per_second, self._started = per_second, started
         self._first = time.time()
-        self._turns = itertools.count()
+        self._turns = itertools.islice(itertools.count(), number)
         self._requests: list[Request] = []
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(THREADS)]
@@ -60,7 +70,7 @@ class Load:
         """Send a request, and return the status and the version of the response; status 0 if there was none."""
         connection = self._connection(self._host, timeout=TIMEOUT_SECONDS)
         try:
-            connection.request("GET", self._path, headers={"Connection": "close"})
+            connection.request("GET", self._path, headers=self._headers)
             response = connection.getresponse()
             return response.status, _version(response.read()) if response.status == OK else None
         except (OSError, http.client.HTTPException):

@@ -1,245 +1,71 @@
-"""The demonstration: deployments and releases under load, in a clone."""
+"""The demonstration: five releases of live under load, in a clone."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import re
 import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-import boto3
-import botocore.config
-import botocore.exceptions
-import rich.console
-import rich.markup
-
-from pathtolive import config_file
-from pathtolive.cli import LOCAL, CommandError
-from pathtolive.demo import clone, picture, traffic
-from pathtolive.demo.clone import Change, Clone, Running
-from pathtolive.demo.load import Load
+from pathtolive.cli import CommandError
+from pathtolive.demo import clone, figures, live, picture, traffic, versions
+from pathtolive.demo.clone import Running
+from pathtolive.demo.demonstration import DIRECTORY, Demonstration, Ended, line
 from pathtolive.release.executions import REFUSED, ROLLED_BACK, SUCCEEDED
 
-DIRECTORY = LOCAL / "demo"
 PICTURE = DIRECTORY / "demo.svg"
-FUNCTION, ALARM = "path-to-live", "path-to-live-live-unhealthy"
-# If Terraform starts in this time, a plan fits into a release at this speed, and the alarm still fires when the fix is
-# deployed and promoted.
-DEFAULT_SPEED = 4.5
+# If Terraform starts in this time, the machine can serve the requests of this speed.
+DEFAULT_SPEED = 12.0
 TERRAFORM_SECONDS = 5.0
-REQUESTS_PER_SECOND = 40.0
-POLL_SECONDS = 0.25
-PATIENCE_SECONDS = 60.0
-# The limit of the duration alarm, which clone.py sets.
-PATIENT = "--max-p99-ms 10000"
-SOUND_RELEASE = {"STEPS": "20", "STEP_SECONDS": "60", "BAKE_SECONDS": "60", "ARGS": PATIENT}
-BROKEN_RELEASE = {"VERSION": "3", "STEPS": "20,50", "ARGS": PATIENT}
-REASON = "version 4 fixes the cause"
-OUTCOMES = [("2", SUCCEEDED), ("3", ROLLED_BACK), ("4", REFUSED), ("4", SUCCEEDED)]
-HANDLER = "lambda/handler.py"
-ANSWERED = "        response = routes.respond(request)\n"
-SOUND = Change(
-    "Disable caching of responses",
-    HANDLER,
-    ANSWERED,
-    f'{ANSWERED}        response.headers["Cache-Control"] = "no-store"\n',
-)
-# Only requests through the API have a trace ID. Of the 256 values of its last two digits, 52 are multiples of 5.
-COHORT = "20 // (int(trace[-2:], 16) % 5)"
-BROKEN = Change(
-    "Return the cohort of a request",
-    HANDLER,
-    ANSWERED,
-    f'{ANSWERED}        if trace := event.get("headers", {{}}).get("x-amzn-trace-id"):\n'
-    f'            response.headers["X-Cohort"] = str({COHORT})\n',
-)
-FIXED = Change("Number cohorts from 0", HANDLER, COHORT, "int(trace[-2:], 16) % 5")
+# At the pace of AWS, so that a minute of the metrics has the same number of requests at each speed.
+REQUESTS_PER_SECOND = 5.0
+# A client whose header versions 2 to 5 cannot read. It first sends one request in 20, for most of a minute: too few for
+# the alarm. Later, it sends so many that the alarm fires until they can be read.
+BAD_HEADERS = {"traceparent": "none"}
+FEW, FEW_PER_SECOND, MANY_PER_SECOND = 12, 0.25, 0.5
+CAREFUL = {"STEPS": "25", "STEP_SECONDS": "60"}
+BAKED = CAREFUL | {"BAKE_SECONDS": "60"}
+PATIENT = {"STEPS": "50", "STEP_SECONDS": "60", "BAKE_SECONDS": "0", "ARGS": "--max-extensions 10"}
+VERSIONS = ["1", *versions.CHANGES]
+REASON = "version 6 ignores the header"
+OUTCOMES = [
+    ("2", SUCCEEDED),
+    ("3", ROLLED_BACK),
+    ("3", REFUSED),
+    ("4", SUCCEEDED),
+    ("5", ROLLED_BACK),
+    ("6", REFUSED),
+    ("6", SUCCEEDED),
+]
+# What the picture says of each release.
+LABELS = {
+    "2": ("good", "✓ succeeded"),
+    "3": ("bad", "✗ rolled back"),
+    "4": ("a shared fault", "✓ succeeded"),
+    "5": ("bad with all traffic", "✗ rolled back in the bake"),
+    "6": ("the fix, with a reason", "✓ succeeded"),
+}
+REFUSALS = {"3": "version 3 again: refused", "6": "version 6: refused, the alarm fires"}
 
 
 @dataclass(frozen=True)
-class Observation:
-    """The alias of live and the state of its alarm at a moment, in seconds since the start."""
+class Measured:
+    """What the demonstration measured. ``started`` is its start, in seconds since the epoch."""
 
-    at: float
-    version: str
-    weights: Mapping[str, float]
-    alarm: bool
-
-
-class Watch:
-    """Reads the alias and the alarm of live repeatedly, until it is stopped."""
-
-    def __init__(self, endpoint: str, started: float) -> None:
-        self._started = started
-        self._aliases, self._alarms = client(endpoint, "lambda"), client(endpoint, "cloudwatch")
-        self._observations: list[Observation] = []
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    @property
-    def observations(self) -> list[Observation]:
-        """The observations so far."""
-        return list(self._observations)
-
-    def stop(self) -> None:
-        """Stop reading."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(POLL_SECONDS):
-            # A request that fails is repeated soon.
-            with contextlib.suppress(OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
-                self._observations.append(self._observe())
-
-    def _observe(self) -> Observation:
-        alias = self._aliases.get_alias(FunctionName=FUNCTION, Name="live")
-        alarms = self._alarms.describe_alarms(AlarmNames=[ALARM], AlarmTypes=["CompositeAlarm"])["CompositeAlarms"]
-        return Observation(
-            time.time() - self._started,
-            alias["FunctionVersion"],
-            alias.get("RoutingConfig", {}).get("AdditionalVersionWeights") or {},
-            [alarm["StateValue"] for alarm in alarms] == ["ALARM"],
-        )
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A release of live in its history, with times in seconds since the start."""
-
-    version: str
-    outcome: str
-    reason: str
     started: float
-    ended: float
-
-
-@dataclass
-class Demonstration:
-    """The clone, its local AWS, the load, and the timeline since the start.
-
-    ``speed`` is that of local AWS, relative to AWS; 0 lets the demonstration choose one that fits the machine.
-    """
-
     speed: float
-    console: rich.console.Console
-    clone: Clone = field(default_factory=lambda: Clone(DIRECTORY / "checkout", DIRECTORY / "logs"))
-    port: int = 0
-    started: float = field(default_factory=time.time)
-    timeline: list[dict[str, Any]] = field(default_factory=list)
-    load: Load | None = None
-    watch: Watch | None = None
-
-    @property
-    def now(self) -> float:
-        """Seconds since the start."""
-        return time.time() - self.started
-
-    @property
-    def endpoint(self) -> str:
-        """URL of local AWS."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def pinned(self, stage: str) -> config_file.Pin:
-        """Return the pin of a stage."""
-        return config_file.read(self.clone.path / ".local" / "terraform" / "config.tf").stage(stage)
-
-    def report(self, step: str, result: str) -> None:
-        """Add a step and its result to the timeline, and print them."""
-        self.timeline.append({"at": round(self.now, 1), "step": step, "result": result})
-        self.console.print(f"{self.now:6.1f} s  [bold]{rich.markup.escape(step)}[/]: {rich.markup.escape(result)}")
-
-    def expect(self, step: str, what: str, expected: object, found: object) -> None:
-        """Fail if a result is not the expected one."""
-        if expected != found:
-            self.fail(step, f"{what}: {expected}", str(found))
-
-    def fail(self, step: str, expected: str, found: str) -> NoReturn:
-        """End the demonstration.
-
-        Raises:
-            CommandError: always.
-        """
-        raise CommandError(
-            f"'{step}' failed, {self.now:.0f} s after the start.\n"
-            f"Expected: {expected}\nFound: {found}\nThe output of each command is in {self.clone.logs}"
-        )
-
-    def wait_until(self, step: str, what: str, condition: Callable[[], bool], running: Running | None = None) -> None:
-        """Wait until a condition is met, and fail if a command that is to meet it ends first."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            if running and running.process.poll() is not None:
-                self.fail(step, what, f"the command ended:\n{running.output[-3000:]}")
-            if time.monotonic() > deadline:
-                self.fail(step, f"{what} within {PATIENCE_SECONDS:.0f} s", "nothing")
-            time.sleep(0.1)
-
-    def make(self, targets: str, **variables: str) -> str:
-        """Return the output of make targets."""
-        return self.done(self.clone.start(targets, **variables))
-
-    def done(self, running: Running) -> str:
-        """Wait until a command succeeds, and return its output."""
-        if status := running.wait():
-            self.fail(running.line, "exit status 0", f"exit status {status}:\n{running.output[-3000:]}")
-        return running.output
-
-    def failed(self, running: Running, error: str) -> str:
-        """Wait until a command fails with an error, and return its output."""
-        if running.wait() == 0 or error not in running.output:
-            self.fail(running.line, f"an error that contains '{error}'", running.output[-3000:])
-        return running.output
-
-    def expect_versions(self, step: str, **versions: str) -> None:
-        """Verify the version of each alias, and the pins of test and live."""
-        aliases = client(self.endpoint, "lambda")
-        found = {stage: aliases.get_alias(FunctionName=FUNCTION, Name=stage)["FunctionVersion"] for stage in versions}
-        self.expect(step, "versions", versions, found)
-        for stage in ("test", "live"):
-            self.expect(step, f"pin of {stage}", versions[stage], self.pinned(stage).function_version)
-
-    def history(self) -> list[Ended]:
-        """Return the releases of live that have ended, oldest first."""
-        past = json.loads(self.make("history", STAGE="live", JSON="1"))
-        return [
-            Ended(one["to"], one["outcome"], one["reason"], self._moment(one["started"]), self._moment(one["ended"]))
-            for one in reversed(past)
-            if one["ended"]
-        ]
-
-    def _moment(self, time_stamp: str) -> float:
-        return datetime.fromisoformat(time_stamp).timestamp() - self.started
-
-    def weight(self, version: str) -> float:
-        """Return the weight of a version in the alias of live."""
-        observations = self.observations()
-        return observations[-1].weights.get(version, 0.0) if observations else 0.0
-
-    def observations(self) -> list[Observation]:
-        """Return the observations of live so far."""
-        return self.watch.observations if self.watch else []
-
-    def requests(self) -> list[traffic.Request]:
-        """Return the requests that have ended so far."""
-        return self.load.requests if self.load else []
-
-    def stop(self) -> None:
-        """Stop the load, the commands, and local AWS."""
-        if self.watch:
-            self.watch.stop()
-        if self.load:
-            self.load.stop()
-        self.clone.stop()
+    past: Sequence[Ended]
+    observations: Sequence[live.Observation]
+    minutes: Sequence[live.Minute]
+    incidents: Sequence[figures.Incident]
+    requests: Sequence[traffic.Request]
 
 
 def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
@@ -248,16 +74,14 @@ def play(demo: Demonstration, drawn: Path) -> dict[str, Any]:
     Raises:
         CommandError: a command did not do what was expected.
     """
-    revision = demo.clone.create()
-    changes = clone.not_committed()
-    uncommitted = f", without the uncommitted changes of {changes} files" if changes else ""
-    demo.report("git clone", f"commit {revision}{uncommitted}")
-    if not demo.speed:
-        demo.speed = fitting_speed(demo.clone.terraform_seconds())
-    _first(demo)
-    _second(demo)
-    first_failed, back = _third_and_fourth(demo)
-    return _conclude(demo, first_failed, back, drawn)
+    _begin(demo)
+    _good(demo)
+    _bad(demo)
+    _rejected(demo)
+    _shared_fault(demo)
+    _bad_with_all_traffic(demo)
+    _fix(demo)
+    return _conclude(demo, drawn)
 
 
 def fitting_speed(terraform_seconds: float) -> float:
@@ -265,165 +89,231 @@ def fitting_speed(terraform_seconds: float) -> float:
     return max(1.0, round(min(DEFAULT_SPEED, DEFAULT_SPEED * TERRAFORM_SECONDS / terraform_seconds), 1))
 
 
-def _first(demo: Demonstration) -> None:
-    line = "make local"
+def _begin(demo: Demonstration) -> None:
+    revision = demo.clone.create()
+    changes = clone.not_committed()
+    uncommitted = f", without the uncommitted changes of {changes} files" if changes else ""
+    demo.report("git clone", f"commit {revision}{uncommitted}")
+    if not demo.speed:
+        demo.speed = fitting_speed(demo.clone.terraform_seconds())
     demo.make("local", PORT=str(demo.port), SPEED=f"{demo.speed:g}")
-    demo.expect_versions(line, dev="1", test="1", live="1")
-    demo.report(line, f"dev, test, and live run version 1, at {demo.speed:g} times the speed of AWS")
+    demo.expect_versions("make local", dev="1", test="1", live="1")
+    demo.report("make local", f"dev, test, and live run version 1, at {demo.speed:g} times the speed of AWS")
 
 
-def _second(demo: Demonstration) -> None:
-    revision = demo.clone.commit(SOUND)
-    line = "make build deploy"
-    demo.make("build deploy")
-    demo.expect_versions(line, dev="2", test="1", live="1")
-    demo.report(line, f"dev runs version 2, commit {revision} '{SOUND.message}'")
-    line = "make promote FROM=dev TO=test"
-    demo.make("promote", FROM="dev", TO="test")
-    demo.expect_versions(line, dev="2", test="2", live="1")
-    demo.report(line, "test runs version 2")
-    demo.load, demo.watch = (
-        Load(live_url(demo.make("status")), REQUESTS_PER_SECOND, demo.started),
-        Watch(demo.endpoint, demo.started),
-    )
-    demo.report("load on live", f"{REQUESTS_PER_SECOND:g} requests per second from now on")
+def _good(demo: Demonstration) -> None:
+    """Release a good version, with a bake."""
+    demo.deploy("2")
+    demo.promote("2")
+    demo.url = live_url(demo.make("status"))
+    demo.send(REQUESTS_PER_SECOND)
+    demo.watch = live.Watch(demo.endpoint, demo.started)
+    demo.report("load on live", f"{REQUESTS_PER_SECOND * demo.speed:g} requests per second from now on")
+    release = demo.clone.start("release", STAGE="live", **BAKED)
+    demo.deploy("3")
+    _expect_success(demo, release, "2")
+
+
+def _bad(demo: Demonstration) -> None:
+    """Release a version that is bad, directly from dev: the comparison finds it."""
     started = demo.now
-    release = demo.clone.start("release", STAGE="live", **SOUND_RELEASE)
-    demo.wait_until(release.line, "weights", lambda: demo.weight("2") > 0, release)
-    planned = demo.clone.start("plan")
-    _expect_success(demo, release, started)
-    demo.expect_versions(release.line, dev="2", test="2", live="2")
-    demo.expect(planned.line, "no changes during a release", True, "No changes." in demo.done(planned))
-    demo.report("make plan", "no changes during the release")
-
-
-def _third_and_fourth(demo: Demonstration) -> tuple[float, float]:
-    """Return the times of the first failure and of the end of the rollback."""
-    revision = demo.clone.commit(BROKEN)
-    line = "make build deploy"
-    demo.make("build deploy")
-    demo.expect_versions(line, dev="3", test="2", live="2")
-    demo.report(line, f"dev runs version 3, commit {revision} '{BROKEN.message}': one request in five fails")
-    before = demo.pinned("live")
-    release = demo.clone.start("release", STAGE="live", **BROKEN_RELEASE)
-    demo.wait_until(release.line, "a request that fails", lambda: traffic.totals(demo.requests()).failed > 0, release)
-    first_failed = traffic.totals(demo.requests()).first_failed or 0.0
+    release = demo.clone.start("release", STAGE="live", VERSION="3")
+    demo.wait_until(release.line, "a request that fails", lambda: demo.failures(started).failed > 0, release)
     demo.report(release.line, f"the first request fails, at {100 * demo.weight('3'):.0f} % of the traffic")
-    revision = demo.clone.commit(FIXED)
-    demo.make("build deploy")
-    demo.report(line, f"dev runs version 4, commit {revision} '{FIXED.message}'; the release to live continues")
-    promotion = demo.clone.start("promote", FROM="dev", TO="test")
-    output = demo.failed(release, "Rolled back: ")
-    demo.expect(release.line, "pin of live", before, demo.pinned("live"))
-    demo.wait_until("rollback", "all traffic on version 2", lambda: demo.weight("3") == 0)
-    back = rollback_time(demo.observations(), "3")
-    demo.report(release.line, _line(output, "Rolled back: "))
-    demo.report("rollback", f"all traffic on version 2, {back - first_failed:.1f} s after the first failure")
-    line = "make release STAGE=live VERSION=4"
-    demo.wait_until(line, "the alarm", lambda: demo.observations()[-1].alarm)
-    demo.failed(demo.clone.start("release", STAGE="live", VERSION="4", **SOUND_RELEASE), "Refused: The alarm")
-    demo.report(line, f"refused, because the alarm {ALARM} fires")
-    demo.done(promotion)
-    demo.expect_versions(promotion.line, dev="4", test="4", live="2")
-    demo.report(promotion.line, "test runs version 4, and live still runs version 2")
-    started = demo.now
-    release = demo.clone.start("release", STAGE="live", IGNORE_ALARMS_REASON=REASON, **SOUND_RELEASE)
-    _expect_success(demo, release, started)
-    demo.expect_versions(release.line, dev="4", test="4", live="4")
-    return first_failed, back
+    demo.deploy("4")
+    _expect_rollback(demo, release, "3", before="2", reason="Odds of ")
 
 
-def _expect_success(demo: Demonstration, release: Running, started: float) -> None:
-    """Verify that a release succeeds, and that no request fails during it."""
+def _rejected(demo: Demonstration) -> None:
+    """Release the version again."""
+    release = demo.clone.start("release", STAGE="live", VERSION="3")
+    demo.promote("4")
+    demo.report(release.line, demo.failed(release, "Refused: Version 3 was rolled back"))
+    demo.expect_live(release.line, "2")
+
+
+def _shared_fault(demo: Demonstration) -> None:
+    """Release a good version while a client sends requests that both versions fail."""
+    demo.wait_until("make release STAGE=live", "no alarm", lambda: not demo.alarm())
+    release = demo.clone.start("release", STAGE="live", **PATIENT)
+    demo.wait_until(release.line, "weights", lambda: demo.weight("4") > 0, release)
+    # The release compares whole minutes.
+    minute = live.minute(demo.speed)
+    demo.wait_until(release.line, "the next minute", lambda: live.minute(demo.speed) > minute, release)
+    client = demo.send(FEW_PER_SECOND, number=FEW, headers=BAD_HEADERS)
+    demo.report("another client", f"sends {FEW} requests that both versions fail")
+    demo.deploy("5")
+    demo.promote("5")
+    _expect_success(demo, release, "4")
+    found = traffic.totals(client.requests)
+    demo.expect("another client", "requests, and how many failed", (FEW, FEW), (found.requests, found.failed))
+
+
+def _bad_with_all_traffic(demo: Demonstration) -> None:
+    """Release a version that fails once it has got many requests: the bake finds it."""
+    release = demo.clone.start("release", STAGE="live", **CAREFUL)
+    demo.wait_until(release.line, "weights", lambda: demo.weight("5") > 0, release)
+    demo.expect("make plan", "no changes", True, "No changes." in demo.make("plan"))
+    demo.report("make plan", "no changes, although a release is in progress")
+    demo.deploy("6")
+    demo.promote("6")
+    _expect_rollback(demo, release, "5", before="4")
+    weights = [weight for _, _, weight in live.held(demo.observations(), "5")]
+    demo.expect(release.line, "weights of version 5", [0.25, 1.0], weights)
+
+
+def _fix(demo: Demonstration) -> None:
+    """Release the fix of what makes the alarm fire."""
+    client = demo.send(MANY_PER_SECOND, headers=BAD_HEADERS)
+    demo.report("another client", "is back, and sends more")
+    # After two whole minutes of its requests, the alarm no longer depends on earlier ones.
+    minute = live.minute(demo.speed)
+    demo.wait_until("another client", "the alarm", lambda: live.minute(demo.speed) > minute + 2 and demo.alarm())
+    release = demo.clone.start("release", STAGE="live", **BAKED)
+    demo.failed(release, "Refused: The alarm")
+    demo.report(release.line, f"refused, because the alarm {live.ALARM} fires")
+    release = demo.clone.start("release", STAGE="live", IGNORE_ALARMS_REASON=REASON, **BAKED)
+    _expect_success(demo, release, "6")
+    *_, (fixed, _, _) = live.held(demo.observations(), "6")
+    found = traffic.totals(client.requests, fixed)
+    demo.expect("another client", "failed requests since version 6 has all traffic", 0, found.failed)
+    demo.report("another client", f"none of its {found.requests} requests to version 6 in the bake and later failed")
+
+
+def _expect_success(demo: Demonstration, release: Running, version: str) -> None:
+    """Verify that a release succeeds, and that requests fail during it only for other clients than the load."""
     output = demo.done(release)
-    found = traffic.totals(demo.requests(), started)
-    demo.expect(release.line, "failed requests during the release", 0, found.failed)
-    demo.report(release.line, f"0 of {found.requests} requests failed. {_line(output, 'Succeeded: ')}")
+    demo.expect_live(release.line, version)
+    held = live.held(demo.observations(), version)
+    found, of_load = (
+        traffic.totals(requests, held[0][0], held[-1][1]) for requests in (demo.requests(), demo.clients[0].requests)
+    )
+    demo.expect(release.line, "failed requests of the load", 0, of_load.failed)
+    demo.report(release.line, f"{found.failed} of {found.requests} requests failed. {line(output, 'Succeeded: ')}")
 
 
-def _conclude(demo: Demonstration, first_failed: float, back: float, drawn: Path) -> dict[str, Any]:
+def _expect_rollback(demo: Demonstration, release: Running, version: str, *, before: str, reason: str = "") -> None:
+    """Verify that a release is rolled back for a reason, and that config.tf keeps the version from before."""
+    found = demo.failed(release, "Rolled back: ")
+    demo.expect(release.line, f"a reason with '{reason}'", True, reason in found)
+    demo.expect_live(release.line, before)
+    demo.wait_until("rollback", f"all traffic on version {before}", lambda: demo.weight(version) == 0)
+    demo.report(release.line, found)
+
+
+def _conclude(demo: Demonstration, drawn: Path) -> dict[str, Any]:
     planned = demo.clone.start("plan")
     status = demo.clone.start("status", JSON="1")
-    if demo.load and demo.watch:
-        demo.load.stop()
-        demo.watch.stop()
+    past = demo.history()
+    demo.stop_clients()
+    step = "make history STAGE=live"
+    demo.expect(step, "outcomes", OUTCOMES, [(one.version, one.outcome) for one in past])
+    demo.expect(step, "the reason for ignoring alarms", True, REASON in past[-1].reason)
+    fired = [one.alarm for one in demo.observations() if one.at <= past[-1].started][-1:]
+    demo.expect(step, "the alarm fires at the start of the release of version 6", [True], fired)
+    demo.report(step, ", ".join(f"version {version} {outcome}" for version, outcome in OUTCOMES))
+    shown = {row["stage"]: (row["function_version"], row["weights"]) for row in json.loads(demo.done(status))}
+    demo.expect(status.line, "versions and weights", dict.fromkeys(shown, ("6", {})), shown)
+    demo.report(status.line, "dev, test, and live run version 6")
     requests = demo.requests()
     (DIRECTORY / "requests.csv").write_text(traffic.as_csv(requests))
-    found = traffic.totals(requests)
-    errors = {version: lambda_errors(demo.endpoint, version) for version in "1234"}
-    # Requests of 'make deploy', which verifies that every stage answers, can have failed too.
-    if any(errors[version] for version in "124") or errors["3"] < found.failed:
-        demo.fail(
-            "load on live", f"at least {found.failed} errors of version 3, and none of other versions", str(errors)
-        )
-    past = demo.history()
-    line = "make history STAGE=live"
-    demo.expect(line, "outcomes", OUTCOMES, [(one.version, one.outcome) for one in past])
-    demo.expect(line, "the reason for ignoring alarms", True, REASON in past[-1].reason)
-    fired = [one.alarm for one in demo.observations() if one.at <= past[-1].started][-1:]
-    demo.expect(line, "the alarm fires at the start of the release of version 4", [True], fired)
-    demo.report(line, ", ".join(f"version {version} {outcome}" for version, outcome in OUTCOMES))
-    shown = {row["stage"]: (row["function_version"], row["weights"]) for row in json.loads(demo.done(status))}
-    demo.expect(status.line, "versions and weights", dict.fromkeys(shown, ("4", {})), shown)
-    demo.report(status.line, "dev, test, and live run version 4")
-    story = picture.Story(
-        spans(past),
-        picture.Mark(first_failed, f"{found.failed} of {found.requests} requests failed"),
-        picture.Mark(back, "all traffic back"),
-    )
-    picture.draw(drawn, requests, story, demo.speed)
+    minutes = live.minutes(demo.endpoint, VERSIONS, demo.started + requests[0].at, demo.speed)
+    _expect_errors(demo, minutes)
+    incidents = [
+        figures.incident(requests, demo.observations(), one.version, one.started)
+        for one in past
+        if one.outcome == ROLLED_BACK
+    ]
+    measured = Measured(demo.started, demo.speed, past, demo.observations(), minutes, incidents, requests)
+    picture.draw(drawn, told(measured))
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))
     demo.report(planned.line, "no changes")
+    found = traffic.totals(requests)
     return {
         "seconds": demo.now,
         "picture": str(drawn),
         "speed": demo.speed,
         "requests": found.requests,
         "failed": found.failed,
-        "first_failed": first_failed,
-        "rolled_back": back,
+        "rolled_back": [
+            {**vars(one), "on_aws": dict(zip(("failed", "seconds"), one.on_aws(demo.speed), strict=True))}
+            for one in incidents
+        ],
         "releases": [vars(one) for one in past],
-        "alarm_fired": next(one.at for one in demo.observations() if one.alarm),
+        "alarms": live.firing(demo.observations()),
+        "minutes": [vars(one) for one in told(measured).minutes],
         "timeline": demo.timeline,
     }
 
 
-def spans(past: Sequence[Ended]) -> list[picture.Span]:
-    """Return the releases for the picture, without the one that was refused."""
-    labels = {
-        ("2", SUCCEEDED): "release of version 2",
-        ("3", ROLLED_BACK): "release of version 3, rolled back",
-        ("4", SUCCEEDED): "version 4, alarms ignored",
+def _expect_errors(demo: Demonstration, minutes: Sequence[live.Minute]) -> None:
+    """Verify by Lambda's metrics that only those versions failed that should have failed, and for the right clients."""
+    errors = {version: sum(one.failed for one in minutes if one.version == version) for version in VERSIONS}
+    load, *others = (traffic.totals(client.requests).failed for client in demo.clients)
+    expected = {"1": 0, "2 and 4": sum(others), "3 and 5": load, "6": 0}
+    # Requests of 'make deploy', which verifies that every stage answers, can have failed too.
+    found = {
+        "1": errors["1"],
+        "2 and 4": errors["2"] + errors["4"],
+        "3 and 5": min(load, errors["3"] + errors["5"]),
+        "6": errors["6"],
     }
-    return [
-        picture.Span(one.started, one.ended, label, failed=one.outcome != SUCCEEDED)
-        for one in past
-        if (label := labels.get((one.version, one.outcome)))
-    ]
+    demo.expect("load on live", "errors by version", expected, found)
 
 
-def summary(results: Mapping[str, Any]) -> list[str]:
-    """Return the results of the demonstration as lines."""
-    found = traffic.Totals(results["requests"], results["failed"], results["first_failed"])
-    took = results["rolled_back"] - results["first_failed"]
-    return [
-        traffic.statement(found, "3"),
-        f"The rollback was complete {took:.1f} s after the first failure, which is {took * results['speed']:.0f} s at "
-        "AWS's pace",
-        f"The demonstration took {results['seconds']:.0f} s",
-        f"The picture is {results['picture']}",
-    ]
+def told(measured: Measured) -> picture.Story:
+    """Return what the picture shows of what was measured."""
+    first = min(one.start for one in measured.minutes)
+
+    def moment(at: float) -> float:
+        """Return a moment, in seconds since the start of the demonstration, in minutes of the metrics."""
+        return (measured.started + at) * measured.speed / 60 - first
+
+    failures = {one.version: failed_text(one, measured.speed) for one in measured.incidents}
+    failures |= {one.version: shared_text(one, measured) for one in measured.past if one.outcome == SUCCEEDED}
+    return picture.Story(
+        [dataclasses.replace(one, start=one.start - first) for one in measured.minutes],
+        [
+            picture.Release(
+                one.version,
+                moment(one.started),
+                moment(one.ended),
+                LABELS[one.version],
+                [
+                    picture.Held(moment(start), moment(end), weight)
+                    for start, end, weight in live.held(measured.observations, one.version)
+                ],
+                one.outcome == ROLLED_BACK,
+                failures.get(one.version, ""),
+            )
+            for one in measured.past
+            if one.outcome != REFUSED
+        ],
+        [picture.Mark(moment(one.started), REFUSALS[one.version]) for one in measured.past if one.outcome == REFUSED],
+        [(moment(start), moment(end)) for start, end in live.firing(measured.observations)],
+        measured.speed,
+    )
 
 
-def rollback_time(observations: Sequence[Observation], version: str) -> float:
-    """Return the time of the first observation after which a version has no weight."""
-    last = max(place for place, one in enumerate(observations) if version in one.weights)
-    return observations[last + 1].at
+def failed_text(incident: figures.Incident, speed: float) -> str:
+    """Return lines for the picture with the figures of an incident."""
+    minutes, seconds = divmod(round(incident.at_pace(speed)), 60)
+    return f"{incident.failed:,} of {incident.requests:,} failed,\nall traffic back\nafter {minutes} min {seconds} s"
 
 
-def _line(output: str, start: str) -> str:
-    """Return the line of an output that starts with a text."""
-    return output[output.index(start) :].splitlines()[0]
+def shared_text(release: Ended, measured: Measured) -> str:
+    """Return lines for the picture with the failures during a release that succeeded; nothing if there are none."""
+    found = traffic.totals(measured.requests, release.started, release.ended)
+    started, ended = (int((measured.started + at) * measured.speed / 60) for at in (release.started, release.ended))
+    failed = Counter[str]()
+    for one in measured.minutes:
+        if started <= one.start <= ended:
+            failed[one.version] += one.failed
+    # The first and the last minute are longer than the release.
+    by_version = [f"{failed[version]} in version {version}" for version in VERSIONS if failed[version]]
+    alone = [f"all in version {version}" for version in VERSIONS if failed[version] >= found.failed]
+    where = " and\n".join(alone or by_version)
+    return f"{found.failed} of {found.requests:,} failed,\n{where}" if found.failed else ""
 
 
 def live_url(output: str) -> str:
@@ -432,36 +322,6 @@ def live_url(output: str) -> str:
     if match is None:
         raise CommandError(f"The output of make status has no URL of live:\n{output}")
     return match[0]
-
-
-def lambda_errors(endpoint: str, version: str) -> int:
-    """Return the errors of a version through the alias live, from Lambda's metric."""
-    response = client(endpoint, "cloudwatch").get_metric_statistics(
-        Namespace="AWS/Lambda",
-        MetricName="Errors",
-        Dimensions=[
-            {"Name": "FunctionName", "Value": FUNCTION},
-            {"Name": "Resource", "Value": f"{FUNCTION}:live"},
-            {"Name": "ExecutedVersion", "Value": version},
-        ],
-        StartTime=time.time() - 3600,
-        EndTime=time.time() + 60,
-        Period=60,
-        Statistics=["Sum"],
-    )
-    return int(sum(point["Sum"] for point in response["Datapoints"]))
-
-
-def client(endpoint: str, service: str) -> Any:
-    """Return a boto3 client of the demonstration's local AWS."""
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        endpoint_url=endpoint,
-        region_name="eu-west-2",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - any will do
-        config=botocore.config.Config(connect_timeout=10, retries={"mode": "standard"}),
-    )
 
 
 @contextlib.contextmanager

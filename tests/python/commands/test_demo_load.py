@@ -51,3 +51,22 @@ def test_load_counts_a_missing_response_as_a_failure(stage: Stage) -> None:
     time.sleep(0.2)
     running.stop()
     assert {(request.status, request.failed) for request in running.requests} == {(0, True)}
+
+
+def test_load_ends_after_a_number_of_requests(stage: Stage) -> None:
+    running = load.Load(stage.url, RATE, time.time(), number=7)
+    while stage.connections < 7:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    running.stop()
+    assert len(running.requests) == stage.connections == 7
+
+
+def test_load_sends_its_headers(stage: Stage) -> None:
+    sent(stage, 0.2)
+    assert "traceparent" not in stage.headers
+    running = load.Load(stage.url, RATE, time.time(), number=1, headers={"traceparent": "none"})
+    while not running.requests:
+        time.sleep(0.01)
+    running.stop()
+    assert (stage.headers["traceparent"], stage.headers["connection"]) == ("none", "close")

@@ -52,12 +52,27 @@ def test_commands_that_no_test_runs_are_in_a_document() -> None:
 
 def test_demonstration_text_matches_its_picture() -> None:
     picture, text = ((ROOT / "docs" / name).read_text() for name in ("demo.svg", "demo.md"))
-    (shown,) = re.findall(r"<!-- (\d+ of \d+) \w+ failed -->", picture)
-    (speed,) = re.findall(r"<!-- .* are ([\d.]+) times as fast as on AWS -->", picture)
-    (told,) = re.findall(r"(\d+ of \d+) requests failed", text)
-    ((seconds, on_aws),) = re.findall(r"after ([\d.]+) s, which is (\d+) s at the\s+pace of AWS", text)
-    assert told == shown
-    assert round(float(seconds) * float(speed)) == int(on_aws)
+    # Each line of a text is a comment.
+    lines = "\n".join(re.findall(r"<!-- (.*?) -->", picture))
+    (speed,) = re.findall(r"Measured on local AWS, which ran ([\d.]+) times as fast as AWS", lines)
+    shown = re.findall(r"([\d,]+) of ([\d,]+) failed,\nall traffic back\nafter (\d+) min (\d+) s", lines)
+    (shared,) = re.findall(r"(\d+) of ([\d,]+) failed,\n(\d+) in version 2 and\n(\d+) in version 4", lines)
+    (fixed,) = re.findall(r"(\d+) of ([\d,]+) failed,\nall in version 4", lines)
+    rows = [[cell.strip() for cell in row.split("|")[2:-1]] for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)]
+    _, _, failed, measured, at_pace, computed = rows
+    assert len(shown) == 2
+    for place, (bad, requests, minutes, seconds) in enumerate(shown):
+        on_aws = 60 * int(minutes) + int(seconds)
+        assert failed[place] == f"{bad} of {requests}"
+        assert at_pace[place] == f"{on_aws} s"
+        assert round(float(measured[place].removesuffix(" s")) * float(speed)) == pytest.approx(on_aws, abs=1)
+        more = int(bad) * (on_aws + 60) / on_aws
+        ((about, later),) = re.findall(r"about (\d+) in (\d+) s", computed[place])
+        assert int(about) == pytest.approx(more, abs=1)
+        assert int(later) == on_aws + 60
+    told = r"(\d+) of ([\d,]+) requests failed: (\d+) of version 2, and (\d+) of version 4"
+    assert re.findall(told, text) == [shared]
+    assert f"{fixed[0]} of {fixed[1]} failed" in text
 
 
 def test_changelog_starts_with_the_version_of_the_project() -> None:
