@@ -57,8 +57,9 @@ def allows(
 
 
 def actions(document: str | dict[str, Any]) -> set[str]:
-    """Return the actions that a policy names."""
-    return {action for statement in statements(document) for action in as_list(statement["Action"])}
+    """Return the actions that a policy allows for some resource."""
+    allowing = [statement for statement in statements(document) if statement["Effect"] == "Allow"]
+    return {action for statement in allowing for action in as_list(statement["Action"])}
 
 
 def as_list(value: str | list[str]) -> list[str]:
