@@ -106,12 +106,23 @@ resource "aws_iam_role_policy_attachment" "read" {
   policy_arn = aws_iam_policy.read[0].arn
 }
 
-resource "aws_iam_role_policy" "infrastructure" {
+resource "aws_iam_role_policy_attachment" "infrastructure" {
   for_each = setintersection(local.roles, ["infrastructure"])
 
-  name   = "infrastructure"
-  role   = aws_iam_role.github[each.key].name
-  policy = data.aws_iam_policy_document.infrastructure.json
+  role       = aws_iam_role.github[each.key].name
+  policy_arn = aws_iam_policy.infrastructure[0].arn
+}
+
+resource "aws_iam_role_policy" "infrastructure" {
+  for_each = var.github_repository == null ? {} : {
+    api           = data.aws_iam_policy_document.api.json
+    service-roles = data.aws_iam_policy_document.service_roles.json
+    state         = data.aws_iam_policy_document.state.json
+  }
+
+  name   = each.key
+  role   = aws_iam_role.github["infrastructure"].name
+  policy = each.value
 }
 
 resource "aws_iam_role_policy" "deploy" {

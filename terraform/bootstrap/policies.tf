@@ -327,10 +327,9 @@ data "aws_iam_policy_document" "publish" {
 }
 
 # Everything that Terraform manages, except the function's code and the versions of the stages that people release to. It
-# cannot delete the function, the API, or the state.
+# cannot delete the function, the API, or the state. It is several documents, because the size of a policy is limited.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 data "aws_iam_policy_document" "infrastructure" {
-  source_policy_documents = [data.aws_iam_policy_document.state.json]
-
   # To create a function is to create its code, too. A change of its configuration publishes a version.
   statement {
     sid = "ManageFunction"
@@ -360,175 +359,6 @@ data "aws_iam_policy_document" "infrastructure" {
     sid       = "FindAliases"
     actions   = ["lambda:ListAliases"]
     resources = [local.function_arn]
-  }
-
-  # CreateStage with tags requires TagResource on /apis/ID/stages, which the service authorization reference does not list:
-  # https://github.com/hashicorp/terraform-provider-aws/issues/20634
-  statement {
-    sid       = "CreateApi"
-    actions   = ["apigateway:POST", "apigateway:TagResource"]
-    resources = [local.apis_arn]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Service"
-      values   = [var.name]
-    }
-  }
-
-  statement {
-    sid       = "TagNewStages"
-    actions   = ["apigateway:TagResource"]
-    resources = ["${local.apis_arn}/*/stages"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:RequestTag/Service"
-      values   = [var.name]
-    }
-  }
-
-  dynamic "statement" {
-    for_each = local.apis
-
-    content {
-      sid = "Manage${statement.key}Api"
-      actions = [
-        "apigateway:PATCH",
-        "apigateway:POST",
-        "apigateway:TagResource",
-        "apigateway:UntagResource",
-      ]
-      resources = ["${local.apis_arn}/${statement.value.id}", "${local.apis_arn}/${statement.value.id}/*"]
-
-      dynamic "condition" {
-        for_each = statement.value.tags
-
-        content {
-          test     = "StringEquals"
-          variable = condition.value
-          values   = [var.name]
-        }
-      }
-    }
-  }
-
-  dynamic "statement" {
-    for_each = local.apis
-
-    content {
-      sid       = "DeletePartsOf${statement.key}Api"
-      actions   = ["apigateway:DELETE"]
-      resources = [for part in ["deployments", "integrations", "routes", "stages"] : "${local.apis_arn}/${statement.value.id}/${part}/*"]
-
-      dynamic "condition" {
-        for_each = statement.value.tags
-
-        content {
-          test     = "StringEquals"
-          variable = condition.value
-          values   = [var.name]
-        }
-      }
-    }
-  }
-
-  # Whoever can tag any API can take it over. No condition key tells whose tags these are, so they need the API's ID.
-  dynamic "statement" {
-    for_each = var.api_id[*]
-
-    content {
-      sid       = "TagKnownApi"
-      actions   = ["apigateway:DELETE", "apigateway:POST", "apigateway:PUT"]
-      resources = [for part in ["", "/*"] : "${local.arn}:apigateway:${var.region}::/tags/${replace(urlencode("${local.apis_arn}/${statement.value}${part}"), "%2A", "*")}"]
-    }
-  }
-
-  # When an account creates its first API, API Gateway creates its service-linked role on behalf of the caller.
-  # https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html
-  statement {
-    sid       = "CreateApiServiceRole"
-    actions   = ["iam:CreateServiceLinkedRole"]
-    resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/${local.api_service}/AWSServiceRoleForAPIGateway"]
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:AWSServiceName"
-      values   = [local.api_service]
-    }
-  }
-
-  # With the boundary, and only with it: a role cannot be created without it, or changed before it has it.
-  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
-  # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate
-  statement {
-    sid = "ManageBoundedRoles"
-    actions = [
-      "iam:CreateRole",
-      "iam:DeleteRolePolicy",
-      "iam:PutRolePermissionsBoundary",
-      "iam:PutRolePolicy",
-      "iam:UpdateAssumeRolePolicy",
-      "iam:UpdateRole",
-      "iam:UpdateRoleDescription",
-    ]
-    resources = flatten(values(local.service_role_arns))
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PermissionsBoundary"
-      values   = [local.boundary_arn]
-    }
-  }
-
-  # When a stage is removed, its roles are.
-  statement {
-    sid       = "DeleteBoundedReleaseRoles"
-    actions   = ["iam:DeleteRole"]
-    resources = concat(local.service_role_arns.states, local.service_role_arns.events)
-
-    condition {
-      test     = "StringEquals"
-      variable = "iam:PermissionsBoundary"
-      values   = [local.boundary_arn]
-    }
-  }
-
-  # These actions have no such condition. Before it deletes a role, the provider lists its instance profiles.
-  statement {
-    sid       = "TagRoles"
-    actions   = ["iam:ListInstanceProfilesForRole", "iam:TagRole", "iam:UntagRole"]
-    resources = flatten(values(local.service_role_arns))
-  }
-
-  # Nothing above permits these. They stay denied, whatever else is attached to the role.
-  statement {
-    sid    = "KeepBoundary"
-    effect = "Deny"
-    actions = [
-      "iam:CreatePolicyVersion",
-      "iam:DeletePolicy",
-      "iam:DeletePolicyVersion",
-      "iam:DeleteRolePermissionsBoundary",
-      "iam:SetDefaultPolicyVersion",
-    ]
-    resources = concat([local.boundary_arn], flatten(values(local.service_role_arns)))
-  }
-
-  dynamic "statement" {
-    for_each = local.service_role_arns
-
-    content {
-      sid       = "PassRolesTo${title(statement.key)}"
-      actions   = ["iam:PassRole"]
-      resources = statement.value
-
-      condition {
-        test     = "StringEquals"
-        variable = "iam:PassedToService"
-        values   = ["${statement.key}.amazonaws.com"]
-      }
-    }
   }
 
   statement {
@@ -638,4 +468,185 @@ data "aws_iam_policy_document" "infrastructure" {
     ])
     resources = ["*"]
   }
+}
+
+data "aws_iam_policy_document" "api" {
+  # CreateStage with tags requires TagResource on /apis/ID/stages, which the service authorization reference does not list:
+  # https://github.com/hashicorp/terraform-provider-aws/issues/20634
+  statement {
+    sid       = "CreateApi"
+    actions   = ["apigateway:POST", "apigateway:TagResource"]
+    resources = [local.apis_arn]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Service"
+      values   = [var.name]
+    }
+  }
+
+  statement {
+    sid       = "TagNewStages"
+    actions   = ["apigateway:TagResource"]
+    resources = ["${local.apis_arn}/*/stages"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/Service"
+      values   = [var.name]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.apis
+
+    content {
+      sid = "Manage${statement.key}Api"
+      actions = [
+        "apigateway:PATCH",
+        "apigateway:POST",
+        "apigateway:TagResource",
+        "apigateway:UntagResource",
+      ]
+      resources = ["${local.apis_arn}/${statement.value.id}", "${local.apis_arn}/${statement.value.id}/*"]
+
+      dynamic "condition" {
+        for_each = statement.value.tags
+
+        content {
+          test     = "StringEquals"
+          variable = condition.value
+          values   = [var.name]
+        }
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = local.apis
+
+    content {
+      sid       = "DeletePartsOf${statement.key}Api"
+      actions   = ["apigateway:DELETE"]
+      resources = [for part in ["deployments", "integrations", "routes", "stages"] : "${local.apis_arn}/${statement.value.id}/${part}/*"]
+
+      dynamic "condition" {
+        for_each = statement.value.tags
+
+        content {
+          test     = "StringEquals"
+          variable = condition.value
+          values   = [var.name]
+        }
+      }
+    }
+  }
+
+  # Whoever can tag any API can take it over. No condition key tells whose tags these are, so they need the API's ID.
+  dynamic "statement" {
+    for_each = var.api_id[*]
+
+    content {
+      sid       = "TagKnownApi"
+      actions   = ["apigateway:DELETE", "apigateway:POST", "apigateway:PUT"]
+      resources = [for part in ["", "/*"] : "${local.arn}:apigateway:${var.region}::/tags/${replace(urlencode("${local.apis_arn}/${statement.value}${part}"), "%2A", "*")}"]
+    }
+  }
+
+  # When an account creates its first API, API Gateway creates its service-linked role on behalf of the caller.
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html
+  statement {
+    sid       = "CreateApiServiceRole"
+    actions   = ["iam:CreateServiceLinkedRole"]
+    resources = ["${local.arn}:iam::${local.account}:role/aws-service-role/${local.api_service}/AWSServiceRoleForAPIGateway"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:AWSServiceName"
+      values   = [local.api_service]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "service_roles" {
+  # With the boundary, and only with it: a role cannot be created without it, or changed before it has it.
+  # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html
+  # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html#access_policies_boundaries-delegate
+  statement {
+    sid = "ManageBoundedRoles"
+    actions = [
+      "iam:CreateRole",
+      "iam:DeleteRolePolicy",
+      "iam:PutRolePermissionsBoundary",
+      "iam:PutRolePolicy",
+      "iam:UpdateAssumeRolePolicy",
+      "iam:UpdateRole",
+      "iam:UpdateRoleDescription",
+    ]
+    resources = flatten(values(local.service_role_arns))
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [local.boundary_arn]
+    }
+  }
+
+  # When a stage is removed, its roles are.
+  statement {
+    sid       = "DeleteBoundedReleaseRoles"
+    actions   = ["iam:DeleteRole"]
+    resources = concat(local.service_role_arns.states, local.service_role_arns.events)
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [local.boundary_arn]
+    }
+  }
+
+  # These actions have no such condition. Before it deletes a role, the provider lists its instance profiles.
+  statement {
+    sid       = "TagRoles"
+    actions   = ["iam:ListInstanceProfilesForRole", "iam:TagRole", "iam:UntagRole"]
+    resources = flatten(values(local.service_role_arns))
+  }
+
+  # Nothing above permits these. They stay denied, whatever else is attached to the role.
+  statement {
+    sid    = "KeepBoundary"
+    effect = "Deny"
+    actions = [
+      "iam:CreatePolicyVersion",
+      "iam:DeletePolicy",
+      "iam:DeletePolicyVersion",
+      "iam:DeleteRolePermissionsBoundary",
+      "iam:SetDefaultPolicyVersion",
+    ]
+    resources = ["*"]
+  }
+
+  dynamic "statement" {
+    for_each = local.service_role_arns
+
+    content {
+      sid       = "PassRolesTo${title(statement.key)}"
+      actions   = ["iam:PassRole"]
+      resources = statement.value
+
+      condition {
+        test     = "StringEquals"
+        variable = "iam:PassedToService"
+        values   = ["${statement.key}.amazonaws.com"]
+      }
+    }
+  }
+}
+
+resource "aws_iam_policy" "infrastructure" {
+  count = var.github_repository == null ? 0 : 1
+
+  name        = "${var.name}-infrastructure"
+  description = "Change the infrastructure of ${var.name}, apart from its API and its roles"
+  policy      = data.aws_iam_policy_document.infrastructure.json
 }
