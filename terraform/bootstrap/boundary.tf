@@ -99,7 +99,7 @@ data "aws_iam_policy_document" "boundary" {
 
 resource "aws_iam_policy" "boundary" {
   name        = local.boundary_name
-  description = "Permissions boundary of the roles of ${var.name}: what they can do at most"
+  description = "Permissions boundary of the roles of ${var.name} in ${var.region}"
   policy      = data.aws_iam_policy_document.boundary.json
 
   lifecycle {
