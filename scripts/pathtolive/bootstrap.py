@@ -39,10 +39,12 @@ def bootstrap(to: target.Target, given: Given) -> None:
     directory = LOCAL / "bootstrap" / f"{to.account}-{to.region}"
     directory.mkdir(parents=True, exist_ok=True)
     # Files of an earlier version of this directory would still be a part of the configuration.
-    for path in directory.glob("*.tf"):
+    for path in [*directory.glob("*.tf"), *directory.glob("*.tfvars")]:
         path.unlink()
+    # The variables belong to one account on AWS.
+    copied = {".tf", ".hcl"} if to.endpoint else {".tf", ".hcl", ".tfvars"}
     for path in SOURCE.iterdir():
-        if path.is_file() and (path.suffix == ".tf" or path.name == ".terraform.lock.hcl"):
+        if path.is_file() and path.suffix in copied:
             shutil.copyfile(path, directory / path.name)
     override, moved = directory / "backend_override.tf", directory / "terraform.tfstate"
     imports = directory / "imports.tf"
@@ -108,8 +110,8 @@ def _existing(to: target.Target, bucket: str, repository: Repository | None, sta
         return {BUCKET: bucket}
     if not policy["Policy"]["Description"].endswith(f" in {to.region}"):
         raise CommandError(
-            f"Account {to.account} is already prepared for another Region: {policy['Policy']['Description']}. IAM has no "
-            "Regions, so an account can have only one copy of the roles. Use that Region, or another account"
+            f"Account {to.account} is already prepared for another Region: {policy['Policy']['Description']}. "
+            "IAM has no Regions, so an account can have only one copy of the roles. Use that Region, or another account"
         )
     existing = {BUCKET: bucket, "aws_iam_policy.boundary": boundary}
     if repository is None:

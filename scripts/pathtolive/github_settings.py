@@ -29,13 +29,13 @@ Some plans of GitHub lack some of this in private repositories:
 
 @dataclass(frozen=True)
 class Change:
-    """A setting, as text for people, and the arguments of gh that change it.
+    """A setting, as text for people, and the commands of gh that change it.
 
-    ``fallback`` are arguments for plans of GitHub that lack a part of it.
+    ``fallback`` replaces the first command on plans of GitHub that lack a part of the setting.
     """
 
     text: str
-    arguments: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     fallback: tuple[str, ...] = ()
 
 
@@ -99,44 +99,42 @@ def missing(slug: str, stages: Sequence[str], variables: Mapping[str, str]) -> l
     known = {each["name"]: each["value"] for each in _list(f"repos/{slug}/actions/variables", "variables")}
     changes = []
     for name, reviewed in environments(stages).items():
-        changes += _of_environment(slug, name, found.get(name), reviewed=reviewed)
+        if change := _of_environment(slug, name, found.get(name), reviewed=reviewed):
+            changes.append(change)
     for name, value in variables.items():
         if known.get(name) != value:
             set_variable = ("variable", "set", name, "--repo", slug, "--body", value)
-            changes.append(Change(f"Set the variable {name} to {value}", set_variable))
+            changes.append(Change(f"Set the variable {name} to {value}", (set_variable,)))
     return changes
 
 
-def _of_environment(slug: str, name: str, found: Mapping[str, Any] | None, *, reviewed: bool) -> list[Change]:
-    """Return the changes of an environment, which keep its other settings.
+def _of_environment(slug: str, name: str, found: Mapping[str, Any] | None, *, reviewed: bool) -> Change | None:
+    """Return the change of an environment, which keeps its other settings, or None if it needs none.
 
     https://docs.github.com/en/rest/deployments/environments#create-or-update-an-environment
+    https://docs.github.com/en/rest/deployments/branch-policies
     """
     path = f"repos/{slug}/environments/{name}"
     rules = {rule["type"]: rule for rule in (found or {}).get("protection_rules", [])}
     policy = (found or {}).get("deployment_branch_policy")
-    changes = []
-    if policy is None or (reviewed and "required_reviewers" not in rules):
-        text = "Create" if found is None else "Update"
-        fields = _policy_fields(policy) + _other_fields(rules)
-        # Whoever runs this command can replace themselves by others later.
-        asked = ("-F", "reviewers[][type]=User", "-F", f"reviewers[][id]={_user()}")
-        adds = reviewed and "required_reviewers" not in rules
-        put = ("api", "--silent", "--method", "PUT", path, *fields)
-        changes.append(
-            Change(
-                f"{text} the environment {name}{', with you as its required reviewer' if adds else ''}",
-                (*put, *asked) if adds else put,
-                put if adds else (),
-            )
-        )
+    update = ("api", "--silent", "--method", "PUT", path, *_policy_fields(policy), *_other_fields(rules))
+    commands: list[tuple[str, ...]] = []
+    fallback: tuple[str, ...] = ()
+    text = [f"{'Create' if found is None else 'Update'} the environment {name}"]
+    if reviewed and "required_reviewers" not in rules:
+        # Whoever runs this command can name others later.
+        commands.append((*update, "-F", "reviewers[][type]=User", "-F", f"reviewers[][id]={_user()}"))
+        fallback = update
+        text.append("with you as its required reviewer")
+    elif policy is None:
+        commands.append(update)
     branches = f"{path}/deployment-branch-policies"
     custom = policy is None or policy["custom_branch_policies"]
     known = _list(branches, "branch_policies") if policy and custom else []
     if custom and BRANCH not in {each["name"] for each in known}:
-        add = ("api", "--silent", "--method", "POST", branches, "-f", f"name={BRANCH}")
-        changes.append(Change(f"Let the environment {name} deploy from the branch {BRANCH} only", add))
-    return changes
+        commands.append(("api", "--silent", "--method", "POST", branches, "-f", f"name={BRANCH}"))
+        text.append(f"to deploy from the branch {BRANCH}")
+    return Change(", ".join(text), tuple(commands), fallback) if commands else None
 
 
 def _policy_fields(policy: Mapping[str, bool] | None) -> tuple[str, ...]:
@@ -184,13 +182,24 @@ def _offer(slug: str, changes: Sequence[Change], confirm: Callable[[str], bool])
 
 
 def _change(change: Change) -> None:
+    """Make a change as far as GitHub allows it.
+
+    Raises:
+        CommandError: GitHub refused a part of it.
+    """
+    first, *others = change.commands
+    refused = None
     try:
-        _gh(*change.arguments)
-    except CommandError:
+        _gh(*first)
+    except CommandError as error:
         if not change.fallback:
             raise
+        refused = error
         _gh(*change.fallback)
-        raise
+    for arguments in others:
+        _gh(*arguments)
+    if refused:
+        raise refused
 
 
 def _confirmed(question: str) -> bool:
