@@ -36,6 +36,7 @@ def bootstrap(to: target.Target, given: Given) -> None:
     # Flushed, because Terraform writes to the same terminal.
     print(f"Account {to.account}, region {to.region}: preparing the state bucket {bucket}", flush=True)
     repository = given.identified(given.repository) if given.repository else None
+    boundary = _boundary(to)
     directory = LOCAL / "bootstrap" / f"{to.account}-{to.region}"
     directory.mkdir(parents=True, exist_ok=True)
     # Files of an earlier version of this directory would still be a part of the configuration.
@@ -49,26 +50,25 @@ def bootstrap(to: target.Target, given: Given) -> None:
     override, moved = directory / "backend_override.tf", directory / "terraform.tfstate"
     imports = directory / "imports.tf"
     stages = list(root_module.config(to).stages)
-    if not _exists(to, bucket) or moved.exists():
+    exists = _exists(to, bucket)
+    new = not exists or moved.exists()
+    terraform_cli.discard_initialization(directory)
+    if new:
         override.write_text(LOCAL_BACKEND)
-        terraform_cli.discard_initialization(directory)
         _terraform(to, directory, "init", "-reconfigure", "-lockfile=readonly")
-        _apply(to, directory, given, repository, stages)
+    else:
+        _init(to, directory, bucket, "-reconfigure")
+    if BUCKET not in _resources(to, directory):
+        existing = ({BUCKET: bucket} if exists else {}) | _existing(to, boundary, repository, stages)
+        blocks = [f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n" for address, name in existing.items()]
+        imports.write_text("\n".join(blocks))
+    _apply(to, directory, given, repository, stages)
+    imports.unlink(missing_ok=True)
+    if new:
         override.unlink()
         _init(to, directory, bucket, "-migrate-state", "-force-copy")
         moved.unlink()
         moved.with_suffix(".tfstate.backup").unlink(missing_ok=True)
-    else:
-        terraform_cli.discard_initialization(directory)
-        _init(to, directory, bucket, "-reconfigure")
-        if BUCKET not in _resources(to, directory):
-            blocks = [
-                f"import {{\n  to = {address}\n  id = {json.dumps(identity)}\n}}\n"
-                for address, identity in _existing(to, bucket, repository, stages).items()
-            ]
-            imports.write_text("\n".join(blocks))
-        _apply(to, directory, given, repository, stages)
-        imports.unlink(missing_ok=True)
     _report(to, _outputs(to, directory), stages)
 
 
@@ -95,37 +95,49 @@ def _exists(to: target.Target, bucket: str) -> bool:
     return True
 
 
-def _existing(to: target.Target, bucket: str, repository: Repository | None, stages: list[str]) -> dict[str, str]:
-    """Return the import IDs of resources that exist although the state lacks them, by address.
-
-    The other resources are created again without an error. https://developer.hashicorp.com/terraform/language/import
+def _boundary(to: target.Target) -> str | None:
+    """Return the ARN of the account's permissions boundary, or None if there is none.
 
     Raises:
         CommandError: the account is prepared for another Region.
     """
-    iam, kms = to.client("iam"), to.client("kms")
-    account = f"arn:{iam.meta.partition}:iam::{to.account}"
-    boundary, key_alias = f"{account}:policy/{NAME}-boundary", f"alias/{NAME}-topic"
-    if (policy := _found(iam.get_policy, PolicyArn=boundary)) is None:
-        return {BUCKET: bucket}
-    if not policy["Policy"]["Description"].endswith(f" in {to.region}"):
+    iam = to.client("iam")
+    boundary = f"arn:{iam.meta.partition}:iam::{to.account}:policy/{NAME}-boundary"
+    if (found := _found(iam.get_policy, PolicyArn=boundary)) is None:
+        return None
+    description: str = found["Policy"].get("Description", "")
+    if not description.endswith(f" in {to.region}"):
         raise CommandError(
-            f"Account {to.account} is already prepared for another Region: {policy['Policy']['Description']}. "
-            "IAM has no Regions, so an account can have only one copy of the roles. Use that Region, or another account"
+            f"Account {to.account} is already prepared for another Region: {description}. IAM has no Regions, so an "
+            "account can have only one copy of the roles. Use that Region, or another account"
         )
-    existing = {BUCKET: bucket, "aws_iam_policy.boundary": boundary}
+    return boundary
+
+
+def _existing(
+    to: target.Target, boundary: str | None, repository: Repository | None, stages: list[str]
+) -> dict[str, str]:
+    """Return the import IDs of resources other than the bucket that exist although the state lacks them, by address.
+
+    The other resources are created again without an error. https://developer.hashicorp.com/terraform/language/import
+    """
+    if boundary is None:
+        return {}
+    existing = {"aws_iam_policy.boundary": boundary}
     if repository is None:
         return existing
+    iam, kms = to.client("iam"), to.client("kms")
+    account, key_alias = boundary.partition(":policy/")[0], f"alias/{NAME}-topic"
     for name in ("read", "infrastructure"):
-        if _found(iam.get_policy, PolicyArn=(policy_arn := f"{account}:policy/{NAME}-{name}")):
-            existing[f"aws_iam_policy.{name}[0]"] = policy_arn
+        policy = f"{account}:policy/{NAME}-{name}"
+        if _found(iam.get_policy, PolicyArn=policy):
+            existing[f"aws_iam_policy.{name}[0]"] = policy
     for name in ("plan", "infrastructure", *(f"deploy-{stage}" for stage in stages)):
         if _found(iam.get_role, RoleName=f"{NAME}-{name}"):
             existing[f"aws_iam_role.github[{json.dumps(name)}]"] = f"{NAME}-{name}"
     provider = f"{account}:oidc-provider/{github.ISSUER}"
-    if "TF_VAR_github_oidc_provider_arn" not in os.environ and _found(
-        iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider
-    ):
+    given = os.environ.get("TF_VAR_github_oidc_provider_arn")  # noqa: SIM112 - Terraform's spelling
+    if given is None and _found(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider):
         existing["aws_iam_openid_connect_provider.github[0]"] = provider
     if key := _found(kms.describe_key, KeyId=key_alias):
         existing |= {"aws_kms_key.topic[0]": key["KeyMetadata"]["KeyId"], "aws_kms_alias.topic[0]": key_alias}

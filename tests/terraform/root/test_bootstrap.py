@@ -316,23 +316,19 @@ class TestCommand:
 
 
 def test_bootstrap_refuses_another_region_of_a_prepared_account(command: Command, client: Client) -> None:
-    """A bucket without state, in a Region other than that of the boundary."""
-    iam, s3, region = client("iam"), client("s3"), "eu-central-1"
-    bucket = f"path-to-live-state-{ACCOUNT}-{region}"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
-    name = "path-to-live-boundary"
-    arn = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
-    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
-        document = {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": "*"}]}
-        iam.create_policy(PolicyName=name, PolicyDocument=json.dumps(document), Description=f"Roles in {REGION}")
-    try:
-        refused = command(AWS_REGION=region)
-        assert refused.returncode != 0
-        assert "is already prepared for another Region: " in refused.stderr
-        assert f"in {REGION}. IAM has no Regions" in refused.stderr
-    finally:
-        s3.delete_bucket(Bucket=bucket)
-    assert iam.get_policy(PolicyArn=arn)
+    iam, arn = client("iam"), f"arn:aws:iam::{ACCOUNT}:policy/path-to-live-boundary"
+    document = {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": "*"}]}
+    with contextlib.ExitStack() as stack:
+        # The tests before may have prepared the account.
+        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+            iam.create_policy(
+                PolicyName=arn.split("/")[-1], PolicyDocument=json.dumps(document), Description=f"Roles in {REGION}"
+            )
+            stack.callback(iam.delete_policy, PolicyArn=arn)
+        refused = command(AWS_REGION="eu-central-1")
+    assert refused.returncode != 0
+    assert f"Account {ACCOUNT} is already prepared for another Region: " in refused.stderr
+    assert f" in {REGION}. IAM has no Regions" in refused.stderr
 
 
 def test_bootstrap_refuses_a_bucket_of_the_user(command: Command) -> None:
