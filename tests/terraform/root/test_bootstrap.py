@@ -322,7 +322,7 @@ def test_bootstrap_refuses_another_region_of_a_prepared_account(command: Command
         # The tests before may have prepared the account.
         with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
             iam.create_policy(
-                PolicyName=arn.split("/")[-1], PolicyDocument=json.dumps(document), Description=f"Roles in {REGION}"
+                PolicyName=arn.rsplit("/", maxsplit=1)[-1], PolicyDocument=json.dumps(document), Description=f"Roles in {REGION}"
             )
             stack.callback(iam.delete_policy, PolicyArn=arn)
         refused = command(AWS_REGION="eu-central-1")
