@@ -316,15 +316,15 @@ class TestCommand:
 
 
 def test_bootstrap_refuses_another_region_of_a_prepared_account(command: Command, client: Client) -> None:
-    iam, arn = client("iam"), f"arn:aws:iam::{ACCOUNT}:policy/path-to-live-boundary"
+    iam, name = client("iam"), "path-to-live-boundary"
     document = {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": "*"}]}
     with contextlib.ExitStack() as stack:
         # The tests before may have prepared the account.
         with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
-            iam.create_policy(
-                PolicyName=arn.rsplit("/", maxsplit=1)[-1], PolicyDocument=json.dumps(document), Description=f"Roles in {REGION}"
+            made = iam.create_policy(
+                PolicyName=name, PolicyDocument=json.dumps(document), Description=f"Roles in {REGION}"
             )
-            stack.callback(iam.delete_policy, PolicyArn=arn)
+            stack.callback(iam.delete_policy, PolicyArn=made["Policy"]["Arn"])
         refused = command(AWS_REGION="eu-central-1")
     assert refused.returncode != 0
     assert f"Account {ACCOUNT} is already prepared for another Region: " in refused.stderr
