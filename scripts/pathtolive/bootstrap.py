@@ -80,7 +80,8 @@ def _report(to: target.Target, outputs: dict[str, Any], stages: list[str]) -> No
     if key := outputs["topic_key_arn"]:
         print(f'  kms_key_arn              = "{key}"')
     if found := outputs["github_repository"]:
-        print(f"\nGitHub Actions can assume these roles: {', '.join(outputs['role_arns'].values())}")
+        roles = ", ".join(arn.rpartition("/")[2] for arn in outputs["role_arns"].values())
+        print(f"\nGitHub Actions can assume the roles {roles}")
         variables = {"AWS_ACCOUNT_ID": to.account, "AWS_REGION": to.region}
         github_settings.prepare(Repository(**found), stages, variables, changeable=to.endpoint is None)
 
