@@ -27,16 +27,53 @@ resource "aws_kms_alias" "topic" {
 }
 
 data "aws_iam_policy_document" "topic_key" {
-  # The account as principal lets the policies of roles permit the use of the key. It permits nothing by itself.
+  # The account as principal lets the policies of administrators permit this. It permits nothing by itself. If the key
+  # policy does not include the account, the key becomes unmanageable.
   # https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-default-allow-root-enable-iam
   statement {
-    sid       = "EnableIamPolicies"
-    actions   = ["kms:*"]
+    sid = "ManageKey"
+    actions = [
+      "kms:CancelKeyDeletion",
+      "kms:CreateAlias",
+      "kms:DeleteAlias",
+      "kms:DescribeKey",
+      "kms:DisableKey",
+      "kms:EnableKey",
+      "kms:EnableKeyRotation",
+      "kms:GetKeyPolicy",
+      "kms:GetKeyRotationStatus",
+      "kms:ListResourceTags",
+      "kms:PutKeyPolicy",
+      "kms:ScheduleKeyDeletion",
+      "kms:TagResource",
+      "kms:UntagResource",
+      "kms:UpdateAlias",
+      "kms:UpdateKeyDescription",
+    ]
     resources = ["*"]
 
     principals {
       type        = "AWS"
       identifiers = ["${local.arn}:iam::${local.account}:root"]
+    }
+  }
+
+  # The roles of releases publish. SNS names the topic whenever it uses the key on behalf of a publisher.
+  # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#sns-what-permissions-for-sse
+  statement {
+    sid       = "DelegateUseForTopic"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = ["*"]
+
+    principals {
+      type        = "AWS"
+      identifiers = ["${local.arn}:iam::${local.account}:root"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "kms:EncryptionContext:aws:sns:topicArn"
+      values   = [local.topic_arn]
     }
   }
 

@@ -134,13 +134,24 @@ def test_bootstrap_creates_the_topic_key_without_repository_if_it_is_told_to(boo
 def test_bootstrap_topic_key_serves_alarms_of_the_account_and_iam_policies(with_repository: Any) -> None:
     key = with_repository.resource_changes["aws_kms_key.topic[0]"]["change"]["after"]
     assert key["enable_key_rotation"] is True
-    assert statements(key["policy"]) == {
-        "EnableIamPolicies": {
-            "Sid": "EnableIamPolicies",
+    account = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    found = statements(key["policy"])
+    managed = found.pop("ManageKey")
+    assert managed["Principal"] == account
+    assert {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"} < set(managed["Action"])
+    assert not {"kms:Decrypt", "kms:GenerateDataKey"} & set(managed["Action"])
+    assert found == {
+        "DelegateUseForTopic": {
+            "Sid": "DelegateUseForTopic",
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-            "Action": "kms:*",
+            "Principal": account,
+            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
             "Resource": "*",
+            "Condition": {
+                "StringEquals": {
+                    "kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:path-to-live-alerts"
+                }
+            },
         },
         "UseKeyFromAlarms": {
             "Sid": "UseKeyFromAlarms",
