@@ -37,18 +37,8 @@ def bootstrap(to: target.Target, given: Given) -> None:
     print(f"Account {to.account}, region {to.region}: preparing the state bucket {bucket}", flush=True)
     repository = given.identified(given.repository) if given.repository else None
     boundary = _boundary(to)
-    directory = LOCAL / "bootstrap" / f"{to.account}-{to.region}"
-    directory.mkdir(parents=True, exist_ok=True)
-    # Files of an earlier version of this directory would still be a part of the configuration.
-    for path in [*directory.glob("*.tf"), *directory.glob("*.tfvars")]:
-        path.unlink()
-    # The variables belong to one account on AWS.
-    copied = {".tf", ".hcl"} if to.endpoint else {".tf", ".hcl", ".tfvars"}
-    for path in SOURCE.iterdir():
-        if path.is_file() and path.suffix in copied:
-            shutil.copyfile(path, directory / path.name)
+    directory = _copy(to)
     override, moved = directory / "backend_override.tf", directory / "terraform.tfstate"
-    imports = directory / "imports.tf"
     stages = list(root_module.config(to).stages)
     exists = _exists(to, bucket)
     new = not exists or moved.exists()
@@ -61,15 +51,29 @@ def bootstrap(to: target.Target, given: Given) -> None:
     if BUCKET not in _resources(to, directory):
         existing = ({BUCKET: bucket} if exists else {}) | _existing(to, boundary, repository, stages)
         blocks = [f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n" for address, name in existing.items()]
-        imports.write_text("\n".join(blocks))
+        (directory / "imports.tf").write_text("\n".join(blocks))
     _apply(to, directory, given, repository, stages)
-    imports.unlink(missing_ok=True)
     if new:
         override.unlink()
         _init(to, directory, bucket, "-migrate-state", "-force-copy")
         moved.unlink()
         moved.with_suffix(".tfstate.backup").unlink(missing_ok=True)
     _report(to, _outputs(to, directory), stages)
+
+
+def _copy(to: target.Target) -> Path:
+    """Copy terraform/bootstrap into a directory of the account and Region, and return it."""
+    directory = LOCAL / "bootstrap" / f"{to.account}-{to.region}"
+    directory.mkdir(parents=True, exist_ok=True)
+    # Files that an earlier run left would be a part of the configuration.
+    for path in [*directory.glob("*.tf"), *directory.glob("*.tfvars")]:
+        path.unlink()
+    # The variables belong to one account on AWS.
+    copied = {".tf", ".hcl"} if to.endpoint else {".tf", ".hcl", ".tfvars"}
+    for path in SOURCE.iterdir():
+        if path.is_file() and path.suffix in copied:
+            shutil.copyfile(path, directory / path.name)
+    return directory
 
 
 def _report(to: target.Target, outputs: dict[str, Any], stages: list[str]) -> None:

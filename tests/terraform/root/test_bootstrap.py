@@ -319,10 +319,17 @@ class TestCommand:
         main.write_text(
             re.sub(r'resource "aws_s3_bucket_lifecycle_configuration".*?\n}\n', "", main.read_text(), flags=re.S)
         )
+        config = checkout.path / "terraform" / "config.tf"
+        config.write_text(
+            config.read_text().replace("    live =", '    qa   = { gateway_deployment = "1" }\n    live =')
+        )
         taken = command("GITHUB_REPOSITORY=octocat@583231/hello@1296269")
         assert taken.returncode == 0, taken.stderr
         # The bucket, three policies, five roles, the identity provider, the key, and its alias
         assert re.search(r"Apply complete! Resources: 12 imported, \d+ added, \d+ changed, 0 destroyed", taken.stdout)
+        # Each stage of config.tf has a role and an environment.
+        assert client("iam").get_role(RoleName="path-to-live-deploy-qa")["Role"]
+        assert "create: plan, infrastructure, dev, test, qa, live" in taken.stdout
         assert client("s3").list_objects_v2(Bucket=BUCKET)["Contents"][0]["Key"] == "bootstrap.tfstate"
 
 
