@@ -1,6 +1,6 @@
 """Prepare an AWS account: create Terraform's state bucket, the permissions boundary, and the roles of GitHub Actions.
 
-Run this once per account and Region, and again if the stages in config.tf or the repository's name change. The command
+Run this once per account, and again if the stages in config.tf or the repository's name change. The command
 prints what to set in GitHub. If gh is installed, it offers to change these settings.
 """
 
