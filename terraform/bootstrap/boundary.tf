@@ -1,11 +1,13 @@
 # What the roles of the service itself can do at most: those of the function, of releases, and of rollbacks. A role that
-# changes them must keep the boundary, so it can grant them nothing else. A boundary itself grants nothing.
+# changes them must keep the boundary, so it can grant them nothing else. A boundary itself grants nothing. It includes the
+# copies of the service in workspaces, whose names continue with a hyphen: they have the same variables.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
 
 locals {
   boundary_name = "${var.name}-boundary"
   # Composed, so that a plan shows the policies that name it.
   boundary_arn = "${local.arn}:iam::${local.account}:policy/${local.boundary_name}"
+  topic_arns   = [local.topic_arn, "${local.arn}:sns:${var.region}:${local.account}:${var.name}-*-alerts"]
 }
 
 data "aws_iam_policy_document" "boundary" {
@@ -13,7 +15,7 @@ data "aws_iam_policy_document" "boundary" {
   statement {
     sid       = "WriteLogs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${local.function_log_group_arn}:*"]
+    resources = ["${local.function_log_group_arn}:*", "${local.function_log_group_arn}-*"]
   }
 
   # Releases of every stage.
@@ -25,7 +27,7 @@ data "aws_iam_policy_document" "boundary" {
       "lambda:InvokeFunction",
       "lambda:UpdateAlias",
     ]
-    resources = local.function_arns
+    resources = concat(local.function_arns, ["${local.function_arn}-*"])
   }
 
   statement {
@@ -37,19 +39,19 @@ data "aws_iam_policy_document" "boundary" {
   statement {
     sid       = "ReadRequests"
     actions   = ["ssm:GetParameter"]
-    resources = ["${local.parameters_arn}/*"]
+    resources = ["${local.parameters_arn}/*", "${local.parameters_arn}-*"]
   }
 
   statement {
     sid       = "RejectVersions"
     actions   = ["ssm:PutParameter"]
-    resources = ["${local.parameters_arn}/*/rejected"]
+    resources = ["${local.parameters_arn}/*/rejected", "${local.parameters_arn}-*/rejected"]
   }
 
   statement {
     sid       = "PublishNotifications"
     actions   = ["sns:Publish"]
-    resources = [local.topic_arn]
+    resources = local.topic_arns
   }
 
   # KMS chooses the ID of the key. SNS names the topic whenever it uses the key.
@@ -60,9 +62,9 @@ data "aws_iam_policy_document" "boundary" {
     resources = [local.keys_arn]
 
     condition {
-      test     = "StringEquals"
+      test     = "ArnLike"
       variable = "kms:EncryptionContext:aws:sns:topicArn"
-      values   = [local.topic_arn]
+      values   = local.topic_arns
     }
   }
 

@@ -71,9 +71,9 @@ data "aws_iam_policy_document" "topic_key" {
     }
 
     condition {
-      test     = "StringEquals"
+      test     = "ArnLike"
       variable = "kms:EncryptionContext:aws:sns:topicArn"
-      values   = [local.topic_arn]
+      values   = local.topic_arns
     }
   }
 

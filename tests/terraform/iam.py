@@ -24,7 +24,25 @@ def _string_equals(given: str | None, values: list[str]) -> bool:
     return given in values
 
 
-OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {"StringEquals": _string_equals}
+def _arn_like(given: str | None, values: list[str]) -> bool:
+    """Match ARNs by their components: ``*`` and ``?`` match no colon of the first six.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    """
+    assert not any("${" in value for value in values), values
+    if given is None:
+        return False
+    parts = given.split(":", 5)
+    return any(
+        len(parts) == len(patterns) and all(map(_matches, patterns, parts))
+        for patterns in (value.split(":", 5) for value in values)
+    )
+
+
+OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
+    "ArnLike": _arn_like,
+    "StringEquals": _string_equals,
+}
 
 
 def statements(document: str | dict[str, Any]) -> list[dict[str, Any]]:

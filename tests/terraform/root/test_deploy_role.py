@@ -518,6 +518,8 @@ def test_boundary_stays_whatever_else_the_infrastructure_role_is_permitted(later
         assert not iam.allows(policy, action, resource=BOUNDARY)
 
 
+# Of a stack, or of its copy in a workspace
+STACKS = pytest.mark.parametrize("stack", ["path-to-live", "path-to-live-alice"])
 TOPIC_KEY = {"kms:EncryptionContext:aws:sns:topicArn": TOPIC}
 # The requests of the service's own roles: terraform/modules/function and terraform/modules/release.
 SERVICE: Requests = [
@@ -549,11 +551,21 @@ SERVICE: Requests = [
 ]
 
 
-def test_boundary_allows_what_the_service_needs(roles: Roles) -> None:
-    denied = [
-        each for each in expanded(SERVICE) if not iam.allows(roles.boundary, each[0], resource=each[1], context=each[2])
+@STACKS
+def test_boundary_allows_what_the_service_needs(roles: Roles, stack: str) -> None:
+    requests = [
+        (
+            action,
+            resource.replace("path-to-live", stack),
+            {k: v.replace("path-to-live", stack) for k, v in context.items()},
+        )
+        for action, resource, context in expanded(SERVICE)
     ]
+    denied = [each for each in requests if not iam.allows(roles.boundary, each[0], resource=each[1], context=each[2])]
     assert denied == []
+
+
+def test_boundary_allows_no_other_actions(roles: Roles) -> None:
     assert iam.actions(roles.boundary) == {action for action, _, _ in expanded(SERVICE)}
 
 
@@ -577,8 +589,9 @@ def test_boundary_has_every_action_of_the_modules(roles: Roles) -> None:
         ("s3:PutObject", f"{BUCKET}/path-to-live.tfstate", {}),
         ("sts:AssumeRole", f"{ROLE}/admin", {}),
         ("lambda:UpdateFunctionCode", FUNCTION, {}),
-        ("lambda:UpdateAlias", f"{FUNCTION}-other:live", {}),
+        ("lambda:UpdateAlias", FUNCTION.replace("path-to-live", "other:live"), {}),
         ("ssm:PutParameter", f"{PARAMETERS}/path-to-live/live/control", {}),
+        ("ssm:PutParameter", f"{PARAMETERS}/path-to-live-alice/live/control", {}),
         ("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/database/password", {}),
         ("sns:Publish", TOPIC.replace("path-to-live", "other"), {}),
         ("kms:Decrypt", KEY, {}),
@@ -714,6 +727,13 @@ def test_job_on_main_may_assume_only_the_role_of_its_environment(
 @FORMS
 def test_pull_request_may_only_plan(roles: Roles, immutable: bool) -> None:
     assert assumable(roles, token(immutable=immutable, environment="", **PULL_REQUEST)) == {"plan"}
+
+
+@FORMS
+def test_pull_request_whose_token_names_main_may_only_plan(roles: Roles, immutable: bool) -> None:
+    claims = token(immutable=immutable, environment="", event_name="pull_request")
+    assert claims["ref"] == "refs/heads/main"
+    assert assumable(roles, claims) == {"plan"}
 
 
 @FORMS
