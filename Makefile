@@ -121,7 +121,7 @@ stress: $(LOAD_READY) ## Load a stage in steps up to its throttle and past it: S
 ##@ The AWS account
 
 .PHONY: bootstrap
-bootstrap: $(READY) ## Create the state bucket and a deploy role, once: GITHUB_REPOSITORY=owner/name
+bootstrap: $(READY) ## Prepare an AWS account, and roles of GitHub Actions: GITHUB_REPOSITORY=owner/name
 	@$(RUN) scripts/bootstrap.py
 
 .PHONY: destroy

@@ -1,39 +1,44 @@
-"""Create what an AWS account needs once: the bucket for Terraform's state, and the role for deploys from GitHub."""
+"""Prepare an AWS account: create Terraform's state bucket, the permissions boundary, and the roles of GitHub Actions.
+
+Run this once per account, and again if the stages in config.tf or the repository's name change. The command
+prints what to set in GitHub. If gh is installed, it offers to change these settings.
+"""
 
 from __future__ import annotations
 
 import os
 
 from pathtolive import target
-from pathtolive.bootstrap import Given, bootstrap
+from pathtolive.bootstrap import bootstrap
 from pathtolive.cli import CommandError, Parser, main
+from pathtolive.github import Given
 
 
 def command() -> int:
-    """Return 0 if everything exists."""
+    """Return 0 if the account is prepared."""
     parser = Parser(__doc__)
     parser.variable(
         "--github-repository",
         "GITHUB_REPOSITORY",
         metavar="OWNER/NAME",
-        help="create a deploy role for its workflows; OWNER@ID/NAME@ID gives both ids, too "
-        "(default: the repository of the last run)",
+        help="create the roles of its workflows; OWNER@ID/NAME@ID contains both IDs "
+        "(default: the repository of the previous run)",
     )
     parser.variable(
         "--github-repository-owner-id",
         "GITHUB_REPOSITORY_OWNER_ID",
         metavar="ID",
-        help="the owner's number at GitHub (default: ask gh)",
+        help="GitHub's ID of the owner (default: read by gh)",
     )
     parser.variable(
         "--github-repository-id",
         "GITHUB_REPOSITORY_ID",
         metavar="ID",
-        help="the repository's number at GitHub (default: ask gh)",
+        help="GitHub's ID of the repository (default: read by gh)",
     )
     options = parser.parse_args()
     if os.environ.get("STATE_BUCKET"):
-        raise CommandError("STATE_BUCKET names a bucket of your own, which bootstrap does not create. Unset it.")
+        raise CommandError("STATE_BUCKET names a bucket of your own, which this command does not create. Unset it.")
     given = Given(options.github_repository, options.github_repository_owner_id, options.github_repository_id)
     bootstrap(target.from_environment(), given)
     return 0

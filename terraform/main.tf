@@ -51,12 +51,13 @@ check "every_stage_is_pinned" {
 module "function" {
   source = "./modules/function"
 
-  artifact           = "${path.root}/../dist/lambda.zip"
-  log_level          = var.function.log_level
-  log_retention_days = var.log_retention_days
-  memory_megabytes   = var.function.memory_megabytes
-  name               = local.name
-  timeout_seconds    = var.function.timeout_seconds
+  artifact                 = "${path.root}/../dist/lambda.zip"
+  log_level                = var.function.log_level
+  log_retention_days       = var.log_retention_days
+  memory_megabytes         = var.function.memory_megabytes
+  name                     = local.name
+  permissions_boundary_arn = var.permissions_boundary_arn
+  timeout_seconds          = var.function.timeout_seconds
 }
 
 module "api" {
@@ -123,10 +124,11 @@ module "release" {
   error_metrics = [merge(module.function.error_responses_metric, {
     dimensions = { alias = each.key, version = "{version}" }
   })]
-  function_arn       = module.function.arn
-  log_retention_days = var.log_retention_days
-  name               = local.name
-  settings           = try(var.releases[each.key], {})
+  function_arn             = module.function.arn
+  log_retention_days       = var.log_retention_days
+  name                     = local.name
+  permissions_boundary_arn = var.permissions_boundary_arn
+  settings                 = try(var.releases[each.key], {})
   # An artifact that was built without git returns no JSON.
   smoke_tests     = [{ path = "/" }, { path = "/build-info", json = { "function.version" = "{version}" } }]
   stage           = each.key

@@ -63,7 +63,7 @@ variable "function" {
 
 variable "kms_key_arn" {
   type        = string
-  description = "ARN of a KMS key that encrypts the topic of notifications, for accounts whose keys are managed elsewhere. docs/terraform.md has the statements that its key policy needs. Without one, Terraform creates a key."
+  description = "ARN of a KMS key that encrypts the topic of notifications, for accounts whose keys are managed elsewhere. `make bootstrap` can create one. docs/terraform.md has the statements that its key policy needs. Without one, Terraform creates a key."
   default     = null
 }
 
@@ -89,6 +89,18 @@ variable "name" {
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,31}$", var.name))
     error_message = "name must be 2 to 32 lowercase letters, digits, and hyphens, and start with a letter."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  type        = string
+  description = "ARN of the permissions boundary of every role that Terraform creates for the service. `make bootstrap` creates one, without which the roles of GitHub Actions can change no role. Without an ARN, the roles have none."
+  default     = null
+
+  # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+  validation {
+    condition     = var.permissions_boundary_arn == null || can(regex("^arn:[^:]+:iam::([0-9]{12}|aws):policy/.+$", var.permissions_boundary_arn))
+    error_message = "permissions_boundary_arn must be the ARN of a managed policy, such as arn:aws:iam::111122223333:policy/path-to-live-boundary."
   }
 }
 

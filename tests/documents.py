@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.provider import REATTACH
 
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "emulator/README.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "emulator/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 

@@ -1,146 +1,93 @@
-"""What an AWS account needs once: the bucket of Terraform's state, and the role that GitHub Actions deploys with."""
+"""Prepare an AWS account: Terraform's state bucket, the permissions boundary, and the roles of GitHub Actions."""
 
 from __future__ import annotations
 
 import json
-import re
+import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import state, target, terraform_cli
+from pathtolive import github, github_settings, root_module, state, target, terraform_cli
 from pathtolive.cli import LOCAL, CommandError, run
+from pathtolive.github import Given, Repository
+from pathtolive.target import NAME
 
 SOURCE = target.SOURCE / "bootstrap"
 BUCKET = "aws_s3_bucket.state"
 LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
-# The ids as in a token's subject: https://docs.github.com/en/actions/reference/security/oidc#immutable-subject-claims
-# No name ends in .git, the end of a URL to clone: https://github.com/github/docs/issues/44518
-REPOSITORY = re.compile(
-    r"(?P<owner>[A-Za-z0-9_-]+)(@(?P<owner_id>[0-9]+))?/"
-    r"(?P<name>(?![.]{1,2}(@|$))[A-Za-z0-9._-]+(?<![.]git))(@(?P<id>[0-9]+))?"
-)
-
-
-@dataclass(frozen=True)
-class Repository:
-    """A repository on GitHub, as the variable ``github_repository`` of terraform/bootstrap has it."""
-
-    id: str
-    name: str
-    owner: str
-    owner_id: str
-
-    def __str__(self) -> str:
-        return f"{self.owner}@{self.owner_id}/{self.name}@{self.id}"
-
-
-@dataclass(frozen=True)
-class Given:
-    """What the user says of the repository; None where the user says nothing."""
-
-    repository: str | None = None
-    owner_id: str | None = None
-    id: str | None = None
-
-    def identified(self, repository: str) -> Repository:
-        """Return a repository with its ids: those in its name, those that are given, or those that GitHub has.
-
-        Raises:
-            CommandError: it is no repository, the ids contradict each other, or GitHub cannot be asked.
-        """
-        match = REPOSITORY.fullmatch(repository)
-        if match is None:
-            raise CommandError(
-                f"{repository} is not a GitHub repository. Use GITHUB_REPOSITORY=owner/name, "
-                "or GITHUB_REPOSITORY=owner@123/name@456 with the ids of owner and repository"
-            )
-        owner_id = _same("GITHUB_REPOSITORY_OWNER_ID", self.owner_id, repository, match["owner_id"])
-        repository_id = _same("GITHUB_REPOSITORY_ID", self.id, repository, match["id"])
-        if owner_id and repository_id:
-            return Repository(id=repository_id, name=match["name"], owner=match["owner"], owner_id=owner_id)
-        asked = _ask_github(match["owner"], match["name"])
-        _same("GITHUB_REPOSITORY_OWNER_ID", owner_id, "GitHub", asked.owner_id)
-        _same("GITHUB_REPOSITORY_ID", repository_id, "GitHub", asked.id)
-        return asked
-
-
-def _same(variable: str, given: str | None, source: str, found: str | None) -> str | None:
-    if given and found and given != found:
-        raise CommandError(f"{variable} is {given}, but {source} has the id {found}. Remove the wrong one")
-    return given or found
-
-
-def _ask_github(owner: str, name: str) -> Repository:
-    """Return what GitHub knows of a repository: https://docs.github.com/en/rest/repos/repos#get-a-repository."""
-    path = f"repos/{owner}/{name}"
-    remedies = (
-        "Install gh (https://cli.github.com), log in with 'gh auth login', and run the command again. "
-        "Or give the ids:\n"
-        f"  make bootstrap GITHUB_REPOSITORY={owner}/{name} GITHUB_REPOSITORY_OWNER_ID=... GITHUB_REPOSITORY_ID=...\n"
-        "They are owner.id and id in the answer of:\n"
-        f"  curl https://api.github.com/{path}"
-    )
-    if shutil.which("gh") is None:
-        raise CommandError(f"The GitHub ids of {owner}/{name} are unknown, and gh is not installed.\n{remedies}")
-    query = ".owner.login, .owner.id, .name, .id"
-    try:
-        answer = run(["gh", "api", "--hostname", "github.com", path, "--jq", query], quiet=True).split()
-    except CommandError as error:
-        raise CommandError(f"The GitHub ids of {owner}/{name} are unknown: {error}\n{remedies}") from error
-    asked = Repository(owner=answer[0], owner_id=answer[1], name=answer[2], id=answer[3])
-    # GitHub answers for the old name of a repository, too. The subject of a token has the new one, in GitHub's case.
-    if f"{asked.owner}/{asked.name}".lower() != f"{owner}/{name}".lower():
-        raise CommandError(
-            f"{owner}/{name} is now {asked.owner}/{asked.name}. If that is the repository you mean, run: "
-            f"make bootstrap GITHUB_REPOSITORY={asked.owner}/{asked.name}"
-        )
-    return asked
 
 
 def bootstrap(to: target.Target, given: Given) -> None:
-    """Make or update bucket and role; the state of this lies in the bucket itself.
+    """Create or update the resources of terraform/bootstrap, and print what to set in GitHub and in Terraform.
 
-    The bucket comes to be with a state on this machine, which then moves into it. Interrupted before that, the next
-    run continues from there. A bucket that is there already is taken over, and a role stays until another repository
-    is named.
+    Their state is in the bucket. The first run creates the bucket with a state on this machine, and then moves the
+    state into it. If it is interrupted before that, the next run continues. If the state is lost, what exists is
+    imported. Without a repository, the one of the previous run is kept.
 
     Raises:
-        CommandError: Terraform failed, or the repository's ids are unknown. Fix the cause, then run it again.
+        CommandError: Terraform failed, or the repository's IDs are unknown. Fix the cause, then run the command again.
     """
     bucket = state.bucket_name(to)
-    # Flushed, as Terraform writes to the same terminal.
+    # Flushed, because Terraform writes to the same terminal.
     print(f"Account {to.account}, region {to.region}: preparing the state bucket {bucket}", flush=True)
     repository = given.identified(given.repository) if given.repository else None
-    directory = LOCAL / "bootstrap" / f"{to.account}-{to.region}"
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in SOURCE.iterdir():
-        if path.is_file() and (path.suffix == ".tf" or path.name == ".terraform.lock.hcl"):
-            shutil.copyfile(path, directory / path.name)
+    boundary = _boundary(to)
+    directory = _copy(to)
     override, moved = directory / "backend_override.tf", directory / "terraform.tfstate"
-    if not _exists(to, bucket) or moved.exists():
+    stages = list(root_module.config(to).stages)
+    exists = _exists(to, bucket)
+    new = not exists or moved.exists()
+    terraform_cli.discard_initialization(directory)
+    if new:
         override.write_text(LOCAL_BACKEND)
-        terraform_cli.discard_initialization(directory)
         _terraform(to, directory, "init", "-reconfigure", "-lockfile=readonly")
-        _apply(to, directory, given, repository)
+    else:
+        _init(to, directory, bucket, "-reconfigure")
+    if BUCKET not in _resources(to, directory):
+        existing = ({BUCKET: bucket} if exists else {}) | _existing(to, boundary, repository, stages)
+        blocks = [f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n" for address, name in existing.items()]
+        (directory / "imports.tf").write_text("\n".join(blocks))
+    _apply(to, directory, given, repository, stages)
+    if new:
         override.unlink()
         _init(to, directory, bucket, "-migrate-state", "-force-copy")
         moved.unlink()
         moved.with_suffix(".tfstate.backup").unlink(missing_ok=True)
-    else:
-        override.unlink(missing_ok=True)
-        terraform_cli.discard_initialization(directory)
-        _init(to, directory, bucket, "-reconfigure")
-        if BUCKET not in _resources(to, directory):
-            _terraform(to, directory, "import", BUCKET, bucket)
-        _apply(to, directory, given, repository)
-    outputs = _outputs(to, directory)
-    print(f"Terraform's state goes to the bucket {outputs['state_bucket']}")
-    if role := outputs.get("deploy_role_arn"):
-        print(f"GitHub Actions deploys with {role}: make it the repository's variable AWS_DEPLOY_ROLE")
+    _report(to, _outputs(to, directory), stages)
+
+
+def _copy(to: target.Target) -> Path:
+    """Copy terraform/bootstrap into a directory of the account and Region, and return it."""
+    directory = LOCAL / "bootstrap" / f"{to.account}-{to.region}"
+    directory.mkdir(parents=True, exist_ok=True)
+    # Files that an earlier run left would be a part of the configuration.
+    for path in [*directory.glob("*.tf"), *directory.glob("*.tfvars")]:
+        path.unlink()
+    # The variables belong to one account on AWS.
+    copied = {".tf", ".hcl"} if to.endpoint else {".tf", ".hcl", ".tfvars"}
+    for path in SOURCE.iterdir():
+        if path.is_file() and path.suffix in copied:
+            shutil.copyfile(path, directory / path.name)
+    return directory
+
+
+def _report(to: target.Target, outputs: dict[str, Any], stages: list[str]) -> None:
+    """Print what Terraform created, and what remains to be set."""
+    print(f"\nTerraform's state goes to the bucket {outputs['state_bucket']}")
+    print("\nTo limit the roles of the service, add this to terraform/terraform.tfvars, and commit the file:")
+    print(f'  permissions_boundary_arn = "{outputs["permissions_boundary_arn"]}"')
+    if key := outputs["topic_key_arn"]:
+        print(f'  kms_key_arn              = "{key}"')
+    if found := outputs["github_repository"]:
+        roles = ", ".join(arn.rpartition("/")[2] for arn in outputs["role_arns"].values())
+        print(f"\nGitHub Actions can assume the roles {roles}")
+        variables = {"AWS_ACCOUNT_ID": to.account, "AWS_REGION": to.region}
+        github_settings.prepare(Repository(**found), stages, variables, changeable=to.endpoint is None)
 
 
 def _exists(to: target.Target, bucket: str) -> bool:
@@ -153,31 +100,93 @@ def _exists(to: target.Target, bucket: str) -> bool:
     return True
 
 
+def _boundary(to: target.Target) -> str | None:
+    """Return the ARN of the account's permissions boundary, or None if there is none.
+
+    Raises:
+        CommandError: the account is prepared for another Region.
+    """
+    iam = to.client("iam")
+    boundary = f"arn:{iam.meta.partition}:iam::{to.account}:policy/{NAME}-boundary"
+    if (found := _found(iam.get_policy, PolicyArn=boundary)) is None:
+        return None
+    description: str = found["Policy"].get("Description", "")
+    if not description.endswith(f" in {to.region}"):
+        raise CommandError(
+            f"Account {to.account} is already prepared for another Region: {description}. IAM has no Regions, so an "
+            "account can have only one copy of the roles. Use that Region, or another account"
+        )
+    return boundary
+
+
+def _existing(
+    to: target.Target, boundary: str | None, repository: Repository | None, stages: list[str]
+) -> dict[str, str]:
+    """Return the import IDs of resources other than the bucket that exist although the state lacks them, by address.
+
+    The other resources are created again without an error. https://developer.hashicorp.com/terraform/language/import
+    """
+    if boundary is None:
+        return {}
+    existing = {"aws_iam_policy.boundary": boundary}
+    if repository is None:
+        return existing
+    iam, kms = to.client("iam"), to.client("kms")
+    account, key_alias = boundary.partition(":policy/")[0], f"alias/{NAME}-topic"
+    for name in ("read", "infrastructure"):
+        policy = f"{account}:policy/{NAME}-{name}"
+        if _found(iam.get_policy, PolicyArn=policy):
+            existing[f"aws_iam_policy.{name}[0]"] = policy
+    for name in ("plan", "infrastructure", *(f"deploy-{stage}" for stage in stages)):
+        if _found(iam.get_role, RoleName=f"{NAME}-{name}"):
+            existing[f"aws_iam_role.github[{json.dumps(name)}]"] = f"{NAME}-{name}"
+    provider = f"{account}:oidc-provider/{github.ISSUER}"
+    given = os.environ.get("TF_VAR_github_oidc_provider_arn")  # noqa: SIM112 - Terraform's spelling
+    if given is None and _found(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider):
+        existing["aws_iam_openid_connect_provider.github[0]"] = provider
+    if key := _found(kms.describe_key, KeyId=key_alias):
+        existing |= {"aws_kms_key.topic[0]": key["KeyMetadata"]["KeyId"], "aws_kms_alias.topic[0]": key_alias}
+    return existing
+
+
+def _found(read: Callable[..., dict[str, Any]], **identity: str) -> dict[str, Any] | None:
+    """Return the response to a request for a resource, or None if the resource does not exist."""
+    try:
+        return read(**identity)
+    except botocore.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in {"NoSuchEntity", "NotFoundException"}:
+            raise
+        return None
+
+
 def _init(to: target.Target, directory: Path, bucket: str, *arguments: str) -> None:
     backend = {"bucket": bucket, "region": to.region} | ({"use_path_style": "true"} if to.endpoint else {})
     given = [f"-backend-config={name}={value}" for name, value in backend.items()]
     _terraform(to, directory, "init", "-lockfile=readonly", *arguments, *given)
 
 
-def _apply(to: target.Target, directory: Path, given: Given, repository: Repository | None) -> None:
+def _apply(to: target.Target, directory: Path, given: Given, repository: Repository | None, stages: list[str]) -> None:
     repository = repository or _kept(_outputs(to, directory).get("github_repository"), given)
-    variables = []
+    variables = [f"-var=stages={json.dumps(stages)}"]
+    # Known after the first deployment.
+    if api_id := (state.outputs(to) or {}).get("api_id"):
+        variables.append(f"-var=api_id={api_id}")
     if repository:
-        print(f"GitHub repository {repository}: preparing its deploy role", flush=True)
-        variables = [f"-var=github_repository={json.dumps(asdict(repository))}"]
+        print(f"GitHub repository {repository}: preparing its roles", flush=True)
+        variables.append(f"-var=github_repository={json.dumps(asdict(repository))}")
     _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *variables, shown=True)
 
 
 def _kept(output: Any, given: Given) -> Repository | None:
-    """Return the repository of the state, with its ids; older states have no ids."""
+    """Return the repository in the state, with its IDs, which older states lack."""
     if not output:
         return None
     return given.identified(output if isinstance(output, str) else str(Repository(**output)))
 
 
 def _resources(to: target.Target, directory: Path) -> set[str]:
-    state = json.loads(_read(to, directory, "show"))
-    return {resource["address"] for resource in state.get("values", {}).get("root_module", {}).get("resources", [])}
+    shown = json.loads(_read(to, directory, "show"))
+    return {resource["address"] for resource in shown.get("values", {}).get("root_module", {}).get("resources", [])}
 
 
 def _outputs(to: target.Target, directory: Path) -> dict[str, Any]:
@@ -194,5 +203,5 @@ def _terraform(to: target.Target, directory: Path, *arguments: str, shown: bool 
 
 
 def _environment(to: target.Target) -> dict[str, str]:
-    # A workspace is for copies of the service; there is one bucket.
+    # Workspaces are copies of the service. An account has one bucket.
     return {name: value for name, value in to.environment.items() if name != "TF_WORKSPACE"}

@@ -64,7 +64,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
   depends_on = [aws_s3_bucket_versioning.state]
 }
 
-data "aws_iam_policy_document" "state" {
+data "aws_iam_policy_document" "state_bucket" {
   statement {
     sid       = "DenyInsecureTransport"
     effect    = "Deny"
@@ -86,7 +86,7 @@ data "aws_iam_policy_document" "state" {
 
 resource "aws_s3_bucket_policy" "state" {
   bucket = aws_s3_bucket.state.id
-  policy = data.aws_iam_policy_document.state.json
+  policy = data.aws_iam_policy_document.state_bucket.json
 
   depends_on = [aws_s3_bucket_public_access_block.state]
 }

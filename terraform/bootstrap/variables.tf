@@ -1,3 +1,41 @@
+variable "api_id" {
+  type        = string
+  description = "ID of the service's API, which `make bootstrap` finds. If null, the roles know the API only by its tag."
+  default     = null
+
+  validation {
+    condition     = var.api_id == null || can(regex("^[a-z0-9]+$", var.api_id))
+    error_message = "api_id must be the ID of an API, such as a1b2c3d4e5."
+  }
+}
+
+variable "create_topic_key" {
+  type        = bool
+  description = "Whether to create the KMS key of the notifications topic. The roles of GitHub Actions can create no key. If null, Terraform creates it if it creates the roles."
+  default     = null
+}
+
+variable "function_permissions" {
+  type = map(object({
+    actions   = list(string)
+    resources = list(string)
+  }))
+  description = "Further permissions that the permissions boundary allows, by a name of letters and digits, such as { Orders = { actions = [\"dynamodb:GetItem\"], resources = [\"arn:...\"] } }. The function's own policy must grant them, too."
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.function_permissions) : can(regex("^[A-Za-z0-9]+$", name))])
+    error_message = "The names of function_permissions must be letters and digits, because they become statement IDs."
+  }
+
+  # A pattern of actions could include those that change roles and keys.
+  validation {
+    condition     = alltrue(flatten([for permission in values(var.function_permissions) : [for action in permission.actions : can(regex("^[a-z0-9-]+:[A-Za-z0-9]+$", action))]]))
+    error_message = "The actions of function_permissions must be written out, such as dynamodb:GetItem, without wildcards."
+  }
+}
+
 variable "github_oidc_provider_arn" {
   type        = string
   description = "ARN of the account's IAM OIDC identity provider for GitHub Actions. An account can have only one. If null, Terraform creates it."
@@ -11,7 +49,7 @@ variable "github_repository" {
     owner    = string
     owner_id = string
   })
-  description = "Repository that deploys from GitHub Actions, with GitHub's IDs of the repository and its owner. If null, Terraform creates no deploy role."
+  description = "Repository that deploys from GitHub Actions, with GitHub's IDs of the repository and its owner. If null, Terraform creates no roles."
   default     = null
 
   validation {
@@ -55,14 +93,26 @@ variable "region" {
 }
 
 variable "stages" {
-  type        = set(string)
-  description = "GitHub environments that can deploy: one per stage."
+  type        = list(string)
+  description = "Stages of config.tf, in their order. The first one follows the newest version. Each has a role, and an environment at GitHub, which has its name."
   default     = ["dev", "test", "live"]
   nullable    = false
 
   validation {
+    condition     = length(var.stages) > 0 && length(distinct(var.stages)) == length(var.stages)
+    error_message = "stages must be at least one name, each of them once."
+  }
+
+  validation {
     condition     = alltrue([for stage in var.stages : can(regex("^[a-zA-Z0-9_-]+$", stage))])
     error_message = "stages must be names of letters, digits, hyphens, and underscores. A wildcard would let other environments deploy."
+  }
+
+  # Otherwise, the environment of a stage could assume the role "plan" or "infrastructure", and the role that deploys to
+  # a stage could have the name of a role that the infrastructure role changes, such as NAME-deploy-x-release.
+  validation {
+    condition     = alltrue([for stage in var.stages : !contains(["infrastructure", "plan"], lower(stage)) && !can(regex("-(release|rollback)$", stage))])
+    error_message = "stages must not be named \"infrastructure\" or \"plan\", and not end in \"-release\" or \"-rollback\": other roles and environments have these names."
   }
 }
 

@@ -24,7 +24,25 @@ def _string_equals(given: str | None, values: list[str]) -> bool:
     return given in values
 
 
-OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {"StringEquals": _string_equals}
+def _arn_like(given: str | None, values: list[str]) -> bool:
+    """Match ARNs by their components: ``*`` and ``?`` match no colon of the first six.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
+    """
+    assert not any("${" in value for value in values), values
+    if given is None:
+        return False
+    parts = given.split(":", 5)
+    return any(
+        len(parts) == len(patterns) and all(map(_matches, patterns, parts))
+        for patterns in (value.split(":", 5) for value in values)
+    )
+
+
+OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
+    "ArnLike": _arn_like,
+    "StringEquals": _string_equals,
+}
 
 
 def statements(document: str | dict[str, Any]) -> list[dict[str, Any]]:
@@ -57,8 +75,9 @@ def allows(
 
 
 def actions(document: str | dict[str, Any]) -> set[str]:
-    """Return the actions that a policy names."""
-    return {action for statement in statements(document) for action in as_list(statement["Action"])}
+    """Return the actions that a policy allows for some resource."""
+    allowing = [statement for statement in statements(document) if statement["Effect"] == "Allow"]
+    return {action for statement in allowing for action in as_list(statement["Action"])}
 
 
 def as_list(value: str | list[str]) -> list[str]:

@@ -52,9 +52,10 @@ data "aws_iam_policy_document" "logs" {
 }
 
 resource "aws_iam_role" "this" {
-  name               = var.name
-  description        = "Execution role of the function ${var.name}: write logs."
-  assume_role_policy = data.aws_iam_policy_document.trust.json
+  name                 = var.name
+  description          = "Execution role of the function ${var.name}: write logs."
+  assume_role_policy   = data.aws_iam_policy_document.trust.json
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "logs" {

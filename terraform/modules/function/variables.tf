@@ -34,6 +34,12 @@ variable "name" {
   }
 }
 
+variable "permissions_boundary_arn" {
+  type        = string
+  description = "ARN of the permissions boundary of the function's role. With null, the role has none."
+  default     = null
+}
+
 variable "timeout_seconds" {
   type        = number
   description = "Timeout of an invocation, in seconds."

@@ -208,9 +208,10 @@ data "aws_iam_policy_document" "this" {
 }
 
 resource "aws_iam_role" "this" {
-  name               = local.machine
-  description        = "Execution role of releases of ${var.stage} of ${var.name}: update its alias, read metrics and alarms, publish notifications."
-  assume_role_policy = data.aws_iam_policy_document.trust.json
+  name                 = local.machine
+  description          = "Execution role of releases of ${var.stage} of ${var.name}: update its alias, read metrics and alarms, publish notifications."
+  assume_role_policy   = data.aws_iam_policy_document.trust.json
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "this" {
@@ -306,9 +307,10 @@ data "aws_iam_policy_document" "rollback" {
 }
 
 resource "aws_iam_role" "rollback" {
-  name               = local.rollback
-  description        = "Role of the rule ${local.rollback}: start rollbacks."
-  assume_role_policy = data.aws_iam_policy_document.rollback_trust.json
+  name                 = local.rollback
+  description          = "Role of the rule ${local.rollback}: start rollbacks."
+  assume_role_policy   = data.aws_iam_policy_document.rollback_trust.json
+  permissions_boundary = var.permissions_boundary_arn
 }
 
 resource "aws_iam_role_policy" "rollback" {

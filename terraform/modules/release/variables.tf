@@ -40,6 +40,12 @@ variable "name" {
   nullable    = false
 }
 
+variable "permissions_boundary_arn" {
+  type        = string
+  description = "ARN of the permissions boundary of the roles of the state machine and the rule. With null, the roles have none."
+  default     = null
+}
+
 variable "settings" {
   type = object({
     bake_seconds          = optional(number, 900)

@@ -17,6 +17,7 @@ PLACES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "Makefile",
     "docs/*.md",
     "terraform/**/*.tf",

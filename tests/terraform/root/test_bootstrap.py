@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from pathtolive.bootstrap import Given, Repository
 from pathtolive.cli import CommandError
+from pathtolive.github import Given, Repository
 from tests import documents
 from tests.checkout import Checkout
 from tests.conftest import REGION
@@ -54,8 +55,9 @@ def statements(document: str) -> dict[str, Any]:
     return {statement["Sid"]: statement for statement in json.loads(document)["Statement"]}
 
 
-def test_bootstrap_without_repository_creates_only_the_bucket(alone: Any) -> None:
+def test_bootstrap_without_repository_creates_only_bucket_and_boundary(alone: Any) -> None:
     assert managed(alone) == {
+        "aws_iam_policy.boundary",
         "aws_s3_bucket.state",
         "aws_s3_bucket_lifecycle_configuration.state",
         "aws_s3_bucket_policy.state",
@@ -85,14 +87,84 @@ def test_bootstrap_bucket_cannot_be_destroyed() -> None:
     assert "prevent_destroy = true" in (SOURCE / "bootstrap" / "main.tf").read_text()
 
 
-def test_bootstrap_with_repository_creates_identity_provider_and_role(with_repository: Any) -> None:
-    (trust,) = (
-        resource["expressions"]["assume_role_policy"]["references"]
+def test_bootstrap_with_repository_creates_identity_provider_roles_and_key(with_repository: Any, alone: Any) -> None:
+    roles = ("deploy-dev", "deploy-live", "infrastructure", "plan")
+    assert managed(with_repository) - managed(alone) == {
+        "aws_iam_openid_connect_provider.github[0]",
+        "aws_iam_policy.infrastructure[0]",
+        "aws_iam_policy.read[0]",
+        'aws_iam_role_policy.deploy["deploy-dev"]',
+        'aws_iam_role_policy.deploy["deploy-live"]',
+        'aws_iam_role_policy.infrastructure["api"]',
+        'aws_iam_role_policy.infrastructure["service-roles"]',
+        'aws_iam_role_policy.infrastructure["state"]',
+        'aws_iam_role_policy_attachment.infrastructure["infrastructure"]',
+        "aws_kms_alias.topic[0]",
+        "aws_kms_key.topic[0]",
+        *(f'aws_iam_role.github["{role}"]' for role in roles),
+        *(f'aws_iam_role_policy_attachment.read["{role}"]' for role in roles),
+    }
+
+
+def test_bootstrap_attaches_to_a_role_what_is_meant_for_it(with_repository: Any) -> None:
+    """A plan does not know the ARNs of new policies, so this compares what the configuration names."""
+    expressions = {
+        resource["address"]: resource["expressions"]["policy_arn"]["references"]
         for resource in with_repository.configuration["root_module"]["resources"]
-        if resource["address"] == "aws_iam_role.deploy"
-    )
-    assert "data.aws_iam_policy_document.deploy_trust[0].json" in trust
-    assert {"aws_iam_openid_connect_provider.github[0]", "aws_iam_role.deploy[0]"} <= managed(with_repository)
+        if resource["type"] == "aws_iam_role_policy_attachment"
+    }
+    assert {address: found[0] for address, found in expressions.items()} == {
+        "aws_iam_role_policy_attachment.infrastructure": "aws_iam_policy.infrastructure[0].arn",
+        "aws_iam_role_policy_attachment.read": "aws_iam_policy.read[0].arn",
+    }
+
+
+@pytest.mark.parametrize(("given", "created"), [(None, True), (True, True), (False, False)])
+def test_bootstrap_creates_the_topic_key_unless_it_is_told_not_to(
+    bootstrap: Configuration, given: bool | None, created: bool
+) -> None:
+    plan = bootstrap.variables(github_repository=REPOSITORY, create_topic_key=given).plan()
+    assert ("aws_kms_key.topic[0]" in managed(plan)) is created
+
+
+def test_bootstrap_creates_the_topic_key_without_repository_if_it_is_told_to(bootstrap: Configuration) -> None:
+    assert "aws_kms_key.topic[0]" in managed(bootstrap.variables(create_topic_key=True).plan())
+
+
+def test_bootstrap_topic_key_serves_alarms_of_the_account_and_iam_policies(with_repository: Any) -> None:
+    key = with_repository.resource_changes["aws_kms_key.topic[0]"]["change"]["after"]
+    assert key["enable_key_rotation"] is True
+    account = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    found = statements(key["policy"])
+    managed = found.pop("ManageKey")
+    assert managed["Principal"] == account
+    assert {"kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"} < set(managed["Action"])
+    assert not {"kms:Decrypt", "kms:GenerateDataKey"} & set(managed["Action"])
+    assert found == {
+        "DelegateUseForTopic": {
+            "Sid": "DelegateUseForTopic",
+            "Effect": "Allow",
+            "Principal": account,
+            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+            "Resource": "*",
+            "Condition": {
+                "ArnLike": {
+                    "kms:EncryptionContext:aws:sns:topicArn": [
+                        f"arn:aws:sns:{REGION}:{ACCOUNT}:path-to-live-alerts",
+                        f"arn:aws:sns:{REGION}:{ACCOUNT}:path-to-live-*-alerts",
+                    ]
+                }
+            },
+        },
+        "UseKeyFromAlarms": {
+            "Sid": "UseKeyFromAlarms",
+            "Effect": "Allow",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+            "Resource": "*",
+            "Condition": {"StringEquals": {"aws:SourceAccount": ACCOUNT}},
+        },
+    }
 
 
 def test_bootstrap_uses_the_identity_provider_of_the_account(bootstrap: Configuration) -> None:
@@ -135,27 +207,47 @@ class TestCommand:
     def test_prints_the_account_and_the_bucket_first(self, first: Done) -> None:
         lines = first.stdout.splitlines()
         assert lines[0] == f"Account {ACCOUNT}, region {REGION}: preparing the state bucket {BUCKET}"
-        assert lines[1] == "GitHub repository octocat@583231/hello@1296269: preparing its deploy role"
+        assert lines[1] == "GitHub repository octocat@583231/hello@1296269: preparing its roles"
 
-    def test_creates_bucket_and_role(self, first: Done, client: Client) -> None:
+    def test_creates_bucket_boundary_roles_and_key(self, first: Done, client: Client) -> None:
         assert first.returncode == 0, first.stderr
         assert f"Terraform's state goes to the bucket {BUCKET}" in first.stdout
-        role = client("iam").get_role(RoleName="path-to-live-deploy")["Role"]
-        assert f"GitHub Actions deploys with {role['Arn']}" in first.stdout
-        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        boundary = f"arn:aws:iam::{ACCOUNT}:policy/path-to-live-boundary"
+        assert f'permissions_boundary_arn = "{boundary}"' in first.stdout
+        assert client("iam").get_policy(PolicyArn=boundary)["Policy"]["PolicyName"] == "path-to-live-boundary"
+        key = re.search(r'kms_key_arn += "(.*)"', first.stdout)
+        assert key
+        assert client("kms").describe_key(KeyId="alias/path-to-live-topic")["KeyMetadata"]["Arn"] == key[1]
+
+    @pytest.mark.parametrize("role", ["plan", "infrastructure", "deploy-dev", "deploy-test", "deploy-live"])
+    def test_creates_role(self, first: Done, client: Client, role: str) -> None:
+        found = client("iam").get_role(RoleName=f"path-to-live-{role}")["Role"]
+        assert found["Arn"] in first.stdout
+        (trust,) = found["AssumeRolePolicyDocument"]["Statement"]
         claims = {key.split(":")[1]: value for key, value in trust["Condition"]["StringEquals"].items()}
+        jobs = [f"environment:{role.removeprefix('deploy-')}", *(["pull_request"] if role == "plan" else [])]
         assert claims == {
             "aud": "sts.amazonaws.com",
-            "ref": "refs/heads/main",
+            **({} if role == "plan" else {"ref": "refs/heads/main"}),
             "repository_id": "1296269",
             "sub": [
-                f"repo:{repository}:environment:{stage}"
-                for stage in ("dev", "live", "test")
+                f"repo:{repository}:{job}"
+                for job in jobs
                 for repository in ("octocat/hello", "octocat@583231/hello@1296269")
             ],
         }
-        policy = client("iam").get_role_policy(RoleName="path-to-live-deploy", PolicyName="deploy")["PolicyDocument"]
-        assert policy["Statement"]
+        attached = client("iam").list_attached_role_policies(RoleName=f"path-to-live-{role}")["AttachedPolicies"]
+        assert "path-to-live-read" in {policy["PolicyName"] for policy in attached}
+        inline = client("iam").list_role_policies(RoleName=f"path-to-live-{role}")["PolicyNames"]
+        assert sorted(inline) == {"plan": [], "infrastructure": ["api", "service-roles", "state"]}.get(role, ["deploy"])
+
+    def test_prints_the_settings_of_github(self, first: Done) -> None:
+        said = " ".join(first.stdout.split())
+        assert "In the settings of the GitHub repository octocat/hello:" in said
+        assert f"create: AWS_ACCOUNT_ID = {ACCOUNT}, AWS_REGION = {REGION}" in said
+        assert "Under Environments, create: plan, infrastructure, dev, test, live" in said
+        assert "In the environments infrastructure and live, add required reviewers" in said
+        assert "Without GitHub Enterprise, environments have no required reviewers." in said
 
     def test_keeps_its_state_in_the_bucket(self, first: Done, client: Client, checkout: Checkout) -> None:
         items = client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
@@ -179,7 +271,28 @@ class TestCommand:
         again = command()
         assert again.returncode == 0, again.stderr
         assert "No changes." in again.stdout
-        assert "GitHub repository octocat@583231/hello@1296269: preparing its deploy role" in again.stdout
+        assert "GitHub repository octocat@583231/hello@1296269: preparing its roles" in again.stdout
+
+    def test_finds_the_api_after_the_first_deployment(self, first: Done, command: Command, client: Client) -> None:
+        """The roles then know the API by its ID, as well as by its tag."""
+        s3, key = client("s3"), "path-to-live.tfstate"
+        s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps({"outputs": {"api_id": {"value": "a1b2c3"}}}).encode())
+        try:
+            found = command()
+            assert found.returncode == 0, found.stderr
+            policy = client("iam").get_role_policy(RoleName="path-to-live-deploy-dev", PolicyName="deploy")
+            known = f"arn:aws:apigateway:{REGION}::/apis/a1b2c3/deployments"
+            assert known in json.dumps(policy["PolicyDocument"])
+        finally:
+            s3.delete_object(Bucket=BUCKET, Key=key)
+
+    def test_deletes_what_an_earlier_version_of_the_command_left(
+        self, first: Done, command: Command, checkout: Checkout
+    ) -> None:
+        stray = checkout.path / ".local" / "bootstrap" / f"{ACCOUNT}-{REGION}" / "deploy.tf"
+        stray.write_text("no Terraform")
+        assert command().returncode == 0
+        assert not stray.exists()
 
     def test_every_command_of_the_documents_was_run(self, first: Done, checkout: Checkout) -> None:
         assert documents.bootstrap_commands() <= {command.strip() for command in checkout.ran}
@@ -194,7 +307,7 @@ class TestCommand:
         write_gh(tmp_path, "echo 'run: gh auth login' >&2; exit 4")
         refused = command(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
         assert refused.returncode != 0
-        assert "The GitHub ids of octocat/hello are unknown" in refused.stderr
+        assert "The GitHub IDs of octocat/hello are unknown" in refused.stderr
         write_gh(tmp_path, "printf '%s\\n' octocat 583231 hello 1296269")
         asked = command(PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
         assert asked.returncode == 0, asked.stderr
@@ -202,18 +315,41 @@ class TestCommand:
         state = json.loads(s3.get_object(Bucket=BUCKET, Key="bootstrap.tfstate")["Body"].read())
         assert state["outputs"]["github_repository"]["value"] == REPOSITORY
 
-    def test_imports_an_existing_bucket(
-        self, first: Done, client: Client, command: Command, checkout: Checkout
-    ) -> None:
+    def test_imports_what_exists(self, first: Done, client: Client, command: Command, checkout: Checkout) -> None:
         client("s3").delete_object(Bucket=BUCKET, Key="bootstrap.tfstate")
         main = checkout.path / "terraform" / "bootstrap" / "main.tf"
         # The lifecycle rules would take a minute.
         main.write_text(
             re.sub(r'resource "aws_s3_bucket_lifecycle_configuration".*?\n}\n', "", main.read_text(), flags=re.S)
         )
-        taken = command()
-        assert "0 destroyed" in taken.stdout
+        config = checkout.path / "terraform" / "config.tf"
+        config.write_text(
+            config.read_text().replace("    live =", '    qa   = { gateway_deployment = "1" }\n    live =')
+        )
+        taken = command("GITHUB_REPOSITORY=octocat@583231/hello@1296269")
+        assert taken.returncode == 0, taken.stderr
+        # The bucket, three policies, five roles, the identity provider, the key, and its alias
+        assert re.search(r"Apply complete! Resources: 12 imported, \d+ added, \d+ changed, 0 destroyed", taken.stdout)
+        # Each stage of config.tf has a role and an environment.
+        assert client("iam").get_role(RoleName="path-to-live-deploy-qa")["Role"]
+        assert "create: plan, infrastructure, dev, test, qa, live" in taken.stdout
         assert client("s3").list_objects_v2(Bucket=BUCKET)["Contents"][0]["Key"] == "bootstrap.tfstate"
+
+
+def test_bootstrap_refuses_another_region_of_a_prepared_account(command: Command, client: Client) -> None:
+    iam, name = client("iam"), "path-to-live-boundary"
+    document = {"Statement": [{"Effect": "Allow", "Action": "sns:Publish", "Resource": "*"}]}
+    with contextlib.ExitStack() as stack:
+        # The tests before may have prepared the account.
+        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+            made = iam.create_policy(
+                PolicyName=name, PolicyDocument=json.dumps(document), Description=f"Roles in {REGION}"
+            )
+            stack.callback(iam.delete_policy, PolicyArn=made["Policy"]["Arn"])
+        refused = command(AWS_REGION="eu-central-1")
+    assert refused.returncode != 0
+    assert f"Account {ACCOUNT} is already prepared for another Region: " in refused.stderr
+    assert f" in {REGION}. IAM has no Regions" in refused.stderr
 
 
 def test_bootstrap_refuses_a_bucket_of_the_user(command: Command) -> None:
@@ -293,7 +429,7 @@ class TestGitHubRepository:
         with pytest.raises(CommandError) as error:
             Given().identified("octocat/hello")
         said = str(error.value)
-        assert said.startswith("The GitHub ids of octocat/hello are unknown")
+        assert said.startswith("The GitHub IDs of octocat/hello are unknown")
         assert reason in said
         assert "Install gh (https://cli.github.com), log in with 'gh auth login'" in said
         assert "GITHUB_REPOSITORY=octocat/hello GITHUB_REPOSITORY_OWNER_ID=... GITHUB_REPOSITORY_ID=..." in said
@@ -311,11 +447,11 @@ class TestGitHubRepository:
             (
                 Given(owner_id="1"),
                 "octocat@2/hello@3",
-                "GITHUB_REPOSITORY_OWNER_ID is 1, but octocat@2/hello@3 has the id 2",
+                "GITHUB_REPOSITORY_OWNER_ID is 1, but octocat@2/hello@3 has the ID 2",
             ),
-            (Given(id="1"), "octocat@2/hello@3", "GITHUB_REPOSITORY_ID is 1, but octocat@2/hello@3 has the id 3"),
-            (Given(owner_id="1"), "octocat/hello", "GITHUB_REPOSITORY_OWNER_ID is 1, but GitHub has the id 583231"),
-            (Given(id="1"), "octocat/hello", "GITHUB_REPOSITORY_ID is 1, but GitHub has the id 1296269"),
+            (Given(id="1"), "octocat@2/hello@3", "GITHUB_REPOSITORY_ID is 1, but octocat@2/hello@3 has the ID 3"),
+            (Given(owner_id="1"), "octocat/hello", "GITHUB_REPOSITORY_OWNER_ID is 1, but GitHub has the ID 583231"),
+            (Given(id="1"), "octocat/hello", "GITHUB_REPOSITORY_ID is 1, but GitHub has the ID 1296269"),
         ],
     )
     def test_refuses_ids_that_contradict(self, path: Path, given: Given, name: str, message: str) -> None:

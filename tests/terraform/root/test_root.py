@@ -9,6 +9,7 @@ import pytest
 from tests.terraform.support import PINNED, SOURCE, Configuration, references, write_config
 
 STAGES = ("dev", "test", "live")
+BOUNDARY = "arn:aws:iam::000000000000:policy/greeter-boundary"
 QUERIES = ("durations", "errors", "errors-by-version", "releases", "responses")
 
 
@@ -226,6 +227,7 @@ def plan(root: Configuration) -> Any:
         function={"log_level": "DEBUG", "memory_megabytes": 256, "timeout_seconds": 29},
         log_retention_days=7,
         name="greeter",
+        permissions_boundary_arn=BOUNDARY,
         region="eu-central-1",
         runbook="https://example.com/runbook",
         tags={"Team": "greetings"},
@@ -261,6 +263,15 @@ class TestVariables:
 
     def test_key(self, plan: Any) -> None:
         assert references(calls(plan)["notifications"]["expressions"]["kms_key_arn"]) == {"var.kms_key_arn"}
+
+    def test_permissions_boundary(self, plan: Any) -> None:
+        roles = {
+            address: change["change"]["after"]["permissions_boundary"]
+            for address, change in plan.resource_changes.items()
+            if change["type"] == "aws_iam_role"
+        }
+        assert len(roles) == 7
+        assert set(roles.values()) == {BOUNDARY}
 
     def test_region(self, plan: Any) -> None:
         provider = plan.configuration["provider_config"]["aws"]

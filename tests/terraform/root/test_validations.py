@@ -19,6 +19,10 @@ ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"alarms": {"api_5xx_rate_percent": -1}}, RATES),
     ({"alarms": {"duration_p99_milliseconds": 0}}, LEAST),
     ({"alarms": {"throttles": 0}}, LEAST),
+    (
+        {"permissions_boundary_arn": "path-to-live-boundary"},
+        "permissions_boundary_arn must be the ARN of a managed policy",
+    ),
     ({"alert_emails": ["on-call"]}, "alert_emails must be email addresses, such as on-call@example.com."),
     (
         {"function": {"log_level": "debug"}},
