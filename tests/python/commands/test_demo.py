@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from pathtolive.cli import CommandError
-from pathtolive.demo import figures, live, picture, story, traffic, versions
+from pathtolive.demo import clone, figures, live, picture, story, traffic, versions
 from pathtolive.demo.clone import Change
 from pathtolive.demo.demonstration import Ended
 from tests.checkout import Checkout
@@ -197,6 +197,15 @@ def test_change_that_does_not_apply_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="must contain 'one' exactly once"):
         Change("Change it", "source", {"two": "three", "one": "two"}).apply(tmp_path)
     assert (tmp_path / "source").read_text() == "one one two"
+
+
+def test_settings_of_the_user_do_not_reach_the_commands_of_the_demonstration(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [path.read_text() for path in sorted((ROOT / "scripts").glob("*.py"))]
+    settings = {name for source in sources for name in re.findall(r'"--[a-z0-9-]+", "([A-Z_]+)"', source)}
+    assert {"STAGE", "REASON", "IGNORE_ALARMS_REASON"} <= settings
+    for name in settings:
+        monkeypatch.setenv(name, "set")
+    assert not settings & clone.kept_environment().keys()
 
 
 def observation(at: float, weights: dict[str, float], *, alarm: bool = False) -> live.Observation:
