@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -203,7 +202,7 @@ def _change(change: Change) -> None:
 
 
 def _confirmed(question: str) -> bool:
-    return sys.stdin.isatty() and answer(question).lower().startswith("y")
+    return answer(question).lower().startswith("y")
 
 
 def _user() -> int:
