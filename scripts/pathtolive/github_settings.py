@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,19 +52,18 @@ def prepare(
     """
     slug = f"{repository.owner}/{repository.name}"
     wanted = [*environments(stages), *variables]
-    reason = ""
     if changeable and shutil.which("gh"):
         try:
             changes = missing(slug, stages, variables)
         except CommandError as error:
-            reason = f"\ngh cannot read the settings: {error}"
+            print(f"\ngh cannot read the settings of GitHub: {error}")
         else:
             if changes:
                 _offer(slug, changes, confirm or _confirmed)
             else:
                 print(f"GitHub repository {slug} has these settings: {', '.join(wanted)}")
             return
-    print(f"\nIn the settings of the GitHub repository {slug}:{reason}")
+    print(f"\nIn the settings of the GitHub repository {slug}:")
     for line in instructions(stages, variables):
         print(f"  - {line}")
     print(LIMITS)
@@ -203,7 +201,7 @@ def _change(change: Change) -> None:
 
 
 def _confirmed(question: str) -> bool:
-    return sys.stdin.isatty() and answer(question).lower().startswith("y")
+    return answer(question).lower().startswith("y")
 
 
 def _user() -> int:

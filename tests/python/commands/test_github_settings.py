@@ -222,7 +222,7 @@ def test_asks_only_in_a_terminal(github: GitHub, monkeypatch: pytest.MonkeyPatch
     assert github.content["environments"] == {}
 
 
-def test_keeps_other_settings_of_an_environment(github: GitHub) -> None:
+def test_keeps_other_settings_of_an_environment(github: GitHub, capsys: pytest.CaptureFixture[str]) -> None:
     team = {"type": "Team", "reviewer": {"id": 42}}
     review = {"type": "required_reviewers", "prevent_self_review": True, "reviewers": [team, team | {"type": "User"}]}
     timer = {"type": "wait_timer", "wait_timer": 30}
@@ -233,6 +233,7 @@ def test_keeps_other_settings_of_an_environment(github: GitHub) -> None:
             "live": {"protection_rules": [timer, review], "deployment_branch_policy": None},
             "test": {"protection_rules": [timer], "deployment_branch_policy": protected},
             "dev": {"protection_rules": [], "deployment_branch_policy": custom},
+            "infrastructure": {"protection_rules": [], "deployment_branch_policy": protected},
         },
         branches={"dev": ["release/*"]},
     )
@@ -241,8 +242,11 @@ def test_keeps_other_settings_of_an_environment(github: GitHub) -> None:
     assert github.content["environments"]["live"]["deployment_branch_policy"] == custom
     assert github.content["environments"]["test"]["deployment_branch_policy"] == protected
     assert github.rules("test") == {"wait_timer": timer}
+    assert github.content["environments"]["infrastructure"]["deployment_branch_policy"] == protected
+    assert "required_reviewers" in github.rules("infrastructure")
     assert github.content["branches"]["dev"] == ["release/*", "main"]
-    assert "test" not in github.content["branches"]
+    assert set(github.content["branches"]) == {"plan", "dev", "live"}
+    assert "GitHub refused" not in capsys.readouterr().out
 
 
 def test_changes_a_variable_with_another_value(github: GitHub) -> None:
