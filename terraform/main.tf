@@ -57,6 +57,7 @@ module "function" {
   memory_megabytes   = var.function.memory_megabytes
   name               = local.name
   timeout_seconds    = var.function.timeout_seconds
+  update_code        = var.update_code
 }
 
 module "api" {

@@ -28,23 +28,28 @@ class Promotion:
     gateway_deployment: str
 
 
-def promote(here: stack.Stack, source: str, destination: str) -> None:
+def promote(
+    here: stack.Stack, source: str, destination: str, version: str | None = None, gateway_deployment: str | None = None
+) -> None:
     """Promote a stage to another, record it, and verify the result.
 
-    After an interruption, the same call continues the promotion.
+    ``version`` and ``gateway_deployment`` are what is promoted if the source has moved on since. After an interruption,
+    the same call continues the promotion.
 
     Raises:
         LostSightError: the promotion continues without this command.
         CommandError: the promotion failed, or the stage then runs another version.
     """
     engine = Engine(here, destination)
-    promotion = _promotion(engine, source)
+    promotion = _promotion(engine, source, version, gateway_deployment)
     active = stages.active(here)[destination]
     pin = config_file.Pin(promotion.version, promotion.gateway_deployment)
     if pin == here.config.stage(destination) and recording.recorded(here, destination, active):
         print(f"{destination} already runs version {promotion.version} with the routes of {source}. No changes.")
     else:
-        again = f"make promote FROM={source} TO={destination}{here.target.make_variables}"
+        given = [("VERSION", version), ("ROUTES", gateway_deployment)]
+        named = "".join(f" {name}={value}" for name, value in given if value)
+        again = f"make promote FROM={source} TO={destination}{named}{here.target.make_variables}"
         if active.version != promotion.version:
             _move(engine, promotion, again)
         recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
@@ -69,19 +74,21 @@ def _move(engine: Engine, promotion: Promotion, again: str) -> None:
         )
 
 
-def _promotion(engine: Engine, source: str) -> Promotion:
+def _promotion(engine: Engine, source: str, version: str | None, gateway_deployment: str | None) -> Promotion:
     """Return what to promote."""
     here, destination = engine.here, engine.stage
     here.config.stage(source)
     begin.check_stage(here, destination)
     if source == destination:
         raise RefusedError(f"FROM and TO are both {source}. Set them to two stages.")
-    version = Engine(here, source).active_version()
+    version = version or Engine(here, source).active_version()
+    if not engine.aliases.has_version(version):
+        raise RefusedError(f"Version {version} of {engine.aliases.function_name} does not exist.")
     engine.refuse_weights(engine.aliases.read(destination).weights)
     running = engine.machine.running()
     if running and (running.kind, running.settings.version) != (PROMOTE, version):
         raise RefusedError(engine.in_progress_error(running))
-    served = stages.active(here)[source].gateway_deployment
+    served = gateway_deployment or stages.active(here)[source].gateway_deployment
     return Promotion(source, destination, version, _code_sha256(here, version), routes.deployment(here, served))
 
 
@@ -99,11 +106,17 @@ def _check(engine: Engine, promotion: Promotion) -> None:
     source, url = here.stage_url(promotion.source), here.stage_url(promotion.destination)
     deadline = time.monotonic() + PATIENCE_SECONDS
     # Each attempt reads both stages: a version that fails for some requests can still be promoted and examined.
-    while difference := _difference(engine, promotion, url, smoke.build_info(source)):
+    while difference := _difference(engine, promotion, url, _expected(source, promotion)):
         if time.monotonic() > deadline:
             raise CommandError(f"{promotion.destination} does not match {promotion.source}: {difference}")
         time.sleep(0.5)
     smoke.check(url)
+
+
+def _expected(source: str, promotion: Promotion) -> dict[str, Any] | None:
+    """Return the build info of the source, or None if the source has another version by now."""
+    found = smoke.build_info(source)
+    return found if found and found["function"]["version"] == promotion.version else None
 
 
 def _difference(engine: Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None) -> str | None:
@@ -113,9 +126,10 @@ def _difference(engine: Engine, promotion: Promotion, url: str, expected: dict[s
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
         return f"its alias points to version {version} with CodeSha256 {code_sha256}, not to {promotion}"
     found = smoke.build_info(url)
-    if expected is None or found is None:
+    if expected is None:
         # An artifact that was built without git has no build info to compare.
-        return None if expected == found else f"{url}build-info returns {found}, not {expected}"
-    if (found["function"]["version"], found["long"]) != (promotion.version, expected["long"]):
+        wrong = found is not None and found["function"]["version"] != promotion.version
+        return f"{url}build-info returns {found}" if wrong else None
+    if found is None or (found["function"]["version"], found["long"]) != (promotion.version, expected["long"]):
         return f"{url}build-info returns {found}"
     return None

@@ -39,6 +39,12 @@ def unpublished(here: stack.Stack) -> str | None:
     return None
 
 
+def newest(here: stack.Stack) -> str:
+    """Return the number of the newest version."""
+    version: str = here.outputs["newest_version"]
+    return version
+
+
 def publish(here: stack.Stack) -> str:
     """Publish the artifact with the function's configuration, and return the number of the version.
 
