@@ -108,7 +108,7 @@ standing: $(READY) ## Print whether a stage needs a version, has it, or has a ne
 
 .PHONY: functional
 functional: $(DEV_READY) ## Run the functional tests against a stage: STAGE=test
-	@$(RUN) -m pytest --quiet tests/functional
+	@$(RUN) -m pytest --quiet functional
 
 .PHONY: summary
 summary: $(READY) ## Print what a release brings to a stage or, with ENDED=1, what it found: STAGE=live REVISION=HEAD

@@ -51,6 +51,17 @@ def of_version(here: stack.Stack, stage: str, version: str, gateway_deployment: 
     return Standing(NEEDED, f"{stage} runs version {active.version}, and can get version {version}")
 
 
+def of_infrastructure() -> Standing:
+    """Return whether the infrastructure of this commit is needed: the next commit that changes it includes it."""
+    remote.fetch()
+    newer = remote.git(
+        *("log", "-1", "--format=%h %s", f"HEAD..{remote.MAIN}", "--", "terraform", f":(exclude){remote.CONFIG}")
+    ).strip()
+    if newer:
+        return Standing(SUPERSEDED, f"Superseded: main has a newer change of the infrastructure, commit {newer}")
+    return Standing(NEEDED, "No newer commit on main changes the infrastructure")
+
+
 def revision(artifact: Path) -> str | None:
     """Return the commit that an artifact was built from, or None if it was built without git."""
     with zipfile.ZipFile(artifact) as archive:
