@@ -22,7 +22,6 @@ CODE = {
 }
 FUNCTION = "module.function.aws_lambda_function.this"
 DEPLOYMENT = "module.api.aws_apigatewayv2_deployment.this["
-NOTHING = "No changes."
 
 
 def plan(here: stack.Stack) -> plans.Plan:
@@ -31,9 +30,8 @@ def plan(here: stack.Stack) -> plans.Plan:
     Raises:
         CommandError: Terraform cannot create a plan.
     """
-    if here.deployed:
-        recording.write(here, routes.named(here))
-    return here.plan(_kept(here, stages.active(here)), code=False)
+    _name_routes(here)
+    return _plan(here, stages.active(here))
 
 
 def apply(here: stack.Stack, reviewed: Path | None = None) -> None:
@@ -45,18 +43,30 @@ def apply(here: stack.Stack, reviewed: Path | None = None) -> None:
         RefusedError: the plan has changes that were not reviewed.
         CommandError: Terraform fails, or a stage does not answer.
     """
-    if here.deployed:
-        recording.write(here, routes.named(here))
+    _name_routes(here)
     found = stages.active(here)
-    deployment.apply(
-        here,
-        lambda: here.plan(_kept(here, found), code=False),
-        lambda made: _refuse_unreviewed(made, reviewed) if reviewed else None,
-    )
+
+    def verify(made: plans.Plan) -> None:
+        if reviewed:
+            _refuse_unreviewed(made, reviewed)
+        recording.refuse_moves(here, made, found)
+
+    deployment.apply(here, lambda: _plan(here, found), verify)
     recording.record_ended(here, created=here.stages.keys() - found.keys())
     with progress.step(f"Verify that {', '.join(here.stages)} answer"):
         for stage in here.stages:
             smoke.check(here.stage_url(stage))
+
+
+def _name_routes(here: stack.Stack) -> None:
+    """Keep the gateway deployment with the newest routes, even if main does not record its name yet."""
+    if here.deployed:
+        recording.write(here, routes.named(here))
+
+
+def _plan(here: stack.Stack, found: Mapping[str, stages.Active]) -> plans.Plan:
+    """Return a plan that keeps the code of the function, if there is one."""
+    return here.plan(_kept(here, found), code="function_name" not in here.deployed)
 
 
 def _kept(here: stack.Stack, found: Mapping[str, stages.Active]) -> dict[str, config_file.Pin]:

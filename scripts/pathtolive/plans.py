@@ -92,8 +92,16 @@ def _attributes(change: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     hidden = [change.get(name) or {} for name in ("before_sensitive", "after_sensitive")]
     for name in sorted({*before, *after, *unknown}):
         values = [before.get(name), after.get(name)]
-        if unknown.get(name) or values[0] != values[1]:
+        later = _marked(unknown.get(name))
+        if later or values[0] != values[1]:
             shown = [json.dumps(value) for value in values]
-            secret = any(each is True or each.get(name) for each in hidden)
+            secret = any(each is True or _marked(each.get(name)) for each in hidden)
             short = all(not isinstance(value, dict | list) for value in values) and len("".join(shown)) <= LONGEST_VALUE
-            yield name, f"{shown[0]} -> {shown[1]}" if short and not secret and not unknown.get(name) else ""
+            yield name, f"{shown[0]} -> {shown[1]}" if short and not secret and not later else ""
+
+
+def _marked(marks: Any) -> bool:
+    """Return whether any part of a value is marked as unknown or sensitive: the marks have the value's structure."""
+    if isinstance(marks, dict | list):
+        return any(map(_marked, marks.values() if isinstance(marks, dict) else marks))
+    return marks is True
