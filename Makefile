@@ -182,7 +182,7 @@ test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local A
 	@$(RUN) -m pytest -m endpoint $(ARGS)
 
 .PHONY: check
-check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, shellcheck
+check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, zizmor, shellcheck
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -191,6 +191,7 @@ check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, shell
 		$(TERRAFORM) -chdir=$$root init -backend=false -lockfile=readonly -no-color > /dev/null && \
 		$(TERRAFORM) -chdir=$$root validate -no-color || exit 1; done
 	$(RUN) -m yamllint --strict .
+	$(VENV)/bin/zizmor --offline --quiet .github
 	grep -rlE --null --exclude-dir={.git,.local,.venv} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
 
 .PHONY: fmt

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pathtolive import changed_stages, github, infrastructure, stack, target
+from pathtolive import changed_stages, files, github, infrastructure, stack, target
 from pathtolive.cli import Parser, main
 
 
@@ -21,6 +21,12 @@ def command() -> int:
         type=Path,
         help="refuse changes that this file of --plan does not have",
     )
+    parser.variable(
+        *("--comment", "PLAN_COMMENT"),
+        metavar="FILE",
+        type=Path,
+        help="with --plan: also write the changes as Markdown",
+    )
     options = parser.parse_args()
     here = stack.prepare(target.from_environment(), new_workspace=True)
     changed_stages.pin_renamed(here)
@@ -30,9 +36,11 @@ def command() -> int:
     plan = infrastructure.plan(here)
     infrastructure.save(plan, options.plan)
     changes = plan.resources
-    for change in changes:
-        print(change)
-    github.summarize(f"Plan of the infrastructure: {plan.summary}", changes)
+    title = f"Plan of the infrastructure: {plan.summary}"
+    print("\n".join([title, *map(str, changes)]))
+    github.summarize(title, changes)
+    if options.comment:
+        files.write(options.comment, github.markdown(title, changes).encode())
     github.output("changes", str(bool(plan.changes)).lower())
     return 0
 

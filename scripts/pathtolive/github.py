@@ -16,10 +16,15 @@ def output(name: str, value: str) -> None:
     _append("GITHUB_OUTPUT", f"{name}={value}\n")
 
 
+def markdown(title: str, lines: Iterable[object] = ()) -> str:
+    """Return a title and a list as Markdown. Lines of code: a commit's subject is not Markdown."""
+    listed = "".join(f"- `{str(line).replace('`', chr(39))}`\n" for line in lines)
+    return f"### {title}\n\n{listed}\n"
+
+
 def summarize(title: str, lines: Iterable[object] = ()) -> None:
     """Add a title and a list to the summary of the job."""
-    listed = "".join(f"- `{str(line).replace('`', chr(39))}`\n" for line in lines)
-    _append("GITHUB_STEP_SUMMARY", f"### {title}\n\n{listed}\n")
+    _append("GITHUB_STEP_SUMMARY", markdown(title, lines))
 
 
 def notice(title: str, text: str) -> None:

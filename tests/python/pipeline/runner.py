@@ -65,7 +65,7 @@ class GitHub:
     def __init__(self, directory: Path, endpoint: str, environment: Mapping[str, str]) -> None:
         self.directory, self.endpoint, self.environment = directory, endpoint, environment
         self.origin, self.developer = directory / "origin.git", directory / "developer"
-        self.variables = {"AWS_ACCOUNT_ID": ACCOUNT}
+        self.variables = {"AWS_ACCOUNT_ID": ACCOUNT, "LOAD_SECONDS": "3"}
         self.protected, self.pull_requests = directory / "protected", directory / "pull-requests.json"
         self.groups: dict[str, threading.Lock] = collections.defaultdict(threading.Lock)
         self.runs = 0
@@ -154,7 +154,7 @@ class Job:
 
 @dataclass
 class Run:
-    """A run of a workflow. ``fails`` is asked before each step whether the runner is lost in it."""
+    """A run of a workflow. ``loses`` is asked after each step that has succeeded whether the runner is lost then."""
 
     github: GitHub
     workflow: Mapping[str, Any]
@@ -164,7 +164,7 @@ class Run:
     directory: Path
     jobs: dict[str, Job] = field(default_factory=dict)
     summary: str = ""
-    fails: Callable[[str, str], bool] = lambda job, step: False
+    loses: Callable[[str, str], bool] = lambda job, step: False
     attempts: int = 0
 
     def complete(self, *, until: str | None = None) -> Run:
@@ -279,9 +279,6 @@ class Execution:
         return {"name": given} if isinstance(given, str) else given
 
     def _step(self, number: int, label: str, step: Mapping[str, Any]) -> bool:
-        if self.run.fails(self.name, label):
-            self.log.append(f"$ {label}\nThe runner has received a shutdown signal.")
-            return False
         if "uses" in step:
             self.log.append(f"$ uses {step['uses']}")
             given = {name: self._value(value) for name, value in step.get("with", {}).items()}
@@ -294,6 +291,9 @@ class Execution:
         if "id" in step:
             lines = output.read_text().splitlines()
             self.outputs[step["id"]] = {"outputs": dict(line.split("=", 1) for line in lines)}
+        if done.returncode == 0 and self.run.loses(self.name, label):
+            self.log.append("The runner has received a shutdown signal.")
+            return False
         return done.returncode == 0
 
     def _value(self, value: Any) -> str:
