@@ -360,8 +360,9 @@ class Execution:
     def assume_role(self, given: Mapping[str, str]) -> bool:
         """Assume the role that trusts the environment of the job."""
         assert self.definition["permissions"]["id-token"] == "write"
-        environment = substitute(self.environment["name"], self.contexts) if self.environment else None
-        role = {None: "plan", "infrastructure": "infrastructure"}.get(environment, f"deploy-{environment}")
+        assert self.environment, "no role trusts a job of main without an environment"
+        environment = substitute(self.environment["name"], self.contexts)
+        role = environment if environment in {"infrastructure", "plan"} else f"deploy-{environment}"
         assert given == {
             "role-to-assume": f"arn:aws:iam::{ACCOUNT}:role/path-to-live-{role}",
             "aws-region": REGION,
