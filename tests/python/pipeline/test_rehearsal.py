@@ -148,6 +148,17 @@ class TestFirstRuns:
         github.protected.unlink()
 
     @pytest.mark.long
+    def test_drift_fails_with_its_plan(self, github: GitHub) -> None:
+        assert github.run("drift.yml", "schedule").results() == {"drift": SUCCESS}
+        logs, group = github.client("logs"), {"logGroupName": "/aws/lambda/path-to-live"}
+        logs.put_retention_policy(**group, retentionInDays=1)
+        run = github.run("drift.yml", "schedule")
+        logs.put_retention_policy(**group, retentionInDays=30)
+        assert run.results() == {"drift": FAILURE}
+        assert "update module.function.aws_cloudwatch_log_group.this: retention_in_days 1 -> 30" in run.summary
+        assert "::error title=Drift::The infrastructure differs from main." in run.jobs["drift"].log
+
+    @pytest.mark.long
     def test_bad_change_is_rolled_back_and_the_same_job_is_refused(self, github: GitHub) -> None:
         bad = 'if request.invocation.alias == "live":\n        raise RuntimeError\n    return text_response("Hello 3")'
         github.change(ROUTES, 'return text_response("Hello 3")', bad, "Fail on live")

@@ -25,9 +25,10 @@ def here() -> mock.Mock:
         (Active("6", {}, "1"), standing.NEEDED),
         (Active("5", {}, "2"), standing.NEEDED),
         (Active("5", {"6": 0.1}, "2"), standing.NEEDED),
+        (Active("6", {"5": 0.1}, "2"), standing.NEEDED),
         (Active("10", {}, "2"), standing.SUPERSEDED),
     ],
-    ids=["same", "other routes", "older", "in progress", "newer"],
+    ids=["same", "other routes", "older", "in progress", "weights left", "newer"],
 )
 def test_stage_with_a_pin_needs_newer_versions(
     here: mock.Mock, monkeypatch: pytest.MonkeyPatch, active: Active, expected: str
