@@ -67,13 +67,16 @@ def _start(
         return running
     active = engine.active_version()
     if unrecorded := engine.unrecorded():
-        if given.version not in {"", unrecorded.to_version}:
+        if given.version in {"", unrecorded.to_version}:
+            print(f"{unrecorded.name} succeeded, but it is not recorded. Recording it now.")
+            return unrecorded
+        # If Terraform's state knows it, only this config.tf is outdated, for example while a pull request with the pin
+        # waits. The record of this release then replaces the pin.
+        if here.outputs["stages"][stage]["function_version"] != unrecorded.to_version:
             raise RefusedError(
                 f"{unrecorded.name} succeeded, but it is not recorded. Record it with: "
                 f"make release STAGE={stage}{here.target.make_variables}"
             )
-        print(f"{unrecorded.name} succeeded, but it is not recorded. Recording it now.")
-        return unrecorded
     version = given.version or _promoted_version(engine)
     served = gateway_deployment or _routes(engine, version, named=bool(given.version))
     if not engine.aliases.has_version(version):
