@@ -15,11 +15,12 @@ def command() -> int:
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", example="live", help="stage of the release")
     parser.variable("--ended", "ENDED", action="store_true", help="summarize the last release of the stage")
+    parser.variable("--version", "VERSION", metavar="NUMBER", help="with --ended: the version of that release")
     parser.variable("--revision", "REVISION", default="HEAD", help="commit of the new version (default: %(default)s)")
     options = parser.parse_args()
     here = stack.use(target.from_environment())
     if options.ended:
-        title, lines = review.outcome(here, options.stage)
+        title, lines = review.outcome(here, options.stage, options.version)
     else:
         title, lines = review.commits(here, options.stage, options.revision)
     print("\n".join([title, *lines]))

@@ -22,12 +22,17 @@ def commits(here: stack.Stack, stage: str, revision: str) -> tuple[str, list[str
     return f"Commits since version {active.version} of {stage}, commit {found[:7]}: {len(listed)}", listed
 
 
-def outcome(here: stack.Stack, stage: str) -> tuple[str, list[str]]:
-    """Return a title and lines about the last release of a stage: its outcome, reason, and metrics."""
+def outcome(here: stack.Stack, stage: str, version: str | None) -> tuple[str, list[str]]:
+    """Return a title and lines about the last release of a stage: its outcome, reason, and metrics.
+
+    A release of another version than ``version`` is an earlier one: if there is no newer one, none has started.
+    """
     engine = Engine(here, stage)
     last = next(engine.past(), None)
     if last is None:
         return f"{stage} has no releases", []
+    if version and last.to_version != version:
+        return f"No release of version {version} to {stage} has started", []
     given = engine.machine.complete(Settings(stage, last.to_version))
     lines = [last.reason]
     for version in filter(None, [last.to_version, last.from_version]):
