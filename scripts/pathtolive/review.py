@@ -35,7 +35,7 @@ def outcome(here: stack.Stack, stage: str, version: str | None) -> tuple[str, li
         return f"No release of version {version} to {stage} has started", []
     given = engine.machine.complete(Settings(stage, last.to_version))
     lines = [last.reason]
-    for version in filter(None, [last.to_version, last.from_version]):
-        metrics = engine.metrics(given, version, last.started)
-        lines.append(view.counts(metrics, version))
+    for measured in filter(None, [last.to_version, last.from_version]):
+        metrics = engine.metrics(given, measured, last.started)
+        lines.append(view.counts(metrics, measured))
     return f"{last.name}: {last.outcome}", lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import pytest
@@ -21,7 +20,7 @@ LAST = Past("live-release-7-x", "release", "6", "7", AT, AT, "rolled back", "Ver
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
-    engine: Any = mock.Mock()
+    engine = mock.Mock()
     engine.past.side_effect = lambda: iter([LAST])
     engine.metrics.side_effect = lambda given, version, since: mock.Mock(
         errors={"7": 30, "6": 1}[version], invocations=1000
