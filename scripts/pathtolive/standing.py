@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathtolive import build, remote, stack, stages, status
+from pathtolive import build, remote, stack, stages, status, versions
 from pathtolive.cli import CommandError
 
 NEEDED, DONE, SUPERSEDED = "needed", "done", "superseded"
@@ -46,6 +46,7 @@ def of_version(here: stack.Stack, stage: str, version: str, gateway_deployment: 
         return Standing(
             SUPERSEDED, f"Superseded: {stage} runs version {active.version}, which is newer than version {version}"
         )
+    versions.refuse_other_code(here, version)
     if active.version == version and not active.weights and active.gateway_deployment == gateway_deployment:
         return Standing(DONE, f"{stage} runs version {version}")
     return Standing(NEEDED, f"{stage} runs version {active.version}, and can get version {version}")

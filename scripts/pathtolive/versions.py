@@ -45,6 +45,22 @@ def newest(here: stack.Stack) -> str:
     return version
 
 
+def refuse_other_code(here: stack.Stack, version: str) -> None:
+    """Refuse a version that was published from another artifact.
+
+    Raises:
+        CommandError: its code differs from that of the artifact.
+    """
+    function = here.target.client("lambda").get_function_configuration(
+        FunctionName=here.outputs["function_name"], Qualifier=version
+    )
+    if function["CodeSha256"] != _sha256(here):
+        raise CommandError(
+            f"Version {version} was published from another artifact: its CodeSha256 is {function['CodeSha256']}, and that "
+            f"of {here.target.artifact} is {_sha256(here)}. Build the artifact of its commit, or choose its version."
+        )
+
+
 def publish(here: stack.Stack) -> str:
     """Publish the artifact with the function's configuration, and return the number of the version.
 

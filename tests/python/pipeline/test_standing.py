@@ -7,7 +7,8 @@ from unittest import mock
 
 import pytest
 
-from pathtolive import remote, stages, standing, status
+from pathtolive import remote, stages, standing, status, versions
+from pathtolive.cli import CommandError
 from pathtolive.demo import clone
 from pathtolive.stages import Active
 from tests.python.pipeline.test_remote import Origin
@@ -34,9 +35,22 @@ def test_stage_with_a_pin_needs_newer_versions(
     here: mock.Mock, monkeypatch: pytest.MonkeyPatch, active: Active, expected: str
 ) -> None:
     monkeypatch.setattr(stages, "active", lambda _: {"test": active})
+    monkeypatch.setattr(versions, "refuse_other_code", lambda *_: None)
     found = standing.of_version(here, "test", "6", "2")
     assert found.state == expected
     assert f"version {active.version}" in found.sentence
+
+
+def test_version_of_another_artifact_is_refused(
+    here: mock.Mock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here.target.artifact = tmp_path / "lambda.zip"
+    here.target.artifact.write_bytes(b"ours")
+    here.outputs = {"function_name": "path-to-live"}
+    here.target.client.return_value.get_function_configuration.return_value = {"CodeSha256": "theirs"}
+    monkeypatch.setattr(stages, "active", lambda _: {"test": Active("5", {}, "1")})
+    with pytest.raises(CommandError, match="Version 6 was published from another artifact: its CodeSha256 is theirs"):
+        standing.of_version(here, "test", "6", "1")
 
 
 @pytest.fixture
