@@ -57,7 +57,8 @@ def refuse_other_code(here: stack.Stack, version: str) -> None:
     if function["CodeSha256"] != _sha256(here):
         raise CommandError(
             f"Version {version} was published from another artifact: its CodeSha256 is {function['CodeSha256']}, and "
-            f"that of {here.target.artifact} is {_sha256(here)}. Build the artifact of its commit, or choose its version."
+            f"that of {here.target.artifact} is {_sha256(here)}. Build the artifact of its commit, or name another "
+            "version."
         )
 
 
