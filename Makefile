@@ -65,15 +65,15 @@ plan: $(READY) ## Print what deploy would change: STAGE=live
 	@$(RUN) scripts/plan.py
 
 .PHONY: deploy
-deploy: $(READY) ## Publish the artifact, move the stages that follow "newest", and STAGE=live to its pin
+deploy: $(READY) ## Publish the artifact, move the stages that follow "newest", and STAGE=live to its pin: ONLY_CODE=1
 	@$(RUN) scripts/deploy.py
 
 .PHONY: promote
-promote: $(READY) ## Move a stage to the version of another, all traffic in one step: FROM=dev TO=test BAKE_SECONDS=900
+promote: $(READY) ## Move a stage to the version of another, all traffic in one step: FROM=dev TO=test VERSION=4 ROUTES=1 BAKE_SECONDS=900
 	@$(RUN) scripts/promote.py
 
 .PHONY: release
-release: $(READY) ## Shift traffic in steps: STAGE=live VERSION=4 STEPS=10,50 STEP_SECONDS=300 BAKE_SECONDS=900 DO=skip
+release: $(READY) ## Shift traffic in steps: STAGE=live VERSION=4 ROUTES=1 STEPS=10,50 STEP_SECONDS=300 BAKE_SECONDS=900 DO=skip
 	@$(RUN) scripts/release.py $(ARGS)
 
 .PHONY: freeze
@@ -96,6 +96,28 @@ record: $(READY) ## Record the active version of a stage in config.tf: STAGE=liv
 unlock: $(READY) ## Release the lock of Terraform's state, after a command was killed: CONFIRM=id
 	@$(RUN) scripts/unlock.py
 
+##@ In the delivery pipeline
+
+.PHONY: infrastructure
+infrastructure: $(READY) ## Apply the plan of everything but code: PLAN=file REVIEWED=file
+	@$(RUN) scripts/infrastructure.py
+
+.PHONY: standing
+standing: $(READY) ## Print whether a stage needs a version, has it, or has a newer one: STAGE=test VERSION=4 ROUTES=1
+	@$(RUN) scripts/standing.py
+
+.PHONY: functional
+functional: $(DEV_READY) ## Run the functional tests against a stage: STAGE=test
+	@$(RUN) -m pytest --quiet functional
+
+.PHONY: summary
+summary: $(READY) ## Print what a release brings to a stage or, with ENDED=1, what it found: STAGE=live REVISION=HEAD
+	@$(RUN) scripts/summary.py
+
+.PHONY: push-pins
+push-pins: $(READY) ## Push the pins in config.tf to main, or open a pull request: STAGE=test
+	@$(RUN) scripts/push_pins.py
+
 ##@ What runs, and how it runs
 
 .PHONY: status
@@ -111,7 +133,7 @@ logs: $(READY) ## Print the log of a stage: STAGE=live SINCE=15m FOLLOW=1 JSON=1
 	@$(RUN) scripts/logs.py
 
 .PHONY: load
-load: $(LOAD_READY) ## Send requests to every GET route of a stage until Ctrl-C: STAGE=live RATE=20 ROUTE=/
+load: $(LOAD_READY) ## Send requests to every GET route of a stage: STAGE=live RATE=20 DURATION=60 MAX_ERROR_RATE=1 MAX_P99_MS=1000
 	@$(RUN) scripts/load.py
 
 .PHONY: stress
@@ -160,7 +182,7 @@ test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local A
 	@$(RUN) -m pytest -m endpoint $(ARGS)
 
 .PHONY: check
-check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, shellcheck
+check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, zizmor, shellcheck
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
@@ -169,6 +191,7 @@ check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, shell
 		$(TERRAFORM) -chdir=$$root init -backend=false -lockfile=readonly -no-color > /dev/null && \
 		$(TERRAFORM) -chdir=$$root validate -no-color || exit 1; done
 	$(RUN) -m yamllint --strict .
+	$(VENV)/bin/zizmor --offline --quiet .github
 	grep -rlE --null --exclude-dir={.git,.local,.venv} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
 
 .PHONY: fmt

@@ -14,6 +14,12 @@ def command() -> int:
     parser.variable("--from", "FROM", example="dev", dest="source", metavar="STAGE", help="stage to promote from")
     parser.variable("--to", "TO", example="test", dest="destination", metavar="STAGE", help="stage to promote to")
     parser.variable(
+        "--version", "VERSION", metavar="NUMBER", help="version to promote (default: that of the stage to promote from)"
+    )
+    parser.variable(
+        "--routes", "ROUTES", metavar="NAME", help="gateway deployment to promote (default: that of the same stage)"
+    )
+    parser.variable(
         *("--bake-seconds", "BAKE_SECONDS"),
         type=int,
         default=0,
@@ -38,13 +44,14 @@ def command() -> int:
     recording.record_ended(here)
     given = read_settings(
         {
+            "version": options.version or "",
             "bake_seconds": options.bake_seconds,
             "ignore_alarms_reason": options.ignore_alarms_reason,
             "ignore_freeze_reason": options.ignore_freeze_reason,
             "ignore_rejection_reason": options.reason,
         }
     )
-    promotion.promote(here, options.source, options.destination, given)
+    promotion.promote(here, options.source, options.destination, given, options.routes)
     status.conclude(here)
     return 0
 

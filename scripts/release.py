@@ -33,6 +33,12 @@ def _options() -> argparse.Namespace:
         help="version to release (default: that of the previous stage)",
     )
     parser.variable(
+        *("--routes", "ROUTES"),
+        metavar="NAME",
+        help="gateway deployment that the stage serves after the release (default: with --version, its own; otherwise "
+        "that of the previous stage)",
+    )
+    parser.variable(
         *("--steps", "STEPS"),
         type=valid(shares),
         metavar="PERCENTAGES",
@@ -119,7 +125,7 @@ def command() -> int:
         steering.steer(here, options.stage, options.do, options.reason)
         return 0
     given = read_settings({**vars(options), "ignore_rejection_reason": options.reason or None})
-    ended = release(here, given, yes=options.yes, wait=options.wait == "true")
+    ended = release(here, given, yes=options.yes, wait=options.wait == "true", gateway_deployment=options.routes)
     if ended is None:
         return 0
     if ended.outcome == REFUSED:

@@ -58,6 +58,7 @@ module "function" {
   name                     = local.name
   permissions_boundary_arn = var.permissions_boundary_arn
   timeout_seconds          = var.function.timeout_seconds
+  update_code              = var.update_code
 }
 
 module "api" {

@@ -188,3 +188,10 @@ variable "throttles" {
     error_message = "throttles has entries for stages that config.tf does not have: ${join(", ", [for stage in keys(var.throttles) : stage if !contains(keys(local.stages), stage)])}. The stages of config.tf are ${join(", ", keys(local.stages))}. If you have renamed or removed a stage, change throttles, too."
   }
 }
+
+variable "update_code" {
+  type        = bool
+  description = "Whether the function gets the code of the artifact. The pipeline passes false to change the infrastructure apart from the code: an existing function then keeps its code."
+  default     = true
+  nullable    = false
+}

@@ -35,6 +35,7 @@ SPEED = 60
 # The files that take more than half a minute, the longest first.
 LONGEST = (
     "test_release_commands.py",
+    "test_rehearsal.py",
     "test_path.py",
     "test_deploy_commands.py",
     "test_two_machines.py",

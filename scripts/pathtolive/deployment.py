@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 
 import botocore.exceptions
 
-from pathtolive import config_file, progress, recording, routes, smoke, stack, stages, versions
+from pathtolive import config_file, plans, progress, recording, routes, smoke, stack, stages, versions
 from pathtolive.cli import CommandError
 from pathtolive.target import NAME
 
@@ -16,8 +16,10 @@ EXISTS = re.compile(r"already\s?exists", re.IGNORECASE)
 ATTEMPTS = 3
 
 
-def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
+def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[plans.Plan], None] | None = None) -> None:
     """Deploy the stack; the stages in ``moved`` move to their pins in config.tf.
+
+    ``refuse`` raises an error if a plan must not be applied.
 
     Raises:
         CommandError: there is no artifact, a pin names a version that does not exist, a release would be disturbed,
@@ -30,7 +32,14 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
         recording.write(here, routes.named(here))
     found = stages.active(here)
     _refuse_missing_versions(here, [stage for stage in here.stages if stage in moved or stage not in found])
-    _apply(here, found, moved)
+    kept = stages.kept(here, found, moved=moved)
+
+    def verify(plan: plans.Plan) -> None:
+        if refuse:
+            refuse(plan)
+        recording.refuse_moves(here, plan, found)
+
+    apply(here, lambda: here.plan(kept), verify)
     if missing := versions.unpublished(here):
         print(f"An earlier deploy was interrupted: {missing}.", flush=True)
         with progress.step("Publish the artifact") as step:
@@ -38,20 +47,24 @@ def deploy(here: stack.Stack, moved: Collection[str] = ()) -> None:
     with_routes = routes.named(here)
     if missing or with_routes != here.config:
         recording.write(here, with_routes)
-        _apply(here, found, moved)
+        apply(here, lambda: here.plan(kept), verify)
     recording.record_ended(here, created=here.stages.keys() - found.keys())
     with progress.step(f"Verify that {', '.join(here.stages)} answer"):
         for stage in here.stages:
             smoke.check(here.stage_url(stage))
 
 
-def _apply(here: stack.Stack, found: Mapping[str, stages.Active], moved: Collection[str]) -> None:
-    kept = stages.kept(here, found, moved=moved)
+def apply(here: stack.Stack, make: Callable[[], plans.Plan], verify: Callable[[plans.Plan], None]) -> None:
+    """Make a plan and apply it, unless ``verify`` raises an error.
+
+    Raises:
+        CommandError: Terraform fails.
+    """
     for attempt in range(ATTEMPTS):
-        plan = here.plan(kept)
+        plan = make()
         if here.untaint(plan):
-            plan = here.plan(kept)
-        recording.refuse_moves(here, plan, found)
+            plan = make()
+        verify(plan)
         try:
             here.apply(plan)
         except CommandError as error:

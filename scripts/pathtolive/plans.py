@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+VERBS = {
+    ("create",): "create",
+    ("create", "delete"): "replace",
+    ("delete",): "delete",
+    ("delete", "create"): "replace",
+    ("forget",): "forget",
+    ("update",): "update",
+}
+# Longer values are left out of the words of a plan.
+LONGEST_VALUE = 60
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a resource: what happens to it, and the attributes of an update, in words."""
+
+    address: str
+    verb: str
+    attributes: Mapping[str, str]
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name} {value}".strip() for name, value in self.attributes.items())
+        return f"{self.verb} {self.address}{f': {shown}' if shown else ''}"
 
 
 @dataclass(frozen=True)
@@ -43,3 +68,40 @@ class Plan:
             if change["actions"] != ["no-op"]
         ]
         return resources + outputs
+
+    @property
+    def resources(self) -> list[Change]:
+        """What it changes of resources; outputs are left out."""
+        return [
+            Change(change["address"], _verb(change["change"]), dict(_attributes(change["change"])))
+            for change in self.content.get("resource_changes", [])
+            if change["change"]["actions"] not in (["no-op"], ["read"]) or "importing" in change["change"]
+        ]
+
+
+def _verb(change: Mapping[str, Any]) -> str:
+    verb = VERBS.get(tuple(change["actions"]), "")
+    return " and ".join(filter(None, ["import" if "importing" in change else "", verb]))
+
+
+def _attributes(change: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the attributes that an update changes, and how if both values are short and not sensitive."""
+    if change["actions"] != ["update"]:
+        return
+    before, after, unknown = change["before"], change["after"], change.get("after_unknown", {})
+    hidden = [change.get(name) or {} for name in ("before_sensitive", "after_sensitive")]
+    for name in sorted({*before, *after, *unknown}):
+        values = [before.get(name), after.get(name)]
+        later = _marked(unknown.get(name))
+        if later or values[0] != values[1]:
+            shown = [json.dumps(value) for value in values]
+            secret = any(each is True or _marked(each.get(name)) for each in hidden)
+            short = all(not isinstance(value, dict | list) for value in values) and len("".join(shown)) <= LONGEST_VALUE
+            yield name, f"{shown[0]} -> {shown[1]}" if short and not secret and not later else ""
+
+
+def _marked(marks: Any) -> bool:
+    """Return whether any part of a value is marked as unknown or sensitive: the marks have the value's structure."""
+    if isinstance(marks, dict | list):
+        return any(map(_marked, marks.values() if isinstance(marks, dict) else marks))
+    return marks is True

@@ -29,11 +29,14 @@ class Promotion:
     gateway_deployment: str
 
 
-def promote(here: stack.Stack, source: str, destination: str, given: Settings) -> None:
+def promote(
+    here: stack.Stack, source: str, destination: str, given: Settings, gateway_deployment: str | None = None
+) -> None:
     """Promote a stage to another, record it, and verify the result.
 
-    With ``given.bake_seconds``, the version is watched while it has all traffic, and recorded afterwards.
-    After an interruption, the same call continues the promotion.
+    ``given.version`` and ``gateway_deployment`` are what is promoted if the source has moved on since. With
+    ``given.bake_seconds``, the version is watched while it has all traffic, and recorded afterwards. After an
+    interruption, the same call continues the promotion.
 
     Raises:
         RefusedError: nothing was changed.
@@ -41,14 +44,15 @@ def promote(here: stack.Stack, source: str, destination: str, given: Settings) -
         CommandError: the promotion failed or was rolled back, or the stage then runs another version.
     """
     engine = Engine(here, destination)
-    promotion = _promotion(engine, source)
+    promotion = _promotion(engine, source, given.version, gateway_deployment)
     active = stages.active(here)[destination]
     pin = config_file.Pin(promotion.version, promotion.gateway_deployment)
     if pin == here.config.stage(destination) and recording.recorded(here, destination, active):
         print(f"{destination} already runs version {promotion.version} with the routes of {source}. No changes.")
     else:
-        bake = f" BAKE_SECONDS={given.bake_seconds}" if given.bake_seconds else ""
-        again = f"make promote FROM={source} TO={destination}{bake}{here.target.make_variables}"
+        named = {"VERSION": given.version, "ROUTES": gateway_deployment, "BAKE_SECONDS": given.bake_seconds}
+        variables = "".join(f" {name}={value}" for name, value in named.items() if value)
+        again = f"make promote FROM={source} TO={destination}{variables}{here.target.make_variables}"
         if active.version != promotion.version:
             _move(engine, promotion, given, again)
         recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
@@ -90,20 +94,22 @@ def _move(engine: Engine, promotion: Promotion, given: Settings, again: str) -> 
         )
 
 
-def _promotion(engine: Engine, source: str) -> Promotion:
+def _promotion(engine: Engine, source: str, version: str, gateway_deployment: str | None) -> Promotion:
     """Return what to promote."""
     here, destination = engine.here, engine.stage
     here.config.stage(source)
     begin.check_stage(here, destination)
     if source == destination:
         raise RefusedError(f"FROM and TO are both {source}. Set them to two stages.")
-    version = Engine(here, source).active_version()
+    version = version or Engine(here, source).active_version()
+    if not engine.aliases.has_version(version):
+        raise RefusedError(f"Version {version} of {engine.aliases.function_name} does not exist.")
     running = engine.machine.running()
     if running is None:
         engine.refuse_weights(engine.aliases.read(destination).weights)
     elif (running.kind, running.settings.version) != (PROMOTE, version):
         raise RefusedError(engine.in_progress_error(running))
-    served = stages.active(here)[source].gateway_deployment
+    served = gateway_deployment or stages.active(here)[source].gateway_deployment
     return Promotion(source, destination, version, _code_sha256(here, version), routes.deployment(here, served))
 
 
@@ -121,11 +127,17 @@ def _check(engine: Engine, promotion: Promotion) -> None:
     source, url = here.stage_url(promotion.source), here.stage_url(promotion.destination)
     deadline = time.monotonic() + PATIENCE_SECONDS
     # Each attempt reads both stages: a version that fails for some requests can still be promoted and examined.
-    while difference := _difference(engine, promotion, url, smoke.build_info(source)):
+    while difference := _difference(engine, promotion, url, _expected(source, promotion)):
         if time.monotonic() > deadline:
             raise CommandError(f"{promotion.destination} does not match {promotion.source}: {difference}")
         time.sleep(0.5)
     smoke.check(url)
+
+
+def _expected(source: str, promotion: Promotion) -> dict[str, Any] | None:
+    """Return the build info of the source, or None if the source has another version by now."""
+    found = smoke.build_info(source)
+    return found if found and found["function"]["version"] == promotion.version else None
 
 
 def _difference(engine: Engine, promotion: Promotion, url: str, expected: dict[str, Any] | None) -> str | None:
@@ -135,11 +147,10 @@ def _difference(engine: Engine, promotion: Promotion, url: str, expected: dict[s
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
         return f"its alias points to version {version} with CodeSha256 {code_sha256}, not to {promotion}"
     found = smoke.build_info(url)
-    if expected is None or found is None:
+    if expected is None:
         # An artifact that was built without git has no build info to compare.
-        return None if expected == found else f"{url}build-info returns {found}, not {expected}"
-    # During a bake, the source can get another version.
-    commit = expected["long"] if expected["function"]["version"] == promotion.version else found["long"]
-    if (found["function"]["version"], found["long"]) != (promotion.version, commit):
+        wrong = found is not None and found["function"]["version"] != promotion.version
+        return f"{url}build-info returns {found}" if wrong else None
+    if found is None or (found["function"]["version"], found["long"]) != (promotion.version, expected["long"]):
         return f"{url}build-info returns {found}"
     return None

@@ -98,23 +98,26 @@ class Stack:
         """Return the URL of a stage, with a slash at its end."""
         return self.target.stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
 
-    def plan(self, kept: Mapping[str, config_file.Pin]) -> Plan:
+    def plan(self, kept: Mapping[str, config_file.Pin], *, code: bool = True) -> Plan:
         """Create a plan; ``kept`` are pins that Terraform applies instead of those in config.tf.
+
+        Without ``code``, an existing function keeps its code.
 
         Raises:
             CommandError: Terraform cannot create it; the message has Terraform's errors.
         """
         with progress.step("Plan") as step:
-            plan = self._plan(kept)
+            variables = [*_variables(kept), *([] if code else ["-var=update_code=false"])]
+            plan = self._plan(variables)
             if imports := discovery.imports(self.target, self.name, plan.content):
                 with self._importing(imports):
-                    plan = self._plan(kept)
+                    plan = self._plan(variables)
             step.result = plan.summary
         return plan
 
-    def _plan(self, kept: Mapping[str, config_file.Pin]) -> Plan:
+    def _plan(self, variables: list[str]) -> Plan:
         path = self.target.directory / ".terraform" / "next.tfplan"
-        arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *_variables(kept)]
+        arguments = ["-compact-warnings", "-detailed-exitcode", f"-out={path}", *variables]
         try:
             status = self.change("plan", *arguments, statuses=(0, 2))
         except local_aws.EndedError:

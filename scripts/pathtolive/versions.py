@@ -39,6 +39,29 @@ def unpublished(here: stack.Stack) -> str | None:
     return None
 
 
+def newest(here: stack.Stack) -> str:
+    """Return the number of the newest version."""
+    version: str = here.outputs["newest_version"]
+    return version
+
+
+def refuse_other_code(here: stack.Stack, version: str) -> None:
+    """Refuse a version that was published from another artifact.
+
+    Raises:
+        CommandError: its code differs from that of the artifact.
+    """
+    function = here.target.client("lambda").get_function_configuration(
+        FunctionName=here.outputs["function_name"], Qualifier=version
+    )
+    if function["CodeSha256"] != _sha256(here):
+        raise CommandError(
+            f"Version {version} was published from another artifact: its CodeSha256 is {function['CodeSha256']}, and "
+            f"that of {here.target.artifact} is {_sha256(here)}. Build the artifact of its commit, or name another "
+            "version."
+        )
+
+
 def publish(here: stack.Stack) -> str:
     """Publish the artifact with the function's configuration, and return the number of the version.
 

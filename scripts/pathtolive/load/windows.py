@@ -34,6 +34,17 @@ class Count:
             self.versions[outcome.version] += 1
         self.took.append(outcome.took)
 
+    def exceeded(self, max_error_rate: float, max_p99_ms: float) -> str:
+        """Return which limits the requests exceed, in words; empty if none. No requests keep no limit."""
+        if not self.took:
+            return "no request has ended"
+        rate, p99 = self.statuses.total() / len(self.took), 1000 * percentile(self.took, 99)
+        found = [
+            f"{rate:.2%} of the requests failed, at most {max_error_rate:.2%} can" if rate > max_error_rate else "",
+            f"p99 is {p99:.0f} ms, at most {max_p99_ms:.0f} ms is allowed" if p99 > max_p99_ms else "",
+        ]
+        return "; ".join(filter(None, found))
+
     def __str__(self) -> str:
         failures = f" ({failed(self.statuses)})" if self.statuses else ""
         parts = [f"{len(self.took)} requests, {self.statuses.total()} failed{failures}"]

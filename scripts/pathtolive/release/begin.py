@@ -16,11 +16,14 @@ from pathtolive.release.view import answer, duration, send_traffic, watch
 MINUTE = 60
 
 
-def release(here: stack.Stack, given: Settings, *, yes: bool, wait: bool = True) -> Past | None:
+def release(
+    here: stack.Stack, given: Settings, *, yes: bool, wait: bool = True, gateway_deployment: str | None = None
+) -> Past | None:
     """Return the outcome of a release: a new one, the one in progress, or the last one if it is not recorded.
 
     Without ``wait``, return None as soon as a release is in progress. If ``given.version`` is empty, the stage gets the
-    version and the routes of the previous stage. Otherwise, it keeps its routes.
+    version and the routes of the previous stage. Otherwise, it keeps its routes, or gets those of
+    ``gateway_deployment``.
 
     Raises:
         RefusedError: nothing was changed.
@@ -30,9 +33,10 @@ def release(here: stack.Stack, given: Settings, *, yes: bool, wait: bool = True)
     """
     engine = Engine(here, given.stage)
     version = f" VERSION={given.version}" if given.version else ""
-    again = f"make release STAGE={given.stage}{version}{here.target.make_variables}"
+    named = f" ROUTES={gateway_deployment}" if gateway_deployment else ""
+    again = f"make release STAGE={given.stage}{version}{named}{here.target.make_variables}"
     try:
-        started = _start(engine, given, again, yes=yes)
+        started = _start(engine, given, again, gateway_deployment, yes=yes)
     except (RefusedError, LostSightError):
         raise
     except (CommandError, *AWS_ERRORS) as error:
@@ -44,12 +48,16 @@ def release(here: stack.Stack, given: Settings, *, yes: bool, wait: bool = True)
     if ended.outcome == SUCCEEDED:
         print(f"Succeeded: {ended.reason}", flush=True)
         here.read_config_again()
-        served = _routes(engine, ended.to_version, named=bool(given.version) or ended.kind == ROLLBACK)
+        served = gateway_deployment or _routes(
+            engine, ended.to_version, named=bool(given.version) or ended.kind == ROLLBACK
+        )
         recording.record(here, given.stage, ended.to_version, gateway_deployment=served, again=again)
     return ended
 
 
-def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Execution | Past:
+def _start(
+    engine: Engine, given: Settings, again: str, gateway_deployment: str | None, *, yes: bool
+) -> Execution | Past:
     """Return a release that was started, the one in progress, or the last one if it is not recorded."""
     here, stage = engine.here, given.stage
     check_stage(here, stage)
@@ -59,20 +67,27 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
         return running
     active = engine.active_version()
     if unrecorded := engine.unrecorded():
-        if given.version not in {"", unrecorded.to_version}:
+        if given.version in {"", unrecorded.to_version}:
+            print(f"{unrecorded.name} succeeded, but it is not recorded. Recording it now.")
+            return unrecorded
+        # If Terraform's state knows it, only this config.tf is outdated, for example while a pull request with the pin
+        # waits. The record of this release then replaces the pin.
+        if here.outputs["stages"][stage]["function_version"] != unrecorded.to_version:
             raise RefusedError(
                 f"{unrecorded.name} succeeded, but it is not recorded. Record it with: "
                 f"make release STAGE={stage}{here.target.make_variables}"
             )
-        print(f"{unrecorded.name} succeeded, but it is not recorded. Recording it now.")
-        return unrecorded
     version = given.version or _promoted_version(engine)
-    gateway_deployment = _routes(engine, version, named=bool(given.version))
+    served = gateway_deployment or _routes(engine, version, named=bool(given.version))
     if not engine.aliases.has_version(version):
         raise RefusedError(
             f"Version {version} of {engine.aliases.function_name} does not exist. To list the versions that "
             f"{stage} has run, run: make history STAGE={stage}{here.target.make_variables}"
         )
+    last = engine.last() if gateway_deployment and version == active else None
+    if last and last.to_version == version and stages.active(here)[stage].gateway_deployment != gateway_deployment:
+        print(f"{last.name} succeeded, but {stage} does not have its routes. Setting them now.")
+        return last
     if version == active:
         raise RefusedError(
             f"{stage} already runs version {version}. To release another version, set VERSION. To change only the "
@@ -81,7 +96,7 @@ def _start(engine: Engine, given: Settings, again: str, *, yes: bool) -> Executi
     # Emulators do not delay metrics.
     delay = {"metrics_delay_seconds": 0} if here.target.endpoint else {}
     given = read_settings(given.input | {"version": version} | delay)
-    _announce(engine, active, engine.machine.complete(given), gateway_deployment)
+    _announce(engine, active, engine.machine.complete(given), served)
     asks = not yes and here.target.endpoint is None and sys.stdin.isatty()
     if asks and not answer("Start the release? (y/N) ").lower().startswith("y"):
         raise RefusedError("Nothing was changed.")

@@ -114,12 +114,13 @@ def describe(settings: Settings, weight: float, metrics: Metrics, active: str, b
     step = next((f"step {i} of {len(steps)}, " for i, share in enumerate(steps, 1) if abs(share - weight) < 1e-6), "")
     return (
         f"{'bake, ' if weight == 1 else step}{percents(weight)} to version {settings.version}: "
-        f"{_counts(metrics, settings.version)}; {_counts(baseline, active)}"
+        f"{counts(metrics, settings.version)}; {counts(baseline, active)}"
         f"{f'; {metrics.slow:,} took longer than {settings.max_p99_ms:g} ms' if metrics.slow else ''}"
     )
 
 
-def _counts(metrics: Metrics, version: str) -> str:
+def counts(metrics: Metrics, version: str) -> str:
+    """Return how many invocations of a version failed, as a clause."""
     return f"{metrics.errors:,} of {metrics.invocations:,} invocations of version {version} failed"
 
 

@@ -65,11 +65,12 @@ resource "aws_iam_role_policy" "logs" {
 }
 
 resource "aws_lambda_function" "this" {
-  function_name    = var.name
-  description      = "Path to Live"
-  role             = aws_iam_role.this.arn
-  filename         = var.artifact
-  source_code_hash = fileexists(var.artifact) ? filebase64sha256(var.artifact) : null
+  function_name = var.name
+  description   = "Path to Live"
+  role          = aws_iam_role.this.arn
+  filename      = var.artifact
+  # Without a hash, the function keeps its code. A new function gets that of the artifact.
+  source_code_hash = var.update_code && fileexists(var.artifact) ? filebase64sha256(var.artifact) : null
   architectures    = ["arm64"]
   runtime          = "python3.13"
   handler          = "handler.handler"

@@ -45,3 +45,10 @@ variable "timeout_seconds" {
   description = "Timeout of an invocation, in seconds."
   nullable    = false
 }
+
+variable "update_code" {
+  type        = bool
+  description = "Whether the function gets the code of the artifact. Without it, an existing function keeps its code."
+  default     = true
+  nullable    = false
+}

@@ -20,7 +20,7 @@ from pathtolive.cli import CommandError
 from pathtolive.load.arrivals import Arrival, Outcome, Step, arrivals
 from pathtolive.load.routes import served
 from pathtolive.load.run import Load
-from pathtolive.load.windows import Windows, percentile
+from pathtolive.load.windows import Count, Windows, percentile
 from tests.conftest import ROOT
 from tests.stage_server import Stage, serving
 from tests.waiting import eventually
@@ -227,3 +227,20 @@ def test_invalid_option_is_refused(arguments: str, said: str) -> None:
     command = [sys.executable, *f"scripts/{arguments}".split(), "--stage", "live"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("statuses", "took", "exceeded"),
+    [
+        ([200] * 99 + [500], [0.1] * 100, ""),
+        ([200] * 98 + [500, 0], [0.1] * 100, "2.00% of the requests failed, at most 1.00% can"),
+        ([200] * 100, [0.1] * 98 + [0.3] * 2, "p99 is 300 ms, at most 200 ms is allowed"),
+        ([], [], "no request has ended"),
+    ],
+    ids=["kept", "failures", "duration", "nothing"],
+)
+def test_load_names_the_limits_that_it_exceeds(statuses: list[int], took: list[float], exceeded: str) -> None:
+    count = Count()
+    for turn, (status, seconds) in enumerate(zip(statuses, took, strict=True)):
+        count.add(Outcome(turn, 0, 0.0, "/", 0.0, seconds, status, None))
+    assert count.exceeded(0.01, 200) == exceeded

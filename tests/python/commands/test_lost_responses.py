@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pathtolive import deployment, recording, stages
+from pathtolive import deployment
 from pathtolive.cli import CommandError
 from tests.checkout import Checkout
 from tests.conftest import local_aws
@@ -95,32 +95,30 @@ def test_deployment_imports_what_exists_already(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+def here() -> mock.Mock:
     """Return a stack whose plans and changes are recorded."""
     stack = mock.Mock()
     stack.untaint.return_value = False
     stack.plan.side_effect = ["first plan", "second plan", "third plan"]
-    monkeypatch.setattr(recording, "refuse_moves", lambda *_: None)
-    monkeypatch.setattr(stages, "kept", lambda *_, **__: {})
     return stack
 
 
 @pytest.mark.parametrize("reason", [EXISTS, "EntityAlreadyExists: Role with name path-to-live already exists."])
 def test_change_is_planned_again_if_a_resource_exists_already(here: mock.Mock, reason: str) -> None:
     here.apply.side_effect = [CommandError(reason), None]
-    deployment._apply(here, {}, ())
+    deployment.apply(here, lambda: here.plan({}), lambda _: None)
     assert here.apply.call_args_list == [mock.call("first plan"), mock.call("second plan")]
 
 
 def test_change_is_planned_again_twice_at_most(here: mock.Mock) -> None:
     here.apply.side_effect = CommandError(EXISTS)
     with pytest.raises(CommandError, match="already exists"):
-        deployment._apply(here, {}, ())
+        deployment.apply(here, lambda: here.plan({}), lambda _: None)
     assert here.apply.call_count == 3
 
 
 def test_change_is_not_planned_again_for_another_reason(here: mock.Mock) -> None:
     here.apply.side_effect = CommandError("AccessDenied")
     with pytest.raises(CommandError, match="AccessDenied"):
-        deployment._apply(here, {}, ())
+        deployment.apply(here, lambda: here.plan({}), lambda _: None)
     assert here.apply.call_count == 1

@@ -24,12 +24,21 @@ USES = re.compile(
 # The first major version whose action.yml says "using: node24". GitHub removes Node 20 from its runners.
 # https://github.blog/changelog/2025-09-19-deprecation-of-node-20-on-github-actions-runners/
 FIRST_ON_NODE_24 = {
+    # https://github.com/actions/attest/blob/v4.1.1/action.yml
+    "actions/attest": 4,
     # https://github.com/actions/checkout/blob/v5.0.0/action.yml
     "actions/checkout": 5,
+    # https://github.com/actions/download-artifact/blob/v8.0.1/action.yml
+    "actions/download-artifact": 8,
     # https://github.com/actions/setup-python/blob/v6.0.0/action.yml
     "actions/setup-python": 6,
+    # https://github.com/actions/upload-artifact/blob/v7.0.0/action.yml
+    "actions/upload-artifact": 7,
     # https://github.com/aws-actions/configure-aws-credentials/blob/v6.0.0/action.yml
     "aws-actions/configure-aws-credentials": 6,
+    # https://github.com/github/codeql-action/blob/v4.37.3/init/action.yml
+    "github/codeql-action/analyze": 4,
+    "github/codeql-action/init": 4,
     # https://github.com/hashicorp/setup-terraform/blob/v4.0.0/action.yml
     "hashicorp/setup-terraform": 4,
 }
@@ -156,3 +165,31 @@ def test_yaml_passes_the_linter() -> None:
         [sys.executable, "-m", "yamllint", "--strict", "."], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_grants_permissions_by_job_and_with_a_reason(workflow: Path) -> None:
+    content = yaml.safe_load(workflow.read_text())
+    assert content["permissions"] == {}
+    lines = workflow.read_text().splitlines()
+    for name, job in content["jobs"].items():
+        assert job["permissions"], name
+    granted = [line for line in lines if re.fullmatch(r" {6}[a-z-]+: (read|write)( #.*)?", line)]
+    assert len(granted) == sum(len(job["permissions"]) for job in content["jobs"].values())
+    assert all(re.search(r" # to \w+", line) for line in granted)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_persists_no_credentials_and_runs_no_long_script(workflow: Path) -> None:
+    for job in yaml.safe_load(workflow.read_text())["jobs"].values():
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+            assert step.get("run", "").count("\n") <= 4
+            assert "${{" not in step.get("run", "")
+
+
+def test_actions_of_one_repository_have_one_version() -> None:
+    """CodeQL refuses to analyze with another version than the one that it was initialized with."""
+    pins = {("/".join(m["action"].split("/")[:2]), m["ref"]) for path in WORKFLOWS for m in pinned(path)}
+    assert len(pins) == len({repository for repository, _ in pins})

@@ -672,7 +672,7 @@ def token(*, immutable: bool, **claims: str) -> dict[str, str]:
         "runner_environment": "github-hosted",
         "workflow": "Deploy",
     } | claims
-    found["job_workflow_ref"] = f"{found['repository']}/.github/workflows/deploy.yml@{found['ref']}"
+    found["job_workflow_ref"] = f"{found['repository']}/.github/workflows/path.yml@{found['ref']}"
     owner, name = found["repository"].split("/")
     if immutable:
         owner, name = f"{owner}@{found['repository_owner_id']}", f"{name}@{found['repository_id']}"

@@ -1,0 +1,106 @@
+"""Which changes of a plan belong to the infrastructure, and which to code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from pathtolive import config_file, infrastructure
+from pathtolive.cli import RefusedError
+from pathtolive.plans import Plan
+
+FUNCTION = "module.function.aws_lambda_function.this"
+
+
+def change(address: str, *actions: str, before: Any = None, after: Any = None, **more: Any) -> dict[str, Any]:
+    return {"address": address, "change": {"actions": list(actions), "before": before, "after": after, **more}}
+
+
+def plan(*changes: dict[str, Any]) -> Plan:
+    return Plan(Path("next.tfplan"), {"resource_changes": list(changes)})
+
+
+@pytest.fixture
+def here() -> mock.Mock:
+    pins = {"dev": config_file.Pin("newest", "newest"), "live": config_file.Pin("3", "1")}
+    return mock.Mock(stages=pins, target=mock.Mock(make_variables=""))
+
+
+CODE = change(
+    FUNCTION,
+    "update",
+    before={"source_code_hash": "a", "version": "3", "environment": [{"variables": {}}]},
+    after={"source_code_hash": "b", "environment": [{"variables": {}}]},
+    after_unknown={"version": True, "environment": [{"variables": {}}]},
+)
+DEV = change('module.alias["dev"].aws_lambda_alias.this', "update", before={"name": "dev"}, after={"name": "dev"})
+ROUTES = change('module.api.aws_apigatewayv2_deployment.this["2"]', "create", after={})
+MEMORY = change(FUNCTION, "update", before={"memory_size": 128}, after={"memory_size": 256})
+LIVE = change('module.alias["live"].aws_lambda_alias.this', "update", before={"v": "3"}, after={"v": "4"})
+
+
+def test_plan_has_words() -> None:
+    secret = change("x.y", "update", before={"key": "a"}, after={"key": "b"}, after_sensitive={"key": True})
+    long = change("x.z", "update", before={"key": "a"}, after={"key": "b" * 60})
+    found = plan(CODE, MEMORY, ROUTES, secret, long, change("x.w", "delete", "create"), change("x.v", "no-op"))
+    assert [str(each) for each in found.resources] == [
+        f'update {FUNCTION}: source_code_hash "a" -> "b", version',
+        f"update {FUNCTION}: memory_size 128 -> 256",
+        'create module.api.aws_apigatewayv2_deployment.this["2"]',
+        "update x.y: key",
+        "update x.z: key",
+        "replace x.w",
+    ]
+
+
+def test_code_and_the_stages_that_follow_it_are_no_infrastructure(here: mock.Mock) -> None:
+    infrastructure.refuse(here, plan(CODE, DEV, ROUTES))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        MEMORY,
+        LIVE,
+        change('module.alias["dev"].aws_lambda_alias.this', "delete"),
+        change('module.api.aws_apigatewayv2_deployment.this["1"]', "delete"),
+        change(FUNCTION, "create", after={}),
+        change("aws_sns_topic.this", "create", after={}),
+    ],
+    ids=lambda each: f"{each['address']}-{each['change']['actions'][0]}",
+)
+def test_other_changes_are_refused_by_name(here: mock.Mock, other: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError) as refused:
+        infrastructure.refuse(here, plan(CODE, other))
+    assert f"\n  {plan(other).resources[0]}\n" in str(refused.value)
+    assert "First, run: make infrastructure" in str(refused.value)
+
+
+def reviewed(tmp_path: Path, *changes: dict[str, Any]) -> Path:
+    infrastructure.save(plan(*changes), tmp_path / "changes.json")
+    assert len(json.loads((tmp_path / "changes.json").read_text())) == len(changes)
+    return tmp_path / "changes.json"
+
+
+def test_plan_that_was_applied_in_part_has_been_reviewed(tmp_path: Path) -> None:
+    path = reviewed(tmp_path, MEMORY, change("x.y", "create", after={}))
+    infrastructure._refuse_unreviewed(plan(MEMORY), path)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        change("x.z", "create", after={}),
+        change("x.y", "delete"),
+        change(FUNCTION, "update", before={"memory_size": 128, "timeout": 5}, after={"memory_size": 256, "timeout": 6}),
+    ],
+    ids=["resource", "action", "attribute"],
+)
+def test_changes_that_were_not_reviewed_are_refused(tmp_path: Path, other: dict[str, Any]) -> None:
+    path = reviewed(tmp_path, MEMORY, change("x.y", "create", after={}))
+    with pytest.raises(RefusedError, match="not in the plan that was reviewed"):
+        infrastructure._refuse_unreviewed(plan(other), path)

@@ -1,0 +1,149 @@
+"""Pins reach main without a race, and nothing else changes there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pathtolive import config_file, remote
+from pathtolive.cli import CommandError
+from pathtolive.demo import clone
+
+CONFIG = """locals {
+  gateway_deployments = ["1"]
+
+  stages = {
+    dev  = { function_version = "newest", gateway_deployment = "newest" }
+    test = { function_version = "1", gateway_deployment = "1" } # tested
+    live = { function_version = "1", gateway_deployment = "1" }
+  }
+}
+"""
+
+
+class Origin:
+    """A repository, a clone with a job in it, and a second one in which other people work."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path, self.job, self.others = directory / "origin.git", directory / "job", directory / "others"
+        clone.git("init", "--quiet", "--bare", "--initial-branch=main", str(self.path), cwd=directory)
+        clone.git("clone", "--quiet", str(self.path), str(self.others), cwd=directory)
+        clone.git("checkout", "--quiet", "-B", "main", cwd=self.others)
+        (self.others / "terraform").mkdir()
+        self.push({"terraform/config.tf": CONFIG, "README.md": "one"})
+        clone.git("clone", "--quiet", str(self.path), str(self.job), cwd=directory)
+
+    def push(self, files: dict[str, str]) -> str:
+        clone.git("fetch", "--quiet", "origin", cwd=self.others)
+        if clone.git("branch", "--remotes", cwd=self.others):
+            clone.git("reset", "--quiet", "--hard", "origin/main", cwd=self.others)
+        for name, text in files.items():
+            (self.others / name).write_text(text)
+        clone.git("add", "--all", cwd=self.others)
+        clone.git("commit", "--quiet", "--message", "Change", cwd=self.others)
+        clone.git("push", "--quiet", "origin", "main", cwd=self.others)
+        return clone.git("rev-parse", "HEAD", cwd=self.others)
+
+    def show(self, name: str, branch: str = "main") -> str:
+        return clone.git("show", f"{branch}:{name}", cwd=self.path)
+
+    def refuse(self, message: str, when: str = "true") -> None:
+        hook = self.path / "hooks" / "pre-receive"
+        hook.write_text(f"#!/bin/sh\nread -r old new ref\nif {when}; then echo '{message}' >&2; exit 1; fi\n")
+        hook.chmod(0o755)
+
+
+@pytest.fixture
+def origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Origin:
+    origin = Origin(tmp_path)
+    monkeypatch.setattr(remote, "ROOT", origin.job)
+    return origin
+
+
+def pinned(stage: str, version: str, text: str = CONFIG) -> config_file.Pins:
+    return config_file.Pins(text, "config.tf").with_pin(stage, config_file.Pin(version, "1"))
+
+
+def test_pin_is_pushed(origin: Origin) -> None:
+    assert remote.push_pins("test", pinned("test", "2")).place == "main"
+    assert origin.show("terraform/config.tf") == pinned("test", "2").text.strip()
+    assert clone.git("log", "-1", "--format=%s", "main", cwd=origin.path) == "Pin test to version 2, routes 1"
+    assert clone.git("status", "--porcelain", cwd=origin.job) == ""
+
+
+def test_pin_that_main_has_is_not_pushed_again(origin: Origin) -> None:
+    remote.push_pins("test", pinned("test", "2"))
+    before = clone.git("rev-parse", "main", cwd=origin.path)
+    assert remote.push_pins("test", pinned("test", "2")).place == "unchanged"
+    assert clone.git("rev-parse", "main", cwd=origin.path) == before
+
+
+def test_what_others_pushed_meanwhile_stays(origin: Origin) -> None:
+    origin.push({"README.md": "two", "terraform/config.tf": pinned("live", "7").text})
+    remote.push_pins("test", pinned("test", "2"))
+    assert origin.show("README.md") == "two"
+    assert origin.show("terraform/config.tf") == pinned("test", "2", pinned("live", "7").text).text.strip()
+
+
+def test_pin_of_another_stage_does_not_replace_a_newer_one(origin: Origin) -> None:
+    origin.push({"terraform/config.tf": pinned("live", "7").text})
+    remote.push_pins("test", pinned("live", "6", pinned("test", "2").text))
+    assert 'live = { function_version = "7"' in origin.show("terraform/config.tf")
+
+
+def test_push_is_repeated_when_main_moves_in_between(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    push, moves = remote._push, iter(["two", "three"])
+
+    def late(commit: str, branch: str, *options: str) -> None:
+        if text := next(moves, None):
+            origin.push({"README.md": text})
+        push(commit, branch, *options)
+
+    monkeypatch.setattr(remote, "_push", late)
+    assert remote.push_pins("test", pinned("test", "2")).place == "main"
+    assert origin.show("README.md") == "three"
+    assert 'test = { function_version = "2"' in origin.show("terraform/config.tf")
+
+
+def test_push_is_refused_after_too_many_moves(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    push = remote._push
+    monkeypatch.setattr(remote, "ATTEMPTS", 2)
+    monkeypatch.setattr(
+        remote,
+        "_push",
+        lambda *given: (origin.push({"README.md": given[0]}), push(*given)),
+    )
+    with pytest.raises(CommandError, match="main moved 2 times"):
+        remote.push_pins("test", pinned("test", "2"))
+
+
+def test_pin_of_a_protected_main_becomes_one_pull_request(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[str, ...]] = []
+
+    def gh(*arguments: str) -> str:
+        if arguments[1] == "create":
+            opened.append(arguments)
+        return "https://github.com/octocat/hello/pull/1" if opened else ""
+
+    monkeypatch.setattr(remote, "_gh", gh)
+    origin.refuse("error: GH006: Protected branch update failed", '[ "$ref" = refs/heads/main ]')
+    assert remote.push_pins("live", pinned("live", "2")).place == "pull request"
+    pushed = remote.push_pins("live", pinned("live", "3"))
+    assert pushed.sentence.endswith("https://github.com/octocat/hello/pull/1")
+    assert len(opened) == 1
+    assert 'live = { function_version = "3"' in origin.show("terraform/config.tf", "pins/live")
+    assert origin.show("terraform/config.tf") == CONFIG.strip()
+
+
+def test_other_refusals_are_errors(origin: Origin) -> None:
+    origin.refuse("the disk is full")
+    with pytest.raises(CommandError, match="the disk is full"):
+        remote.push_pins("test", pinned("test", "2"))
+
+
+def test_token_is_no_part_of_an_error(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "secret-token")
+    with pytest.raises(CommandError) as refused:
+        remote.git("fetch", "no-such-remote")
+    assert "secret-token" not in str(refused.value)
