@@ -223,7 +223,7 @@ def test_terraform_is_ended_with_local_aws(
     assert time.monotonic() - began < 5
     killer.join()
     assert (tmp_path / "errored.tfstate").exists() is (command == "apply" and kept)
-    assert processes.below(tmp_path) == []
+    eventually(lambda: processes.below(tmp_path) == [])
 
 
 def test_terraform_that_notices_it_first_is_not_quoted(

@@ -262,9 +262,19 @@ class TestDay:
         shell = documents.Shell(checkout, "docs/releases.md")
         releases = [command for command in shell.commands if command.startswith("make release STAGE=live ")]
         assert releases
+        refusals = {
+            " DO=": "No release of live is in progress",
+            " VERSION=7": "Version 7 of path-to-live does not exist",
+        }
         for command in releases:
             said = shell.run(command).stderr
-            assert "live already runs version 4" in said or "Version 7 of path-to-live does not exist" in said, command
+            expected = next((text for part, text in refusals.items() if part in command), "live already runs version 4")
+            assert expected in said, command
+        (freeze,) = (command for command in shell.commands if command.startswith("make freeze "))
+        frozen = shell.run(freeze)
+        # The date of the document will pass.
+        assert "live is frozen until 2026-12-27T08:00Z by " in frozen.stdout or "is not in the future" in frozen.stderr
+        checkout.make("unfreeze STAGE=live TARGET=local")
 
     def test_stage_moves_to_its_restored_pin(self, checkout: Checkout) -> None:
         pin(checkout, "live", "3")
