@@ -342,6 +342,20 @@ class TestRequests:
         world.before = before
         assert engine.run(self.LONG, NAME).status == "SUCCEEDED"
 
+    @pytest.mark.parametrize("error", ["Ssm.SsmException", "Ssm.ParameterNotFoundException"])
+    def test_is_done_once_even_if_the_parameter_cannot_be_read_later(
+        self, engine: Engine, world: World, error: str
+    ) -> None:
+        ask(world, {"do": "skip"})
+        # The second look reads nothing, and the third one the same request as the first.
+        world.faults = lambda state, nth: (
+            ServiceError(error)
+            if state == "ReadRequest" and 1 < nth <= (7 if error == "Ssm.SsmException" else 2)
+            else None
+        )
+        engine.run(self.LONG, NAME)
+        assert looks_at(world) == [0.1] + [0.5] * 6 + [1.0] * 2
+
     def test_unreadable_who_and_why_are_left_out(self, engine: Engine, world: World) -> None:
         ask(world, {"do": "skip", "by": 7, "reason": None})
         assert engine.run(self.LONG, NAME).report["requests"] == ["skip at 10 %"]
