@@ -1,7 +1,7 @@
 """Prepare an AWS account: create Terraform's state bucket, the permissions boundary, and the roles of GitHub Actions.
 
-Run this once per account, and again if the stages in config.tf or the repository's name change. The command
-prints what to set in GitHub. If gh is installed, it offers to change these settings.
+Run this once per account, again after the first deployment, and again if the stages in config.tf or the
+repository's name change. The command prints what to set in GitHub. If gh is installed, it offers to do that.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def command() -> int:
         "--github-repository",
         "GITHUB_REPOSITORY",
         metavar="OWNER/NAME",
-        help="create the roles of its workflows; OWNER@ID/NAME@ID contains both IDs "
-        "(default: the repository of the previous run)",
+        help="repository whose workflows deploy, as OWNER/NAME or, with GitHub's IDs, OWNER@ID/NAME@ID "
+        "(default: that of the previous run)",
     )
     parser.variable(
         "--github-repository-owner-id",

@@ -1,4 +1,4 @@
-"""Refuse releases and promotions of a stage until a time. Rollbacks are never refused.
+"""Refuse releases and promotions of a stage until a time. A freeze does not refuse rollbacks.
 
 To release nevertheless, set IGNORE_FREEZE_REASON, which is recorded. To end the freeze, run make unfreeze.
 """
@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 from pathtolive import stack, target
 from pathtolive.cli import Parser, main, valid
-from pathtolive.release.control import Control, reason
+from pathtolive.release.control import reason
 from pathtolive.release.engine import Engine
 
 
-def time(text: str) -> datetime:
+def future(text: str) -> datetime:
     """Return a time in the future, rounded up to a minute.
 
     Raises:
@@ -27,7 +27,8 @@ def time(text: str) -> datetime:
         raise ValueError(f"{text} has no time zone. Add Z for UTC, or an offset such as +01:00")
     if found <= datetime.now(UTC):
         raise ValueError(f"{text} is not in the future")
-    return found if found.second == found.microsecond == 0 else found + timedelta(minutes=1)
+    minute = found.replace(second=0, microsecond=0)
+    return minute if minute == found else minute + timedelta(minutes=1)
 
 
 def command() -> int:
@@ -37,23 +38,21 @@ def command() -> int:
     parser.variable(
         *("--until", "UNTIL"),
         example="2026-12-27T08:00Z",
-        type=valid(time),
+        type=valid(future),
         metavar="TIME",
         help="end of the freeze, with its time zone, such as 2026-12-27T08:00Z",
     )
     parser.variable(
-        "--reason", "REASON", example='"no changes over Christmas"', type=valid(reason), help="why, for those who wait"
+        "--reason", "REASON", example='"no changes over Christmas"', type=valid(reason), help="reason for the freeze"
     )
     options = parser.parse_args()
     here = stack.use(target.from_environment())
     here.config.stage(options.stage)
-    freeze = Control(here, options.stage).freeze(options.until, options.reason)
+    engine = Engine(here, options.stage)
+    freeze = engine.control.freeze(options.until, options.reason)
     print(f"{options.stage} is {freeze}. Releases and promotions are refused, and rollbacks are not.")
-    if running := Engine(here, options.stage).machine.running():
-        print(
-            f"{running.name} continues. To abort it, run: "
-            f"make rollback STAGE={options.stage}{here.target.make_variables}"
-        )
+    if running := engine.machine.running():
+        print(f"{running.name} continues. To abort it, run: {engine.rollback}")
     return 0
 
 

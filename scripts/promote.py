@@ -24,7 +24,7 @@ def command() -> int:
         type=int,
         default=0,
         metavar="SECONDS",
-        help="how long the version is watched while it has all traffic, and rolled back if it fails (default: 0)",
+        help="how long to watch the version while it has all traffic; it is rolled back if it fails (default: 0)",
     )
     parser.variable(
         *("--ignore-freeze-reason", "IGNORE_FREEZE_REASON"),
@@ -37,7 +37,7 @@ def command() -> int:
         help="promote with a bake even if alarms of the stage fire, and record why",
     )
     parser.variable(
-        "--reason", "REASON", type=valid(reason), help="why a version is promoted again that was rolled back"
+        "--reason", "REASON", type=valid(reason), help="reason to promote a version that was rolled back before"
     )
     options = parser.parse_args()
     here = stack.use(target.from_environment())

@@ -5,8 +5,9 @@ command. Ctrl-C asks whether to skip the rest of the step, hold, resume, or abor
 For scripts, --do does the same.
 
 Exit status: 0 if the release succeeded, 1 if it rolled back, 2 if it was refused, 3 if it continues without this
-command, 4 if it succeeded but could not be recorded. 'make' replaces every status other than 0 with 2, so scripts that
-need the status run this file.
+command, 4 if it succeeded but could not be recorded. With --wait=false, it is 0 once the release is in progress; with
+--do, once the release is asked, or its abort is complete. 'make' replaces every status other than 0 with 2, so scripts
+that need the status run this file.
 """
 
 from __future__ import annotations
@@ -93,13 +94,13 @@ def _options() -> argparse.Namespace:
     parser.variable(
         *("--do", "DO"),
         choices=steering.ACTIONS,
-        help="ask the release in progress to skip the rest of its step, hold, or resume, or abort it",
+        help="steer the release in progress: skip the rest of its step, hold, resume, or abort",
     )
     parser.variable(
         *("--reason", "REASON"),
         default="",
         type=valid(reason),
-        help="why, with --do; without it, why a version is released again that was rolled back",
+        help="with --do: reason for the action; otherwise: reason to release a version that was rolled back before",
     )
     parser.variable(
         *("--wait", "WAIT"),
@@ -110,7 +111,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--yes", action="store_true", help="start without confirmation")
     options: argparse.Namespace = parser.parse_args()
     if options.do and options.do != ABORT and not options.reason:
-        parser.error(f"say why, as in: make release STAGE={options.stage} DO={options.do} REASON=...")
+        parser.error(f"set REASON, as in: make release STAGE={options.stage} DO={options.do} REASON=...")
     return options
 
 

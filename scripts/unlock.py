@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathtolive import stack, state, target
 from pathtolive.cli import CommandError, Parser, main
-from pathtolive.release.view import answer
+from pathtolive.questions import confirmed
 
 
 def command() -> int:
@@ -21,8 +21,8 @@ def command() -> int:
         print("Terraform's state is not locked.")
         return 0
     print(lock)
-    question = "Has that command ended, so that the lock can be released? (y/N) "
-    if lock.id != options.confirm and (options.confirm or not answer(question).lower().startswith("y")):
+    question = "Has that command ended, so that the lock can be released?"
+    if lock.id != options.confirm and (options.confirm or not confirmed(question)):
         raise CommandError(
             "The lock was not released. If that command has ended, release the lock with: "
             f"make unlock CONFIRM={lock.id}{here.target.make_variables}"

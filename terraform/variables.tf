@@ -94,7 +94,7 @@ variable "name" {
 
 variable "permissions_boundary_arn" {
   type        = string
-  description = "ARN of the permissions boundary of every role that Terraform creates for the service. `make bootstrap` creates one, without which the roles of GitHub Actions can change no role. Without an ARN, the roles have none."
+  description = "ARN of the permissions boundary of every role that Terraform creates for the service. `make bootstrap` creates one. The roles of GitHub Actions can create and change only roles that have it. With null, the roles have none."
   default     = null
 
   # https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html

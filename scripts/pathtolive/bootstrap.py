@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -48,11 +47,17 @@ def bootstrap(to: target.Target, given: Given) -> None:
         _terraform(to, directory, "init", "-reconfigure", "-lockfile=readonly")
     else:
         _init(to, directory, bucket, "-reconfigure")
+    variables = _variables(to, directory, given, repository, stages)
     if BUCKET not in _resources(to, directory):
-        existing = ({BUCKET: bucket} if exists else {}) | _existing(to, boundary, repository, stages)
-        blocks = [f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n" for address, name in existing.items()]
+        existing = ({BUCKET: bucket} if exists else {}) | _existing(to, boundary, stages)
+        created = _created(to, directory, variables) if existing else set()
+        blocks = [
+            f"import {{\n  to = {address}\n  id = {json.dumps(name)}\n}}\n"
+            for address, name in existing.items()
+            if address in created
+        ]
         (directory / "imports.tf").write_text("\n".join(blocks))
-    _apply(to, directory, given, repository, stages)
+    _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *variables, shown=True)
     if new:
         override.unlink()
         _init(to, directory, bucket, "-migrate-state", "-force-copy")
@@ -79,13 +84,12 @@ def _copy(to: target.Target) -> Path:
 def _report(to: target.Target, outputs: dict[str, Any], stages: list[str]) -> None:
     """Print what Terraform created, and what remains to be set."""
     print(f"\nTerraform's state goes to the bucket {outputs['state_bucket']}")
-    print("\nTo limit the roles of the service, add this to terraform/terraform.tfvars, and commit the file:")
+    print("\nAdd this to terraform/terraform.tfvars, and commit the file:")
     print(f'  permissions_boundary_arn = "{outputs["permissions_boundary_arn"]}"')
     if key := outputs["topic_key_arn"]:
         print(f'  kms_key_arn              = "{key}"')
     if found := outputs["github_repository"]:
-        roles = ", ".join(arn.rpartition("/")[2] for arn in outputs["role_arns"].values())
-        print(f"\nGitHub Actions can assume the roles {roles}")
+        print(f"\nGitHub Actions can assume the roles {', '.join(outputs['role_names'])}")
         variables = {"AWS_ACCOUNT_ID": to.account, "AWS_REGION": to.region}
         github_settings.prepare(Repository(**found), stages, variables, changeable=to.endpoint is None)
 
@@ -119,9 +123,7 @@ def _boundary(to: target.Target) -> str | None:
     return boundary
 
 
-def _existing(
-    to: target.Target, boundary: str | None, repository: Repository | None, stages: list[str]
-) -> dict[str, str]:
+def _existing(to: target.Target, boundary: str | None, stages: list[str]) -> dict[str, str]:
     """Return the import IDs of resources other than the bucket that exist although the state lacks them, by address.
 
     The other resources are created again without an error. https://developer.hashicorp.com/terraform/language/import
@@ -129,20 +131,18 @@ def _existing(
     if boundary is None:
         return {}
     existing = {"aws_iam_policy.boundary": boundary}
-    if repository is None:
-        return existing
     iam, kms = to.client("iam"), to.client("kms")
     account, key_alias = boundary.partition(":policy/")[0], f"alias/{NAME}-topic"
     for name in ("read", "infrastructure"):
         policy = f"{account}:policy/{NAME}-{name}"
         if _found(iam.get_policy, PolicyArn=policy):
             existing[f"aws_iam_policy.{name}[0]"] = policy
-    for name in ("plan", "infrastructure", *(f"deploy-{stage}" for stage in stages)):
+    roles = (github_settings.PLAN, github_settings.INFRASTRUCTURE, *(f"deploy-{stage}" for stage in stages))
+    for name in roles:
         if _found(iam.get_role, RoleName=f"{NAME}-{name}"):
             existing[f"aws_iam_role.github[{json.dumps(name)}]"] = f"{NAME}-{name}"
     provider = f"{account}:oidc-provider/{github.ISSUER}"
-    given = os.environ.get("TF_VAR_github_oidc_provider_arn")  # noqa: SIM112 - Terraform's spelling
-    if given is None and _found(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider):
+    if _found(iam.get_open_id_connect_provider, OpenIDConnectProviderArn=provider):
         existing["aws_iam_openid_connect_provider.github[0]"] = provider
     if key := _found(kms.describe_key, KeyId=key_alias):
         existing |= {"aws_kms_key.topic[0]": key["KeyMetadata"]["KeyId"], "aws_kms_alias.topic[0]": key_alias}
@@ -165,7 +165,16 @@ def _init(to: target.Target, directory: Path, bucket: str, *arguments: str) -> N
     _terraform(to, directory, "init", "-lockfile=readonly", *arguments, *given)
 
 
-def _apply(to: target.Target, directory: Path, given: Given, repository: Repository | None, stages: list[str]) -> None:
+def _created(to: target.Target, directory: Path, variables: list[str]) -> set[str]:
+    """Return the addresses of the resources that Terraform would create: not every variable creates them all."""
+    _terraform(to, directory, "plan", "-out=plan", *variables)
+    changes = json.loads(_read(to, directory, "show", "plan"))["resource_changes"]
+    return {change["address"] for change in changes if change["change"]["actions"] == ["create"]}
+
+
+def _variables(
+    to: target.Target, directory: Path, given: Given, repository: Repository | None, stages: list[str]
+) -> list[str]:
     repository = repository or _kept(_outputs(to, directory).get("github_repository"), given)
     variables = [f"-var=stages={json.dumps(stages)}"]
     # Known after the first deployment.
@@ -174,7 +183,7 @@ def _apply(to: target.Target, directory: Path, given: Given, repository: Reposit
     if repository:
         print(f"GitHub repository {repository}: preparing its roles", flush=True)
         variables.append(f"-var=github_repository={json.dumps(asdict(repository))}")
-    _terraform(to, directory, "apply", "-auto-approve", "-compact-warnings", *variables, shown=True)
+    return variables
 
 
 def _kept(output: Any, given: Given) -> Repository | None:
@@ -194,8 +203,8 @@ def _outputs(to: target.Target, directory: Path) -> dict[str, Any]:
     return {name: output["value"] for name, output in outputs.items()}
 
 
-def _read(to: target.Target, directory: Path, command: str) -> str:
-    return run(["terraform", command, "-json"], cwd=directory, env=_environment(to), quiet=True)
+def _read(to: target.Target, directory: Path, command: str, *arguments: str) -> str:
+    return run(["terraform", command, "-json", *arguments], cwd=directory, env=_environment(to), quiet=True)
 
 
 def _terraform(to: target.Target, directory: Path, *arguments: str, shown: bool = False) -> None:

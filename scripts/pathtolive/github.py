@@ -74,7 +74,7 @@ def _read_repository(owner: str, name: str) -> Repository:
         "Install gh (https://cli.github.com), log in with 'gh auth login', and run the command again. "
         "Or give the IDs:\n"
         f"  make bootstrap GITHUB_REPOSITORY={owner}/{name} GITHUB_REPOSITORY_OWNER_ID=... GITHUB_REPOSITORY_ID=...\n"
-        "They are owner.id and id in the answer of:\n"
+        "They are owner.id and id in the response of:\n"
         f"  curl https://api.github.com/{path}"
     )
     if shutil.which("gh") is None:

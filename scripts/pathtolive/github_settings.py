@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pathtolive import questions
 from pathtolive.cli import CommandError, run
 from pathtolive.github import Repository
-from pathtolive.release.view import answer
 
 BRANCH = "main"
 PLAN, INFRASTRUCTURE = "plan", "infrastructure"
@@ -18,9 +18,9 @@ PLAN, INFRASTRUCTURE = "plan", "infrastructure"
 # https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/manage-environments
 # https://docs.github.com/en/actions/how-tos/secure-your-work/use-artifact-attestations/use-artifact-attestations
 LIMITS = """\
-Some plans of GitHub lack some of this in private repositories:
-  - Without GitHub Enterprise, environments have no required reviewers. The person who starts the job is the approval.
-  - On GitHub Free, there are no environments. Workflows can then assume only the role that plans pull requests: deploy
+In private repositories, some GitHub subscriptions lack some of these features:
+  - Without GitHub Enterprise, environments have no required reviewers. Starting the job is the approval.
+  - On GitHub Free, there are no environments. Workflows can then assume only the role plan, in pull requests: deploy
     from a computer, with the same commands.
   - Without GitHub Enterprise Cloud, there are no attestations. The proof is the SHA-256 of the artifact, which Lambda
     shows, in Base64, as the CodeSha256 of each version."""
@@ -44,11 +44,10 @@ def prepare(
     variables: Mapping[str, str],
     *,
     changeable: bool,
-    confirm: Callable[[str], bool] | None = None,
 ) -> None:
     """Print the settings that a repository lacks, and change them if someone says yes.
 
-    ``changeable`` is whether gh can read and change them. ``confirm`` asks a person, by default in a terminal.
+    ``changeable`` is whether gh can read and change them.
     """
     slug = f"{repository.owner}/{repository.name}"
     wanted = [*environments(stages), *variables]
@@ -59,7 +58,7 @@ def prepare(
             print(f"\ngh cannot read the settings of GitHub: {error}")
         else:
             if changes:
-                _offer(slug, changes, confirm or _confirmed)
+                _offer(slug, changes)
             else:
                 print(f"GitHub repository {slug} has these settings: {', '.join(wanted)}")
             return
@@ -157,12 +156,12 @@ def _other_fields(rules: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     return tuple(fields)
 
 
-def _offer(slug: str, changes: Sequence[Change], confirm: Callable[[str], bool]) -> None:
+def _offer(slug: str, changes: Sequence[Change]) -> None:
     """Print changes, and make them if someone says yes."""
-    print(f"\nGitHub repository {slug} lacks these settings:")
+    print(f"\nGitHub repository {slug} needs these changes:")
     for change in changes:
         print(f"  - {change.text}")
-    if not confirm("Change these settings with gh? (y/N) "):
+    if not questions.confirmed("Make these changes with gh?"):
         print(LIMITS)
         print("No settings of GitHub were changed.")
         return
@@ -200,17 +199,13 @@ def _change(change: Change) -> None:
         raise refused
 
 
-def _confirmed(question: str) -> bool:
-    return answer(question).lower().startswith("y")
-
-
 def _user() -> int:
     user: int = json.loads(_gh("api", "user"))["id"]
     return user
 
 
 def _list(path: str, key: str) -> list[dict[str, Any]]:
-    """Return all items of a list. GitHub returns at most 100 variables, environments, or branches per page.
+    """Return all items of a list, from pages of 30, which every list allows.
 
     https://docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api
     """

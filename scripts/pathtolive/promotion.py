@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -65,17 +64,14 @@ def _move(engine: Engine, promotion: Promotion, given: Settings, again: str) -> 
     stage, version = engine.stage, promotion.version
     running = engine.machine.running()
     if running is None:
-        given = dataclasses.replace(given, stage=stage, version=version, steps=())
+        given = engine.machine.given(given, stage=stage, version=version, steps=())
         if seconds := given.bake_seconds:
-            # Emulators do not delay metrics.
-            delay = 0 if engine.here.target.endpoint else None
-            given = dataclasses.replace(given, metrics_delay_seconds=delay)
             print(
                 f"Smoke-testing version {version}, then shifting all traffic of {stage} to it, and watching it for "
                 f"{view.duration(seconds)}"
             )
         running = engine.machine.start(PROMOTE, given, again)
-    if running.settings.bake_seconds:
+    if running.settings.bake_seconds or engine.machine.complete(running.settings).hold:
         ended = view.watch(engine, running, again)
         if ended.outcome == SUCCEEDED:
             print(f"Succeeded: {ended.reason}", flush=True)

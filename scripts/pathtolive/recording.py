@@ -10,7 +10,6 @@ import rich.syntax
 
 from pathtolive import config_file, local_aws, plans, routes, stack, stages
 from pathtolive.cli import AWS_ERRORS, CommandError, RefusedError, UnrecordedError
-from pathtolive.release.control import Control
 from pathtolive.release.engine import Engine
 
 
@@ -126,8 +125,7 @@ def refuse_moves(here: stack.Stack, plan: plans.Plan, found: Mapping[str, stages
     for stage, running in found.items():
         if f'module.alias["{stage}"].aws_lambda_alias.this' not in plan.changes:
             continue
-        if freeze := Control(here, stage).frozen():
-            raise RefusedError(
-                f"{stage} is {freeze}. To end the freeze, run: make unfreeze STAGE={stage}{here.target.make_variables}"
-            )
-        Engine(here, stage).refuse_weights(running.weights)
+        engine = Engine(here, stage)
+        if freeze := engine.control.frozen():
+            raise RefusedError(engine.control.frozen_error(freeze))
+        engine.refuse_weights(running.weights)

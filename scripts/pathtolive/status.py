@@ -67,7 +67,7 @@ def _release(engine: Engine) -> str | None:
 
 
 def _frozen(engine: Engine) -> dict[str, str] | None:
-    freeze = Control(engine.here, engine.stage).frozen()
+    freeze = engine.control.frozen()
     return dataclasses.asdict(freeze) if freeze else None
 
 
@@ -130,10 +130,7 @@ def show(here: stack.Stack, *, urls: bool = True) -> None:
             print(engine.weights_error(engine.aliases.read(engine.stage)))
     for row in rows:
         if row["frozen"]:
-            print(
-                f"{row['stage']} is {Freeze(**row['frozen'])}. To end the freeze, run: "
-                f"make unfreeze STAGE={row['stage']}{here.target.make_variables}"
-            )
+            print(Control(here, row["stage"]).frozen_error(Freeze(**row["frozen"])))
     for stage in here.outputs["stages"]:
         if stage not in here.stages:
             print(f"{stage} is no longer in config.tf. The next deployment deletes it.")

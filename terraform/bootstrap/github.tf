@@ -107,9 +107,9 @@ resource "aws_iam_role_policy_attachment" "read" {
 }
 
 resource "aws_iam_role_policy_attachment" "infrastructure" {
-  for_each = setintersection(local.roles, ["infrastructure"])
+  count = length(aws_iam_policy.infrastructure)
 
-  role       = aws_iam_role.github[each.key].name
+  role       = aws_iam_role.github["infrastructure"].name
   policy_arn = aws_iam_policy.infrastructure[0].arn
 }
 

@@ -8,9 +8,9 @@ output "permissions_boundary_arn" {
   value       = aws_iam_policy.boundary.arn
 }
 
-output "role_arns" {
-  description = "ARNs of the roles of GitHub Actions, by name without the service. Empty if github_repository is null."
-  value       = { for name, role in aws_iam_role.github : name => role.arn }
+output "role_names" {
+  description = "Names of the roles of GitHub Actions. Empty if github_repository is null."
+  value       = [for role in aws_iam_role.github : role.name]
 }
 
 output "state_bucket" {

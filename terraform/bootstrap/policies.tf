@@ -11,8 +11,6 @@ locals {
 
   # A release of each stage has a state machine, a rule, and two roles.
   machine_names  = { for stage in var.stages : stage => "${var.name}-${stage}-release" }
-  machine_arns   = { for stage, name in local.machine_names : stage => "${local.arn}:states:${var.region}:${local.account}:stateMachine:${name}" }
-  execution_arns = { for stage, name in local.machine_names : stage => "${local.arn}:states:${var.region}:${local.account}:execution:${name}:*" }
   machines_arn   = "${local.arn}:states:${var.region}:${local.account}:stateMachine:${var.name}-*-release"
   executions_arn = "${local.arn}:states:${var.region}:${local.account}:execution:${var.name}-*-release:*"
   rules_arn      = "${local.arn}:events:${var.region}:${local.account}:rule/${var.name}-*-rollback"
@@ -230,21 +228,21 @@ data "aws_iam_policy_document" "state" {
 
 # A release, promotion, or rollback of one stage: its state machine changes the alias. The role records the outcome.
 data "aws_iam_policy_document" "release" {
-  for_each = toset(var.stages)
+  for_each = toset(slice(var.stages, 1, length(var.stages)))
 
   source_policy_documents = [data.aws_iam_policy_document.state.json]
 
   statement {
     sid       = "StartReleases"
     actions   = ["states:StartExecution"]
-    resources = [local.machine_arns[each.key]]
+    resources = ["${local.arn}:states:${var.region}:${local.account}:stateMachine:${local.machine_names[each.key]}"]
   }
 
   # A rollback of a release in progress aborts it.
   statement {
     sid       = "AbortReleases"
     actions   = ["states:StopExecution"]
-    resources = [local.execution_arns[each.key]]
+    resources = ["${local.arn}:states:${var.region}:${local.account}:execution:${local.machine_names[each.key]}:*"]
   }
 
   statement {

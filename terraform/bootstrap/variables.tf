@@ -94,7 +94,7 @@ variable "region" {
 
 variable "stages" {
   type        = list(string)
-  description = "Stages of config.tf, in their order. The first one follows the newest version. Each has a role, and an environment at GitHub, which has its name."
+  description = "Stages of config.tf, in their order. The first one follows the newest version. Each stage has a role, and a GitHub environment of the same name."
   default     = ["dev", "test", "live"]
   nullable    = false
 

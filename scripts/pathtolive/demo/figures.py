@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pathtolive.cli import CommandError
 from pathtolive.demo import live, traffic
 from pathtolive.demo.traffic import Request
 
@@ -41,11 +42,16 @@ class Incident:
 def incident(
     requests: Sequence[Request], observations: Sequence[live.Observation], version: str, started: float
 ) -> Incident:
-    """Return the figures of the release of a version that started at a time, and was rolled back."""
+    """Return the figures of the release of a version that started at a time, and was rolled back.
+
+    Raises:
+        CommandError: no request failed meanwhile.
+    """
     back = live.held(observations, version)[-1][1]
     within = traffic.totals(requests, started, back)
-    first_failed = back if within.first_failed is None else within.first_failed
-    return Incident(version, within.requests, within.failed, back - first_failed)
+    if within.first_failed is None:
+        raise CommandError(f"Version {version} was rolled back, but none of its requests failed.")
+    return Incident(version, within.requests, within.failed, back - within.first_failed)
 
 
 def described(found: Incident, speed: float) -> list[str]:

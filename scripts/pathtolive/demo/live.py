@@ -14,7 +14,9 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-FUNCTION, ALARM = "path-to-live", "path-to-live-live-unhealthy"
+from pathtolive.target import NAME
+
+FUNCTION, ALARM = NAME, f"{NAME}-live-unhealthy"
 POLL_SECONDS = 0.25
 T = TypeVar("T")
 

@@ -33,7 +33,9 @@ DARK = {
 }
 TITLE = "Five releases of live under load"
 # As in analysis.jsonata.
-DEVIATIONS, LIMIT = 2, 0.01
+DEVIATIONS = 2
+# The default of max_error_rate.
+LIMIT = 0.01
 # The bounds of fewer invocations would fill the picture.
 MIN_INVOCATIONS = 20
 # In percent. Bounds are cut off, and above them is text.

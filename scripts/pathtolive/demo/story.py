@@ -225,7 +225,8 @@ def _conclude(demo: Demonstration, drawn: Path) -> dict[str, Any]:
         if one.outcome == ROLLED_BACK
     ]
     measured = Measured(demo.started, demo.speed, past, demo.observations(), minutes, incidents, requests)
-    picture.draw(drawn, told(measured))
+    story = told(measured)
+    picture.draw(drawn, story)
     demo.expect(planned.line, "no changes", True, "No changes." in demo.done(planned))
     demo.report(planned.line, "no changes")
     found = traffic.totals(requests)
@@ -241,7 +242,7 @@ def _conclude(demo: Demonstration, drawn: Path) -> dict[str, Any]:
         ],
         "releases": [vars(one) for one in past],
         "alarms": live.firing(demo.observations()),
-        "minutes": [vars(one) for one in told(measured).minutes],
+        "minutes": [vars(one) for one in story.minutes],
         "timeline": demo.timeline,
     }
 

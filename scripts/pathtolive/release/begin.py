@@ -7,11 +7,12 @@ import sys
 
 from pathtolive import config_file, local_aws, recording, routes, stack, stages
 from pathtolive.cli import AWS_ERRORS, CommandError, LostSightError, RefusedError
+from pathtolive.questions import confirmed
 from pathtolive.release import sensitivity
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import RELEASE, ROLLBACK, SUCCEEDED, Execution, Past, continues
-from pathtolive.release.settings import Settings, percents, read_settings
-from pathtolive.release.view import answer, duration, send_traffic, watch
+from pathtolive.release.settings import Settings, percents
+from pathtolive.release.view import duration, send_traffic, watch
 
 MINUTE = 60
 
@@ -93,12 +94,10 @@ def _start(
             f"{stage} already runs version {version}. To release another version, set VERSION. To change only the "
             "routes, run make promote."
         )
-    # Emulators do not delay metrics.
-    delay = {"metrics_delay_seconds": 0} if here.target.endpoint else {}
-    given = read_settings(given.input | {"version": version} | delay)
+    given = engine.machine.given(given, version=version)
     _announce(engine, active, engine.machine.complete(given), served)
     asks = not yes and here.target.endpoint is None and sys.stdin.isatty()
-    if asks and not answer("Start the release? (y/N) ").lower().startswith("y"):
+    if asks and not confirmed("Start the release?"):
         raise RefusedError("Nothing was changed.")
     return engine.machine.start(RELEASE, given, again)
 

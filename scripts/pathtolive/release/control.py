@@ -7,6 +7,7 @@ terraform/modules/release/release.asl.yaml.tftpl describes the content.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import getpass
 import json
@@ -29,7 +30,7 @@ DOES = {
 }
 # The state machine shortens longer ones.
 MAX_REASON = 200
-MINUTE = "%Y-%m-%dT%H:%MZ"
+MINUTE_FORMAT = "%Y-%m-%dT%H:%MZ"
 
 
 class MissingParameterError(CommandError):
@@ -46,7 +47,7 @@ class Freeze:
 
     def __str__(self) -> str:
         until, by = f" until {self.until}" if self.until else "", f" by {self.by}" if self.by else ""
-        return f"frozen{until}{by}{f': {self.reason}' if self.reason else ''}"
+        return f"frozen{by}{until}{f': {self.reason}' if self.reason else ''}"
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,17 @@ class Control:
         freeze = Freeze(*(str(given.get(key) or "") for key in ("until", "by", "reason")))
         with contextlib.suppress(ValueError):
             # The state machine accepts seconds, and ignores them.
-            until = datetime.strptime(f"{freeze.until[:16]}Z", MINUTE).replace(tzinfo=UTC)
+            until = datetime.strptime(f"{freeze.until[:16]}Z", MINUTE_FORMAT).replace(tzinfo=UTC)
             if freeze.until.endswith("Z") and until <= datetime.now(UTC):
                 return None
         return freeze
+
+    def frozen_error(self, freeze: Freeze) -> str:
+        """Return a sentence about a freeze, with the command that ends it."""
+        return (
+            f"{self.stage} is {freeze}. To end the freeze, run: "
+            f"make unfreeze STAGE={self.stage}{self.here.target.make_variables}"
+        )
 
     def freeze(self, until: datetime, reason: str) -> Freeze:
         """Refuse releases and promotions of the stage until a time, and return the freeze.
@@ -96,8 +104,8 @@ class Control:
         Raises:
             MissingParameterError: the parameter does not exist.
         """
-        freeze = Freeze(until.astimezone(UTC).strftime(MINUTE), person(), reason)
-        self._write("frozen", {"until": freeze.until, "by": freeze.by, "reason": freeze.reason})
+        freeze = Freeze(until.astimezone(UTC).strftime(MINUTE_FORMAT), person(), reason)
+        self._write("frozen", dataclasses.asdict(freeze))
         return freeze
 
     def unfreeze(self) -> None:

@@ -15,7 +15,7 @@ from pathtolive import config_file, local_aws, stack
 from pathtolive.cli import CommandError, RefusedError
 from pathtolive.release.aliases import Alias, Aliases, traffic
 from pathtolive.release.control import DOES, Control
-from pathtolive.release.executions import REFUSED, SUCCEEDED, Execution, Past, summarize
+from pathtolive.release.executions import REFUSED, ROLLBACK, SUCCEEDED, Execution, Past, summarize
 from pathtolive.release.machine import Machine, MissingMachineError
 from pathtolive.release.metrics import Metrics, per_minute, read
 from pathtolive.release.settings import Settings
@@ -47,6 +47,11 @@ class Engine:
         return Aliases(self.here)
 
     @functools.cached_property
+    def control(self) -> Control:
+        """The parameter with which people steer releases."""
+        return Control(self.here, self.stage)
+
+    @functools.cached_property
     def _cloudwatch(self) -> Any:
         return self.here.target.client("cloudwatch")
 
@@ -70,7 +75,7 @@ class Engine:
         Raises:
             MissingParameterError: the parameter that the release reads does not exist.
         """
-        Control(self.here, self.stage).ask(execution, what, reason)
+        self.control.ask(execution, what, reason)
         seconds = self.machine.look_seconds / local_aws.speed(self.here.target.endpoint)
         return f"{execution.name} {DOES[what]}. It reads this request within {seconds:.0f} s."
 
@@ -104,7 +109,7 @@ class Engine:
                 raise CommandError(
                     f"{execution.name} ended with status {execution.status}, but its rollback did not complete. Read "
                     "the executions of the state machine, and check the EventBridge rule that starts rollbacks."
-                    + (f" In {self.stage}, {traffic(weights)}. Roll back with: {self._rollback}" if weights else "")
+                    + (f" In {self.stage}, {traffic(weights)}. Roll back with: {self.rollback}" if weights else "")
                 )
             time.sleep(self.poll_seconds)
 
@@ -136,25 +141,27 @@ class Engine:
         found = f"The alias {self.stage} has weights: {traffic(alias.weights)}."
         with contextlib.suppress(MissingMachineError):
             if rollback := self.machine.running_rollback():
-                return f"{found} The rollback of {rollback.rolls_back} is in progress. Follow it with: {self._rollback}"
+                return f"{found} The rollback of {rollback.rolls_back} is in progress. Follow it with: {self.rollback}"
         if alias.setter is None:
             by_hand = self.aliases.rollback_command(self.stage)
             return f"{found} No release of {self.stage} has set them. Remove them with: {by_hand}"
         return (
             f"{found} {alias.setter} has set them, and ended without a rollback. Return all traffic to version "
-            f"{alias.version} with: {self._rollback}"
+            f"{alias.version} with: {self.rollback}"
         )
 
     @property
-    def _rollback(self) -> str:
+    def rollback(self) -> str:
+        """The command that returns all traffic of the stage to its previous version."""
         return f"make rollback STAGE={self.stage}{self.here.target.make_variables}"
 
     def in_progress_error(self, running: Execution) -> str:
         """Return the message of an error because a release is in progress."""
         weights = self.aliases.read(self.stage).weights
+        remedy = "Follow it with" if running.kind == ROLLBACK else "Wait for it to finish, or abort it with"
         return (
             f"A {running.noun} of {self.stage} is in progress: {running.name}"
-            f"{f' ({traffic(weights)})' if weights else ''}. Wait for it to end, or end it with: {self._rollback}"
+            f"{f' ({traffic(weights)})' if weights else ''}. {remedy}: {self.rollback}"
         )
 
     def past(self) -> Iterator[Past]:

@@ -89,6 +89,11 @@ class Machine:
         """Return settings with the state machine's defaults instead of None."""
         return dataclasses.replace(self.defaults(), **given.input)
 
+    def given(self, settings: Settings, **changes: Any) -> Settings:
+        """Return settings with changes, as an execution gets them: emulators do not delay metrics."""
+        delay = 0 if self.here.target.endpoint else settings.metrics_delay_seconds
+        return dataclasses.replace(settings, metrics_delay_seconds=delay, **changes)
+
     def measured(self) -> list[dict[str, Any]]:
         """Return the metrics that the state machine analyzes."""
         measured: list[dict[str, Any]] = self._assigned["measured"]

@@ -132,7 +132,8 @@ def refuse_repetition(engine: Engine, past: Sequence[Past], active: str, previou
     if repeated or (last.kind != ROLLBACK and last.outcome != SUCCEEDED and last.from_version == active):
         further = f"make rollback STAGE={stage} VERSION={previous}{engine.here.target.make_variables}"
         raise RefusedError(
-            f"{stage} already runs version {active} again, since {at.astimezone():%H:%M:%S} ({last.name} {last.word}). "
+            f"{stage} has been running version {active} again since {at.astimezone():%H:%M:%S} "
+            f"({last.name} {last.word}). "
             + (f"To roll back further, run: {further}" if previous else "Its history has no version before that.")
         )
 

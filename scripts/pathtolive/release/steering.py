@@ -6,6 +6,7 @@ from pathtolive import stack
 from pathtolive.cli import RefusedError
 from pathtolive.release.control import ABORT, HOLD, RESUME, SKIP
 from pathtolive.release.engine import Engine
+from pathtolive.release.executions import ROLLBACK
 from pathtolive.release.weights import abort
 
 ACTIONS = (SKIP, HOLD, RESUME, ABORT)
@@ -21,10 +22,10 @@ def steer(here: stack.Stack, stage: str, what: str, reason: str) -> None:
     """
     engine = Engine(here, stage)
     running = engine.machine.running()
-    if running is None:
+    if running is None or running.kind == ROLLBACK:
         raise RefusedError(f"No release of {stage} is in progress, so there is nothing to {what}.")
     if what == ABORT:
-        again = f"make rollback STAGE={stage}{here.target.make_variables}"
-        print(f"All traffic of {stage} goes to version {abort(engine, running, again, reason)}", flush=True)
+        version = abort(engine, running, engine.rollback, reason)
+        print(f"All traffic of {stage} goes to version {version}", flush=True)
     else:
         print(engine.ask(running, what, reason))

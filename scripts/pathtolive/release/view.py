@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -13,8 +12,9 @@ import rich.live
 import rich.text
 
 from pathtolive import local_aws, stack
-from pathtolive.cli import CommandError, LostSightError
-from pathtolive.release.control import ABORT, HOLD, RESUME, SKIP, Control
+from pathtolive.cli import AWS_ERRORS, CommandError, LostSightError
+from pathtolive.questions import answer
+from pathtolive.release.control import ABORT, HOLD, RESUME, SKIP
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import Execution, Past, continues
 from pathtolive.release.metrics import Metrics
@@ -70,10 +70,10 @@ class View:
             )
             self.hinted = True
         line = f"{describe(self.settings, weight, metrics, alias.version, baseline)}, {duration(seconds)}"
-        if Control(self.engine.here, self.engine.stage).held(execution):
+        if self.engine.control.held(execution):
             line = f"On hold: {line}"
         elif self.settings.hold and not weight:
-            line = f"Waits for approval, {duration(seconds)}"
+            line = f"Waiting for approval, {duration(seconds)}"
             if not self.waits:
                 self.console.print(approve(self.engine.here, self.settings.stage))
                 self.waits = True
@@ -105,7 +105,7 @@ def send_traffic(here: stack.Stack, stage: str) -> str:
 def approve(here: stack.Stack, stage: str) -> str:
     """Return a sentence with the command that approves a release."""
     command = f"make release STAGE={stage} DO=resume REASON=...{here.target.make_variables}"
-    return f"The release starts after its smoke test, when someone approves it with: {command}"
+    return f"No traffic shifts before someone approves it, after the smoke test, with: {command}"
 
 
 def describe(settings: Settings, weight: float, metrics: Metrics, active: str, baseline: Metrics) -> str:
@@ -170,10 +170,14 @@ def _wanted(engine: Engine, execution: Execution) -> str | None:
     """Ask what to do with a release, and ask the release for it unless it is to be aborted; None leaves it running."""
     wanted = ANSWERS.get(answer(QUESTION).lower())
     if wanted and wanted != ABORT:
-        reason = answer("Why? ")
+        reason = answer("Reason (required): ")
         if not reason:
+            print("Without a reason, the release was not asked.", flush=True)
             return None
-        print(engine.ask(execution, wanted, reason), flush=True)
+        try:
+            print(engine.ask(execution, wanted, reason), flush=True)
+        except (CommandError, *AWS_ERRORS) as error:
+            print(f"{execution.name} was not asked: {error}", flush=True)
     return wanted
 
 
@@ -190,13 +194,3 @@ def follow(engine: Engine, execution: Execution, again: str) -> Past:
         raise LostSightError(f"Interrupted. {continues(execution.name, again)}") from error
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise LostSightError(f"AWS request failed: {error}\n{continues(execution.name, again)}") from error
-
-
-def answer(question: str) -> str:
-    """Return the answer to a question. Without a terminal, and after Ctrl-C, it is empty."""
-    if not sys.stdin.isatty():
-        return ""
-    try:
-        return input(question).strip()
-    except (EOFError, KeyboardInterrupt):
-        return ""

@@ -23,7 +23,7 @@ def abort(engine: Engine, running: Execution, again: str, reason: str = "") -> s
         ended = engine.wait(running)
     except KeyboardInterrupt as error:
         raise LostSightError(f"Interrupted. {continues(f'The rollback of {running.name}', again)}") from error
-    _refuse_success(ended, running.name)
+    _refuse_success(ended, running.name, again)
     return engine.aliases.read(engine.stage).version
 
 
@@ -53,7 +53,7 @@ def remove_weights(engine: Engine, again: str) -> str | None:
     else:
         print(f"The rollback of {rollback.rolls_back} is in progress. Waiting for it ...", flush=True)
     ended = view.follow(engine, rollback, again)
-    _refuse_success(ended, rollback.rolls_back)
+    _refuse_success(ended, rollback.rolls_back, again)
     alias = engine.aliases.read(stage)
     # If two rollbacks run, one of them finds no weights, and reports that it was refused.
     if alias.weights:
@@ -61,9 +61,9 @@ def remove_weights(engine: Engine, again: str) -> str | None:
     return alias.version
 
 
-def _refuse_success(ended: Past, release: str | None) -> None:
+def _refuse_success(ended: Past, release: str | None, again: str) -> None:
     if ended.outcome == SUCCEEDED:
-        raise CommandError(f"{release} succeeded before it was aborted. To roll back, run the command again.")
+        raise CommandError(f"{release} succeeded before it was aborted. To roll back, run: {again}")
 
 
 def failed(engine: Engine, ended: Past) -> CommandError:

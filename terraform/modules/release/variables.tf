@@ -60,7 +60,7 @@ variable "settings" {
     steps                 = optional(list(number), [0.1, 0.5])
     timeout_seconds       = optional(number, 21600)
   })
-  description = "Settings of releases. Each release can have others, except timeout_seconds, after which a release is rolled back. steps are weights of the new version, from 0 to 1; each is held for step_seconds. For bake_seconds, the release watches the new version with all traffic. With hold, it waits for approval before the first step. max_error_rate, from 0 to 1, and max_p99_ms are the limits of the analysis, which needs min_invocations per step and ignores metrics of the last metrics_delay_seconds. An inconclusive step is extended max_extensions times; then on_inconclusive applies: rollback, promote, or hold."
+  description = "Settings of releases. Each release can have others, except timeout_seconds, after which a release is rolled back. steps are weights of the new version, from 0 to 1; each is held for step_seconds. For bake_seconds, the release watches the new version with all traffic. With hold, a release or promotion waits for approval before any traffic shifts. max_error_rate, from 0 to 1, and max_p99_ms are the limits of the analysis, which needs min_invocations per step and ignores metrics of the last metrics_delay_seconds. An inconclusive step is extended max_extensions times; then on_inconclusive applies: rollback, promote, or hold."
   default     = {}
   nullable    = false
 

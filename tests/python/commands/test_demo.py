@@ -244,7 +244,8 @@ def test_incident_ends_when_all_traffic_is_back() -> None:
 
 
 def test_incident_without_failures_takes_no_time() -> None:
-    assert figures.incident([], OBSERVATIONS, "2", 1.0) == figures.Incident("2", 0, 0, 0.0)
+    with pytest.raises(CommandError, match=r"Version 2 was rolled back, but none of its requests failed\."):
+        figures.incident([], OBSERVATIONS, "2", 1.0)
 
 
 def test_figures_for_aws_include_the_delay_of_its_metrics() -> None:

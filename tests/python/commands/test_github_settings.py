@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pathtolive import github_settings
+from pathtolive import github_settings, questions
 from pathtolive.github import Repository
 
 REPOSITORY = Repository(id="1296269", name="hello", owner="octocat", owner_id="583231")
@@ -156,18 +156,20 @@ def prepare(*, yes: bool = True, changeable: bool = True) -> list[str]:
     """Run the command, and return the questions that it asks."""
     asked: list[str] = []
 
-    def confirm(question: str) -> bool:
+    def answer(question: str) -> str:
         asked.append(question)
-        return yes
+        return "yes" if yes else ""
 
-    github_settings.prepare(REPOSITORY, STAGES, VARIABLES, changeable=changeable, confirm=confirm)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(questions, "answer", answer)
+        github_settings.prepare(REPOSITORY, STAGES, VARIABLES, changeable=changeable)
     return asked
 
 
 def test_creates_environments_reviewers_branches_and_variables(
     github: GitHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert prepare() == ["Change these settings with gh? (y/N) "]
+    assert prepare() == ["Make these changes with gh? (y/N) "]
     content = github.content
     assert list(content["environments"]) == ["plan", "infrastructure", "dev", "test", "live"]
     assert content["branches"] == {name: ["main"] for name in content["environments"]}
@@ -264,7 +266,7 @@ def test_creates_environments_without_reviewers_if_the_plan_has_none(
     assert github.content["branches"]["live"] == ["main"]
     printed = capsys.readouterr().out
     assert "GitHub refused these changes:\n  - Create the environment infrastructure, with you" in printed
-    assert "The person who starts the job is the approval." in printed
+    assert "Starting the job is the approval." in printed
 
 
 def test_names_what_is_missing_if_the_plan_has_no_environments(

@@ -367,7 +367,7 @@ class TestReleases:
     def test_rollback_soon_after_another_needs_a_version(self, checkout: Checkout) -> None:
         refused = script(checkout, "rollback", "--stage", "live")
         assert refused.returncode == 2
-        said = r"live already runs version 2 again, since [\d:]{8} \(live-release-3-\S+ rolled back to 2\)\."
+        said = r"live has been running version 2 again since [\d:]{8} \(live-release-3-\S+ rolled back to 2\)\."
         assert re.search(said, refused.stderr)
         assert "To roll back further, run: make rollback STAGE=live VERSION=1 TARGET=local" in refused.stderr
         assert alias(checkout) == ("2", {})
@@ -437,7 +437,7 @@ class TestReleases:
     def test_release_of_another_version_is_refused(self, checkout: Checkout) -> None:
         done = release(checkout, "--version", BAD)
         assert done.returncode == 2
-        assert "Wait for it to end, or end it with: make rollback STAGE=live TARGET=local" in done.stderr
+        assert "Wait for it to finish, or abort it with: make rollback STAGE=live TARGET=local" in done.stderr
 
     def test_unrecorded_release_is_not_undone(self, checkout: Checkout) -> None:
         with load(checkout):
@@ -531,7 +531,9 @@ class TestReleases:
     def test_traffic_that_returned_is_not_rolled_back_further_by_accident(self, checkout: Checkout) -> None:
         refused = script(checkout, "rollback", "--stage", "live")
         assert refused.returncode == 2
-        assert re.search(r"live already runs version 2 again, since \S+ \(live-release-3-\S+ aborted\)", refused.stderr)
+        assert re.search(
+            r"live has been running version 2 again since \S+ \(live-release-3-\S+ aborted\)", refused.stderr
+        )
 
     def test_rollback_to_another_version_first_removes_the_weights(self, checkout: Checkout) -> None:
         weights_left(checkout, BAD)
@@ -563,15 +565,15 @@ class TestReleases:
 
     def test_frozen_stage_refuses_all_but_rollbacks(self, checkout: Checkout) -> None:
         said = checkout.make("freeze STAGE=live UNTIL=2999-01-01T09:00+01:00 REASON=Christmas TARGET=local")
-        assert re.search(r"live is frozen until 2999-01-01T08:00Z by \S+@\S+: Christmas\. Releases", said)
+        assert re.search(r"live is frozen by \S+@\S+ until 2999-01-01T08:00Z: Christmas\. Releases", said)
         frozen = checkout.status()["live"]["frozen"]
         assert (frozen["until"], frozen["reason"]) == ("2999-01-01T08:00Z", "Christmas")
         done = release(checkout, "--version", BAD, *AGAIN)
         assert done.returncode == 2
-        assert "Refused: live is frozen until 2999-01-01T08:00Z by " in done.stderr
+        assert " until 2999-01-01T08:00Z: Christmas. To release nevertheless" in done.stderr
         assert "\nSet it with: IGNORE_FREEZE_REASON=...\n" in done.stderr
         promoted = checkout.run("make promote FROM=test TO=live TARGET=local")
-        assert "The promotion to live was refused: live is frozen until " in promoted.stderr
+        assert "The promotion to live was refused: live is frozen by " in promoted.stderr
         checkout.edit(CONFIG, 'live = { function_version = "2"', 'live = { function_version = "1"')
         deployed = checkout.run("make deploy STAGE=live TARGET=local")
         checkout.edit(CONFIG, 'live = { function_version = "1"', 'live = { function_version = "2"')
@@ -596,9 +598,11 @@ class TestReleases:
             nothing = release(checkout, "--do", what, "--reason", "because")
             assert nothing.returncode == 2
             assert f"No release of live is in progress, so there is nothing to {what}." in nothing.stderr
-        assert "say why, as in: make release STAGE=live DO=skip REASON=..." in release(checkout, "--do", "skip").stderr
+        assert (
+            "set REASON, as in: make release STAGE=live DO=skip REASON=..." in release(checkout, "--do", "skip").stderr
+        )
         with Terminal(checkout, "--version", BAD, *LONG, *AGAIN, "--hold") as terminal:
-            terminal.wait_for("Waits for approval, ")
+            terminal.wait_for("Waiting for approval, ")
             terminal.wait_for("make release STAGE=live DO=resume REASON=... TARGET=local")
             assert alias(checkout) == ("2", {})
             said = release(checkout, "--do", "resume", "--reason", "approved")
@@ -607,7 +611,7 @@ class TestReleases:
             terminal.interrupt()
             terminal.wait_for("leave it running (Enter)? ")
             terminal.type("h\n")
-            terminal.wait_for("Why? ")
+            terminal.wait_for("Reason (required): ")
             terminal.type("to look at the dashboard\n")
             terminal.wait_for("On hold: step 1 of 2")
             release(checkout, "--do", "skip", "--reason", "seen enough")

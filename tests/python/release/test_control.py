@@ -80,7 +80,7 @@ def test_freeze_is_written_and_read(live: Control, parameters: Parameters) -> No
     freeze = live.freeze(UNTIL, "Christmas")
     assert parameters.content == {"frozen": FREEZE}
     assert live.frozen() == freeze == Freeze(**FREEZE)
-    assert str(freeze) == "frozen until 2999-01-01T08:00Z by ann@laptop: Christmas"
+    assert str(freeze) == "frozen by ann@laptop until 2999-01-01T08:00Z: Christmas"
     live.unfreeze()
     assert (live.frozen(), parameters.content) == (None, {})
 

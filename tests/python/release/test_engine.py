@@ -248,7 +248,8 @@ class TestRefused:
             ({"version": NEW, "smoke_test": "no"}, "smoke_test must be true or false."),
             (
                 {"version": NEW, "step_seconds": 12_000, "steps": [0.1, 0.5]},
-                "steps, step_seconds, max_extensions, and bake_seconds reach the timeout of a release (43200 seconds).",
+                "with these steps, step_seconds, max_extensions, bake_seconds, and metrics_delay_seconds, the release "
+                "could take as long as its timeout (43200 seconds).",
             ),
         ],
     )
@@ -611,7 +612,7 @@ class TestIgnoredAlarms:
         done = release(ignore_alarms_reason="7 fixes it")
         assert done.status == "SUCCEEDED"
         assert world.state() == SHIFTED
-        assert done.report["reason"].endswith(" Alarms were ignored: 7 fixes it")
+        assert done.report["reason"].endswith(" Alarms were ignored: 7 fixes it.")
 
     def test_do_not_prevent_the_analysis(self, release: Release, world: World) -> None:
         world.firing = True
@@ -736,7 +737,8 @@ class TestEnded:
         done = engine.run({"rolls_back": "late", "status": "TIMED_OUT"})
         assert (done.status, done.report["outcome"], world.state()) == ("SUCCEEDED", "refused", (BASELINE, weights))
         assert done.report["reason"] == (
-            "late ended with status TIMED_OUT. later, which is in progress, has set the weights of live."
+            "late ended with status TIMED_OUT. later, which is in progress, has set the weights of live, so they were "
+            "not removed."
         )
         assert world.notifications[0]["Subject"] == "live: nothing to roll back"
 
@@ -756,7 +758,7 @@ class TestEnded:
     def test_an_execution_that_had_set_no_weights_changes_nothing(self, engine: Engine, world: World) -> None:
         done = engine.run({"rolls_back": "x", "status": "FAILED"})
         assert (done.status, done.report["outcome"]) == ("SUCCEEDED", "refused")
-        assert done.report["reason"] == "x ended with status FAILED. The alias live has no weights of it."
+        assert done.report["reason"] == "x ended with status FAILED. It left no weights on the alias live."
         assert world.shifts() == []
 
     @pytest.mark.parametrize("status", [None, 7, {}, ...])

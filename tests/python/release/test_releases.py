@@ -654,7 +654,7 @@ def test_weights_that_an_event_removes_meanwhile_are_no_error(engine: Engine, aw
     aws.alias({"2": 0.1})
     aws.running()
     aws.start()
-    aws.describe("live-rollback-1", outcome="refused", reason="The alias live has no weights of it.")
+    aws.describe("live-rollback-1", outcome="refused", reason="It left no weights on the alias live.")
     aws.alias({})
     assert remove_weights(engine, AGAIN) == "1"
 
@@ -687,7 +687,9 @@ def test_release_that_had_shifted_all_traffic_is_not_rolled_back_by_accident(eng
     aws.alias({"2": 0.1})
     aws.running("by-the-rule")
     aws.describe("by-the-rule", outcome="succeeded", to="2")
-    with pytest.raises(CommandError, match=rf"{LEFT} succeeded before it was aborted\. To roll back, run the command"):
+    with pytest.raises(
+        CommandError, match=rf"{LEFT} succeeded before it was aborted\. To roll back, run: make rollback"
+    ):
         remove_weights(engine, AGAIN)
 
 
@@ -735,7 +737,7 @@ def test_rollback_is_not_repeated_soon_after_the_traffic_returned(engine: Engine
     ended = dataclasses.replace(past("release", "1", "2", "aborted"), ended=now - datetime.timedelta(hours=5))
     refuse_repetition(engine, [ended], "1", "7")
     returned = dataclasses.replace(ended, returned=now)
-    with pytest.raises(RefusedError, match=r"live already runs version 1 again, since [\d:]{8} \(name aborted\)\. "):
+    with pytest.raises(RefusedError, match=r"live has been running version 1 again since [\d:]{8} \(name aborted\)\. "):
         refuse_repetition(engine, [returned], "1", "7")
 
 

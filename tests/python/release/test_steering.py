@@ -54,7 +54,7 @@ class TestFrozen:
     def test_refuses_releases_and_promotions(self, release: Release, world: World) -> None:
         world.control = {"frozen": FROZEN}
         expected = (
-            "live is frozen until 2999-12-31T08:00Z by ann@laptop: Christmas. To release nevertheless, set "
+            "live is frozen by ann@laptop until 2999-12-31T08:00Z: Christmas. To release nevertheless, set "
             "ignore_freeze_reason."
         )
         settings: dict[str, Any]
@@ -78,7 +78,7 @@ class TestFrozen:
         world.control = {"frozen": FROZEN}
         done = release(ignore_freeze_reason="repairs the checkout")
         assert done.status == "SUCCEEDED"
-        assert done.report["reason"].endswith(" The freeze was ignored: repairs the checkout")
+        assert done.report["reason"].endswith(" The freeze was ignored: repairs the checkout.")
 
     @pytest.mark.parametrize(
         "frozen", [None, False, {"until": "2026-01-01T00:00Z"}, {"until": "2026-01-01T00:00:59Z", "reason": "x"}]
@@ -131,7 +131,7 @@ class TestRejected:
     def test_refuses_releases_and_promotions(self, release: Release, world: World) -> None:
         world.rejected = [{**ROLLED_BACK, "version": "5"}, ROLLED_BACK]
         expected = (
-            "Version 7 was rolled back from live at 2026-11-24T08:00Z (live-release-6): 3 of 50 failed. To release it "
+            "Version 7 was rolled back from live at 2026-11-24T08:00Z (live-release-6): 3 of 50 failed.\nTo release it "
             "nevertheless, set ignore_rejection_reason."
         )
         settings: dict[str, Any]
@@ -153,7 +153,9 @@ class TestRejected:
         other = {**ROLLED_BACK, "version": "5"}
         world.rejected = [ROLLED_BACK, other]
         done = release(ignore_rejection_reason="the database works again")
-        assert done.report["reason"].endswith(" Its rollback was ignored: the database works again")
+        assert done.report["reason"].endswith(
+            " The earlier rollback of this version was ignored: the database works again."
+        )
         assert world.rejected == [other]
 
     def test_last_one_leaves_a_list(self, release: Release, world: World) -> None:
@@ -258,9 +260,10 @@ class TestRequests:
         held, ended = world.notifications
         assert held["Subject"] == "live: release of version 7 on hold"
         assert held["Message"].startswith(
-            "Held by ann: because.\n\nThe release of live keeps this weight until it is resumed, or the analysis fails."
+            "Held by ann: because.\n\nThe release keeps this weight until it is resumed, or the analysis fails."
         )
-        requests = " Requests: hold at 10 % by ann: because; resume at 10 % by ann: because."
+        assert "To continue now, run: make release STAGE=live DO=resume REASON=..." in held["Message"]
+        requests = " Actions: hold at 10 % by ann: because; resume at 10 % by ann: because."
         assert done.report["reason"].endswith(requests)
         assert f"{requests}\n\nStage: live" in ended["Message"]
 
@@ -342,6 +345,20 @@ class TestRequests:
         world.before = before
         assert engine.run(self.LONG, NAME).status == "SUCCEEDED"
 
+    @pytest.mark.parametrize("error", ["Ssm.SsmException", "Ssm.ParameterNotFoundException"])
+    def test_is_done_once_even_if_the_parameter_cannot_be_read_later(
+        self, engine: Engine, world: World, error: str
+    ) -> None:
+        ask(world, {"do": "skip"})
+        # The second look reads nothing, and the third one the same request as the first.
+        world.faults = lambda state, nth: (
+            ServiceError(error)
+            if state == "ReadRequest" and 1 < nth <= (7 if error == "Ssm.SsmException" else 2)
+            else None
+        )
+        engine.run(self.LONG, NAME)
+        assert looks_at(world) == [0.1] + [0.5] * 6 + [1.0] * 2
+
     def test_unreadable_who_and_why_are_left_out(self, engine: Engine, world: World) -> None:
         ask(world, {"do": "skip", "by": 7, "reason": None})
         assert engine.run(self.LONG, NAME).report["requests"] == ["skip at 10 %"]
@@ -366,7 +383,7 @@ class TestApproval:
         assert (done.status, looks_at(world)) == ("SUCCEEDED", [0.5, 0.5, 1.0, 1.0])
         assert done.report["requests"] == [f"{do} at 0 % by ann: because"]
         waits, _ = world.notifications
-        assert waits["Subject"] == "live: release of version 7 waits for approval"
+        assert waits["Subject"] == "live: release of version 7 is waiting for approval"
         assert "make release STAGE=live DO=resume REASON=" in waits["Message"]
 
     def test_checks_everything_again(self, engine: Engine, world: World) -> None:

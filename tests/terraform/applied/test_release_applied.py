@@ -267,7 +267,7 @@ def test_frozen_stage_refuses_what_starts_in_the_console(stack: Stack) -> None:
 def test_release_does_what_the_console_asks(stack: Stack) -> None:
     execution = stack.start("2", step_seconds=6000, max_extensions=0, bake_seconds=0, hold=True)
     name = execution.rpartition(":")[2]
-    stack.wait_for("live: release of version 2 waits for approval")
+    stack.wait_for("live: release of version 2 is waiting for approval")
     assert stack.alias() == ("1", {})
     stack.write("control", {"request": {"do": "resume", "release": name}})
     stack.shifted(execution)

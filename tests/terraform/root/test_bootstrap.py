@@ -328,6 +328,10 @@ class TestCommand:
         config.write_text(
             config.read_text().replace("    live =", '    qa   = { gateway_deployment = "1" }\n    live =')
         )
+        without_key = command("GITHUB_REPOSITORY=octocat@583231/hello@1296269", TF_VAR_create_topic_key="false")
+        assert without_key.returncode == 0, without_key.stderr
+        assert "Apply complete! Resources: 10 imported, " in without_key.stdout
+        client("s3").delete_object(Bucket=BUCKET, Key="bootstrap.tfstate")
         taken = command("GITHUB_REPOSITORY=octocat@583231/hello@1296269")
         assert taken.returncode == 0, taken.stderr
         # The bucket, three policies, five roles, the identity provider, the key, and its alias
