@@ -86,7 +86,7 @@ def _report(to: target.Target, outputs: dict[str, Any], stages: list[str]) -> No
     """Print what Terraform created, and what remains to be set."""
     print(f"\nTerraform's state goes to the bucket {outputs['state_bucket']}")
     _write_settings(to, outputs)
-    if found := outputs["github_repository"]:
+    if found := outputs.get("github_repository"):
         print(f"\nGitHub Actions can assume the roles {', '.join(outputs['role_names'])}")
         variables = {"AWS_ACCOUNT_ID": to.account, "AWS_REGION": to.region}
         github_settings.prepare(Repository(**found), stages, variables, changeable=to.endpoint is None)
@@ -99,7 +99,7 @@ def _write_settings(to: target.Target, outputs: dict[str, Any]) -> None:
     """
     own = target.SOURCE / "terraform.tfvars"
     text = own.read_text() if own.exists() else ""
-    values = {"permissions_boundary_arn": outputs["permissions_boundary_arn"], "kms_key_arn": outputs["topic_key_arn"]}
+    values = {"permissions_boundary_arn": outputs["permissions_boundary_arn"], "kms_key_arn": outputs.get("topic_key_arn")}
     values = {
         name: value for name, value in values.items() if value and not re.search(rf"^\s*{name}\s*=", text, re.MULTILINE)
     }
@@ -221,6 +221,7 @@ def _resources(to: target.Target, directory: Path) -> set[str]:
 
 
 def _outputs(to: target.Target, directory: Path) -> dict[str, Any]:
+    """Return the outputs, of which Terraform leaves out those that are null."""
     outputs = json.loads(_read(to, directory, "output"))
     return {name: output["value"] for name, output in outputs.items()}
 
