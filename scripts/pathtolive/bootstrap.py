@@ -99,7 +99,10 @@ def _write_settings(to: target.Target, outputs: dict[str, Any]) -> None:
     """
     own = target.SOURCE / "terraform.tfvars"
     text = own.read_text() if own.exists() else ""
-    values = {"permissions_boundary_arn": outputs["permissions_boundary_arn"], "kms_key_arn": outputs.get("topic_key_arn")}
+    values = {
+        "permissions_boundary_arn": outputs["permissions_boundary_arn"],
+        "kms_key_arn": outputs.get("topic_key_arn"),
+    }
     values = {
         name: value for name, value in values.items() if value and not re.search(rf"^\s*{name}\s*=", text, re.MULTILINE)
     }
