@@ -11,12 +11,20 @@ from email.message import Message
 import pytest
 
 from pathtolive import stack, target
+from pathtolive.cli import CommandError
 
 
 @pytest.fixture(scope="session")
 def url() -> str:
     """Return the URL of the stage, with a slash at its end."""
-    return stack.inspect(target.from_environment()).stage_url(os.environ["STAGE"])
+    if not (stage := os.environ.get("STAGE")):
+        pytest.exit("Set STAGE, as in: make functional STAGE=test", returncode=2)
+    here = stack.inspect(target.from_environment())
+    try:
+        here.config.stage(stage)
+        return here.stage_url(stage)
+    except CommandError as error:
+        pytest.exit(str(error), returncode=2)
 
 
 def request(url: str, method: str = "GET") -> tuple[int, Message, str]:

@@ -33,7 +33,7 @@ def command() -> int:
     parser.variable(
         *("--only-code", "ONLY_CODE"),
         action="store_true",
-        help="refuse a plan that changes more than code, and the stages that follow the newest version",
+        help="refuse a plan that changes anything except code and the stages that follow the newest version",
     )
     options = parser.parse_args()
     here = stack.prepare(target.from_environment(), new_workspace=True)

@@ -38,10 +38,12 @@ def command() -> int:
     changes = plan.resources
     title = f"Plan of the infrastructure: {plan.summary}"
     print("\n".join([title, *map(str, changes)]))
-    actions.summarize(title, changes)
+    details = here.shown(plan) if changes else ""
+    actions.summarize(title, changes, details)
     if options.comment:
-        files.write(options.comment, actions.markdown(title, changes).encode())
-    actions.output("changes", str(bool(plan.changes)).lower())
+        files.write(options.comment, actions.markdown(title, changes, details).encode())
+    # Outputs alone are no reason for an approval: the next deployment writes them.
+    actions.output("changes", str(bool(changes)).lower())
     return 0
 
 

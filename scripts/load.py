@@ -69,7 +69,10 @@ def command() -> int:
     with contextlib.suppress(KeyboardInterrupt), interrupts.deferred() as pending:
         total = send(url, Step(options.rate, options.seconds, routes), pending)
         if exceeded := total.exceeded(options.max_error_rate, options.max_p99_ms):
-            raise CommandError(f"{options.stage} exceeds the limits of the load: {exceeded}")
+            raise CommandError(
+                f"{options.stage} exceeds the limits of the load: {exceeded}.\n"
+                f"To find the cause, run: make logs STAGE={options.stage}{here.target.make_variables}"
+            )
     return 0
 
 

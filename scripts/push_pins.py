@@ -1,4 +1,4 @@
-"""Push the pins that the command before wrote to config.tf: to main or, if main is protected, in a pull request.
+"""Push the pins that the previous command wrote to config.tf: to main or, if main is protected, in a pull request.
 
 Only the pins change on main, whatever was pushed in the meantime. GITHUB_TOKEN is the token of the workflow.
 """
@@ -12,7 +12,7 @@ from pathtolive.cli import Parser, main
 def command() -> int:
     """Return 0 if main or a pull request records the pins."""
     parser = Parser(__doc__)
-    parser.variable("--stage", "STAGE", example="test", help="stage that the command before moved")
+    parser.variable("--stage", "STAGE", example="test", help="stage that the previous command moved")
     options = parser.parse_args()
     ours = config_file.read(target.SOURCE / "config.tf")
     ours.stage(options.stage)

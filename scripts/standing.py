@@ -1,26 +1,28 @@
 """Print what a job of the delivery pipeline has to do on its stage: it needs the version, has it, or has a newer one.
 
-Without --version, the stage follows the newest version, and the artifact is compared with the version that it runs.
-Without --stage, it is about the infrastructure. The step gets the outputs state (needed, done, or superseded) and url.
+If the stage follows the newest version, the artifact is compared with the version that it runs. Without --stage, it is
+about the infrastructure. The step gets the outputs url and state: needed, done, superseded, or rejected.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from pathtolive import actions, stack, standing, target
-from pathtolive.cli import Parser, main
+from pathtolive import actions, config_file, stack, standing, target
+from pathtolive.cli import CommandError, Parser, main
 
 
 def _standing(options: argparse.Namespace) -> standing.Standing:
     if not options.stage:
         return standing.of_infrastructure()
     here = stack.use(target.from_environment())
-    here.config.stage(options.stage)
+    pin = here.config.stage(options.stage)
     actions.output("url", here.stage_url(options.stage))
-    if options.version:
-        return standing.of_version(here, options.stage, options.version, options.routes)
-    return standing.of_artifact(here, options.stage)
+    if pin.function_version == config_file.NEWEST:
+        return standing.of_artifact(here, options.stage)
+    if not options.version:
+        raise CommandError(f"{options.stage} is pinned. Set VERSION to the version that the job brings to it")
+    return standing.of_version(here, options.stage, options.version, options.routes, reason=options.reason)
 
 
 def command() -> int:
@@ -29,10 +31,11 @@ def command() -> int:
     parser.variable("--stage", "STAGE", help="stage of the job (default: the infrastructure)")
     parser.variable("--version", "VERSION", metavar="NUMBER", help="version that the job brings to the stage")
     parser.variable("--routes", "ROUTES", default="", metavar="NAME", help="gateway deployment with its routes")
+    parser.variable("--reason", "REASON", default="", help="reason to bring a version that was rolled back before")
     options = parser.parse_args()
     found = _standing(options)
-    if found.state == standing.SUPERSEDED:
-        actions.notice("Superseded", found.sentence)
+    if found.state in {standing.SUPERSEDED, standing.REJECTED}:
+        actions.notice(found.state.capitalize(), found.sentence)
         actions.summarize(found.sentence)
     else:
         print(found.sentence)

@@ -1,6 +1,6 @@
 """Add what a reviewer of the delivery pipeline needs to the summary of the job, and print it.
 
-Before a release: the commits between the version that the stage runs and the one that it is to run. With --ended, after
+Before a release: the commits between the active version and the new version. With --ended, after
 it: the outcome, and the metrics that it analyzed.
 """
 
@@ -19,6 +19,7 @@ def command() -> int:
     parser.variable("--revision", "REVISION", default="HEAD", help="commit of the new version (default: %(default)s)")
     options = parser.parse_args()
     here = stack.use(target.from_environment())
+    here.config.stage(options.stage)
     if options.ended:
         title, lines = review.outcome(here, options.stage, options.version)
     else:

@@ -10,21 +10,34 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+MAX_CHARACTERS = 60_000
+
 
 def output(name: str, value: str) -> None:
     """Set an output of the step: one line."""
     _append("GITHUB_OUTPUT", f"{name}={value}\n")
 
 
-def markdown(title: str, lines: Iterable[object] = ()) -> str:
-    """Return a title and a list as Markdown. Lines of code: a commit's subject is not Markdown."""
-    listed = "".join(f"- `{str(line).replace('`', chr(39))}`\n" for line in lines)
-    return f"### {title}\n\n{listed}\n"
+def markdown(title: str, lines: Iterable[object] = (), details: str = "") -> str:
+    """Return a title, a list, and folded details as Markdown. The lines are code: a commit's subject is not Markdown.
+
+    Details that GitHub would not show are cut: a comment has at most 65,536 characters.
+    https://docs.github.com/en/rest/issues/comments#create-an-issue-comment
+    """
+    listed = "".join(f"- `{str(line).replace('`', chr(39))}`\n" for line in lines)[:MAX_CHARACTERS]
+    left = MAX_CHARACTERS - len(listed)
+    shown = details if len(details) <= left else f"{details[:left]}\n..."
+    # No line of it can end a fence of so many characters.
+    fence = "`" * 12
+    folded = (
+        f"<details><summary>Terraform's plan</summary>\n\n{fence}\n{shown}\n{fence}\n\n</details>\n" if details else ""
+    )
+    return f"### {title}\n\n{listed}\n{folded}"
 
 
-def summarize(title: str, lines: Iterable[object] = ()) -> None:
-    """Add a title and a list to the summary of the job."""
-    _append("GITHUB_STEP_SUMMARY", markdown(title, lines))
+def summarize(title: str, lines: Iterable[object] = (), details: str = "") -> None:
+    """Add a title, a list, and folded details to the summary of the job."""
+    _append("GITHUB_STEP_SUMMARY", markdown(title, lines, details))
 
 
 def notice(title: str, text: str) -> None:

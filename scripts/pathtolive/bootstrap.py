@@ -112,11 +112,13 @@ def _write_settings(to: target.Target, outputs: dict[str, Any]) -> None:
     if to.endpoint:
         # The service on an emulator can outlive the account: it starts empty if its data are lost.
         print(f"\nOn AWS, this command also writes {written}:", *lines, sep="\n  ")
-    elif lines:
-        files.write(
-            target.SOURCE / root_module.BOOTSTRAPPED, "\n".join(["# Written by make bootstrap.", *lines, ""]).encode()
-        )
-        print(f"\n{written} gives the permissions boundary and the key to the service. Commit it:", *lines, sep="\n  ")
+        return
+    path = target.SOURCE / root_module.BOOTSTRAPPED
+    if not lines:
+        path.unlink(missing_ok=True)
+        return
+    files.write(path, "\n".join(["# Written by make bootstrap.", *lines, ""]).encode())
+    print(f"\nWrote {written}, which sets these variables of the service. Commit it:", *lines, sep="\n  ")
 
 
 def _exists(to: target.Target, bucket: str) -> bool:
@@ -125,7 +127,10 @@ def _exists(to: target.Target, bucket: str) -> bool:
     except botocore.exceptions.ClientError as error:
         if error.response["Error"]["Code"] == "404":
             return False
-        raise CommandError(f"The bucket {bucket} exists, but not for account {to.account}: {error}") from error
+        raise CommandError(
+            f"Account {to.account} cannot access the bucket {bucket}: {error}\nUse credentials that can read it. If "
+            "another account owns the bucket, use another Region"
+        ) from error
     return True
 
 

@@ -31,6 +31,7 @@ def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[pla
         recording.record_ended(here)
         recording.write(here, routes.named(here))
     found = stages.active(here)
+    required = answering(here, found)
     _refuse_missing_versions(here, [stage for stage in here.stages if stage in moved or stage not in found])
     kept = stages.kept(here, found, moved=moved)
 
@@ -49,9 +50,31 @@ def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[pla
         recording.write(here, with_routes)
         apply(here, lambda: here.plan(kept), verify)
     recording.record_ended(here, created=here.stages.keys() - found.keys())
+    following = {stage for stage, pin in here.stages.items() if pin.function_version == config_file.NEWEST}
+    verify_answers(here, required | following | set(moved) | (here.stages.keys() - found.keys()))
+
+
+def answering(here: stack.Stack, found: Collection[str]) -> set[str]:
+    """Return the stages that answer before a deployment, which must not end that."""
+    return {stage for stage in found if smoke.get(here.stage_url(stage))[0] == smoke.OK}
+
+
+def verify_answers(here: stack.Stack, required: Collection[str]) -> None:
+    """Verify that stages answer. Of the others, one that does not is named, because this may deploy its repair.
+
+    Raises:
+        CommandError: a stage in ``required`` does not answer.
+    """
     with progress.step(f"Verify that {', '.join(here.stages)} answer"):
         for stage in here.stages:
-            smoke.check(here.stage_url(stage))
+            if stage in required:
+                smoke.check(here.stage_url(stage))
+    for stage in here.stages.keys() - set(required) - answering(here, here.stages.keys() - set(required)):
+        print(
+            f"{stage} does not answer with status {smoke.OK}, as before. Read its log with: "
+            f"make logs STAGE={stage}{here.target.make_variables}",
+            flush=True,
+        )
 
 
 def apply(here: stack.Stack, make: Callable[[], plans.Plan], verify: Callable[[plans.Plan], None]) -> None:

@@ -164,7 +164,7 @@ def _offer(slug: str, changes: Sequence[Change]) -> None:
         print(f"  - {change.text}")
     if not questions.confirmed("Make these changes with gh?"):
         print(LIMITS)
-        print("No settings of GitHub were changed.")
+        print("No settings on GitHub were changed. To change them, run make bootstrap again, or change them by hand.")
         return
     refused = []
     for change in changes:
@@ -173,7 +173,7 @@ def _offer(slug: str, changes: Sequence[Change]) -> None:
         except CommandError as error:
             refused.append(f"{change.text}: {error}")
     if refused:
-        print("\nGitHub refused these changes:")
+        print("\nGitHub refused at least a part of these changes:")
         for line in refused:
             print(f"  - {line}")
         print(LIMITS)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pathtolive import config_file, deployment, files, plans, progress, recording, routes, smoke, stack, stages
-from pathtolive.cli import RefusedError
+from pathtolive import config_file, deployment, files, plans, recording, routes, stack, stages
+from pathtolive.cli import CommandError, RefusedError
 
 # What a new version changes of the function.
 # https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/lambda_function
@@ -21,6 +22,8 @@ CODE = {
     *("source_code_size", "version"),
 }
 FUNCTION = "module.function.aws_lambda_function.this"
+ALIAS = re.compile(r'module\.alias\[".*"\]\.aws_lambda_alias\.this')
+PLANS = 3
 DEPLOYMENT = "module.api.aws_apigatewayv2_deployment.this["
 
 
@@ -31,7 +34,7 @@ def plan(here: stack.Stack) -> plans.Plan:
         CommandError: Terraform cannot create a plan.
     """
     _name_routes(here)
-    return _plan(here, stages.active(here))
+    return _plan(here)[0]
 
 
 def apply(here: stack.Stack, reviewed: Path | None = None) -> None:
@@ -45,17 +48,22 @@ def apply(here: stack.Stack, reviewed: Path | None = None) -> None:
     """
     _name_routes(here)
     found = stages.active(here)
+    required = deployment.answering(here, found)
+
+    def make() -> plans.Plan:
+        nonlocal found
+        made, found = _plan(here)
+        return made
 
     def verify(made: plans.Plan) -> None:
         if reviewed:
             _refuse_unreviewed(made, reviewed)
         recording.refuse_moves(here, made, found)
 
-    deployment.apply(here, lambda: _plan(here, found), verify)
-    recording.record_ended(here, created=here.stages.keys() - found.keys())
-    with progress.step(f"Verify that {', '.join(here.stages)} answer"):
-        for stage in here.stages:
-            smoke.check(here.stage_url(stage))
+    deployment.apply(here, make, verify)
+    created = here.stages.keys() - found.keys()
+    recording.record_ended(here, created=created)
+    deployment.verify_answers(here, required | created)
 
 
 def _name_routes(here: stack.Stack) -> None:
@@ -64,9 +72,24 @@ def _name_routes(here: stack.Stack) -> None:
         recording.write(here, routes.named(here))
 
 
-def _plan(here: stack.Stack, found: Mapping[str, stages.Active]) -> plans.Plan:
-    """Return a plan that keeps the code of the function, if there is one."""
-    return here.plan(_kept(here, found), code="function_name" not in here.deployed)
+def _plan(here: stack.Stack) -> tuple[plans.Plan, dict[str, stages.Active]]:
+    """Return a plan that keeps the code of the function, if there is one, and the versions that it keeps.
+
+    Raises:
+        CommandError: stages moved while each plan was made.
+    """
+    for _ in range(PLANS):
+        found = stages.active(here)
+        made = here.plan(_kept(here, found), code="function_name" not in here.deployed)
+        # A release that ended in between has moved a stage.
+        moved = [change for change in made.resources if ALIAS.match(change.address) and change.verb == "update"]
+        if not moved:
+            return made, found
+    raise CommandError(
+        "Stages moved while the plan was made:\n  "
+        + "\n  ".join(map(str, moved))
+        + "\nNothing was changed. Run the command again when no release is in progress."
+    )
 
 
 def _kept(here: stack.Stack, found: Mapping[str, stages.Active]) -> dict[str, config_file.Pin]:
@@ -85,19 +108,22 @@ def save(plan: plans.Plan, path: Path) -> None:
 def _refuse_unreviewed(made: plans.Plan, reviewed: Path) -> None:
     """Refuse changes that the reviewed plan does not have. A plan that was applied in part has fewer."""
     known: dict[str, Any] = {change["address"]: change for change in json.loads(reviewed.read_text())}
-    new = [
-        str(change)
-        for change in made.resources
-        if (before := known.get(change.address)) is None
-        or before["verb"] != change.verb
-        or not change.attributes.keys() <= before["attributes"].keys()
-    ]
+    new = [str(change) for change in made.resources if not _is_reviewed(change, known.get(change.address))]
     if new:
         raise RefusedError(
             "These changes are not in the plan that was reviewed:\n  "
             + "\n  ".join(new)
-            + "\nNothing was changed. Run all jobs of the workflow again, for a new plan to review."
+            + "\nThey were not made. Run all jobs of the workflow again, for a new plan to review."
         )
+
+
+def _is_reviewed(change: plans.Change, before: Mapping[str, Any] | None) -> bool:
+    """Return whether the reviewed plan has a change. A resource that it creates may exist since an interruption."""
+    if before is None:
+        return False
+    if before["verb"] == "create":
+        return change.verb in {"create", "import", "import and update", "update"}
+    return bool(before["verb"] == change.verb and change.attributes.keys() <= before["attributes"].keys())
 
 
 def refuse(here: stack.Stack, made: plans.Plan) -> None:

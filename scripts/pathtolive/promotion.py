@@ -125,7 +125,10 @@ def _check(engine: Engine, promotion: Promotion) -> None:
     # Each attempt reads both stages: a version that fails for some requests can still be promoted and examined.
     while difference := _difference(engine, promotion, url, _expected(source, promotion)):
         if time.monotonic() > deadline:
-            raise CommandError(f"{promotion.destination} does not match {promotion.source}: {difference}")
+            raise CommandError(
+                f"{promotion.destination} does not match {promotion.source}: {difference}. Run the command again. "
+                f"If it fails again, run: make status{here.target.make_variables}"
+            )
         time.sleep(0.5)
     smoke.check(url)
 
@@ -141,12 +144,18 @@ def _difference(engine: Engine, promotion: Promotion, url: str, expected: dict[s
     version = engine.active_version()
     code_sha256 = _code_sha256(engine.here, engine.stage)
     if (version, code_sha256) != (promotion.version, promotion.code_sha256):
-        return f"its alias points to version {version} with CodeSha256 {code_sha256}, not to {promotion}"
+        return (
+            f"its alias points to version {version} with CodeSha256 {code_sha256}, not to version {promotion.version} "
+            f"with CodeSha256 {promotion.code_sha256}"
+        )
     found = smoke.build_info(url)
     if expected is None:
         # An artifact that was built without git has no build info to compare.
-        wrong = found is not None and found["function"]["version"] != promotion.version
-        return f"{url}build-info returns {found}" if wrong else None
-    if found is None or (found["function"]["version"], found["long"]) != (promotion.version, expected["long"]):
-        return f"{url}build-info returns {found}"
+        if found is None or found["function"]["version"] == promotion.version:
+            return None
+        return f"{url}build-info is of version {found['function']['version']}"
+    if found is None:
+        return f"{url}build-info has no build info"
+    if (found["function"]["version"], found["long"]) != (promotion.version, expected["long"]):
+        return f"{url}build-info is of version {found['function']['version']} and commit {found['short']}"
     return None

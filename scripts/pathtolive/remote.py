@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import tempfile
@@ -15,9 +16,14 @@ from pathtolive.cli import ROOT, CommandError, run
 
 MAIN = "refs/remotes/origin/main"
 CONFIG = "terraform/config.tf"
+# With the pins of every stage that main does not record yet, if it is protected.
+BRANCH = "pins"
+PROPOSED = f"refs/remotes/origin/{BRANCH}"
 ATTEMPTS = 10
 # A branch that has moved, and one that another push has just locked.
-MOVED = re.compile(r"\(fetch first\)|\(non-fast-forward\)|cannot lock ref|failed to update ref|incorrect old value")
+MOVED = re.compile(
+    r"\(fetch first\)|\(non-fast-forward\)|\(stale info\)|cannot lock ref|failed to update ref|incorrect old value"
+)
 # GH006 is a protected branch, GH013 a rule of the repository. Other servers refuse in a hook.
 # https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/managing-protected-branches/troubleshooting-required-status-checks
 PROTECTED = re.compile(r"GH006|GH013|protected branch|\(pre-receive hook declined\)")
@@ -78,16 +84,19 @@ def push_pins(stage: str, ours: config_file.Pins) -> Pushed:
     base = _read("HEAD")
     for attempt in range(ATTEMPTS):
         fetch()
-        theirs = _read(MAIN)
+        theirs, proposal = _read(MAIN), _proposal()
         merged = _merged(stage, base, ours, theirs)
-        if merged.text == theirs.text:
+        if merged.text == theirs.text and not proposal:
             return Pushed("unchanged", f"main records the pins of {stage}")
-        message = _described(theirs, merged)
-        commit = _commit(merged, message)
         try:
-            _push(commit, "main")
-        except ProtectedError:
-            return _request(stage, commit, message)
+            if merged.text == theirs.text:
+                return _propose(stage, base, ours, theirs, proposal)
+            message = _described(theirs, merged)
+            commit = _commit(merged, message)
+            try:
+                _push(commit, "main")
+            except ProtectedError:
+                return _propose(stage, base, ours, theirs, proposal)
         except CommandError as error:
             if not MOVED.search(str(error)):
                 raise
@@ -95,6 +104,11 @@ def push_pins(stage: str, ours: config_file.Pins) -> Pushed:
         else:
             return Pushed("main", f"Pushed the pins of {stage} to main: commit {commit[:7]}")
     raise CommandError(f"main moved {ATTEMPTS} times while the pins of {stage} were pushed. Run the job again.")
+
+
+def layout(revision: str) -> list[tuple[str, bool]]:
+    """Return the stages of a revision's config.tf, each with whether it follows the newest version."""
+    return [(name, pin.function_version == config_file.NEWEST) for name, pin in _read(revision).stages.items()]
 
 
 def _read(revision: str) -> config_file.Pins:
@@ -105,9 +119,11 @@ def _merged(stage: str, base: config_file.Pins, ours: config_file.Pins, theirs: 
     """Return the config.tf of main with the pins that this job changed."""
     after = theirs
     for name, pin in ours.stages.items():
-        if name not in theirs.stages or pin == base.stages.get(name):
+        if name not in theirs.stages:
             continue
-        if name == stage or theirs.stages[name] == base.stages.get(name):
+        # What a pinned stage runs is the last word, also if the job started from that pin.
+        moved = name == stage and pin.function_version != config_file.NEWEST
+        if moved or (pin != base.stages.get(name) and theirs.stages[name] == base.stages.get(name)):
             after = recording.with_pin(after, name, pin)
     names = [name for name in ours.gateway_deployments if name not in after.gateway_deployments]
     return after.with_gateway_deployments([*after.gateway_deployments, *names]) if names else after
@@ -144,15 +160,42 @@ def _push(commit: str, branch: str, *options: str) -> None:
         raise
 
 
-def _request(stage: str, commit: str, message: str) -> Pushed:
-    """Open a pull request with the pins of a stage, or update the one that is open."""
-    branch = f"pins/{stage}"
-    _push(commit, branch, "--force")
-    head = ["--head", branch, "--base", "main"]
-    url = _gh("pr", "list", *head, "--state", "open", "--json", "url", "--jq", ".[].url")
+def _proposal() -> str:
+    """Return the commit of the branch with the pins that main does not record yet; empty if there is none."""
+    if not git("ls-remote", "origin", f"refs/heads/{BRANCH}"):
+        return ""
+    git("fetch", "--quiet", "--no-tags", "origin", f"+refs/heads/{BRANCH}:{PROPOSED}")
+    return git("rev-parse", PROPOSED).strip()
+
+
+def _propose(
+    stage: str, base: config_file.Pins, ours: config_file.Pins, theirs: config_file.Pins, proposal: str
+) -> Pushed:
+    """Open a pull request with the pins of a stage, or update the one that is open, which can have other stages, too.
+
+    If main has all of them, the branch is deleted, which closes the pull request.
+    """
+    known = _merged("", _read(f"{proposal}^"), _read(proposal), theirs) if proposal else theirs
+    merged = _merged(stage, base, ours, known)
+    lease = f"--force-with-lease=refs/heads/{BRANCH}:{proposal}"
+    if merged.text == theirs.text:
+        git("push", "--quiet", lease, "origin", f":refs/heads/{BRANCH}")
+        return Pushed("unchanged", f"main records the pins of {stage}")
+    message = _described(theirs, merged)
+    _push(_commit(merged, message), BRANCH, lease)
+    head = ["--head", BRANCH, "--base", "main"]
+    listed = json.loads(_gh("pr", "list", *head, "--state", "open", "--json", "url,isCrossRepository"))
+    # A fork can have a branch of the same name.
+    url = next((each["url"] for each in listed if not each["isCrossRepository"]), "")
     if not url:
-        body = "main is protected, so the delivery pipeline records the active version here. Merge this to record it."
-        url = _gh("pr", "create", *head, "--title", message, "--body", body)
+        body = "main is protected, so the delivery pipeline records the active versions here. Merge this to do so."
+        try:
+            url = _gh("pr", "create", *head, "--title", message, "--body", body)
+        except CommandError as error:
+            raise CommandError(
+                f"{error}\nUnder Settings > Actions > General, select *Allow GitHub Actions to create and approve pull "
+                "requests*, and run the job again."
+            ) from error
     return Pushed("pull request", f"main is protected. A pull request records the pins of {stage}: {url}")
 
 

@@ -25,7 +25,8 @@ def check(url: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (response := get(url))[0] != OK:
         if time.monotonic() > deadline:
-            raise CommandError(f"{url} returns {response}, not {OK}. Read the logs of the function.")
+            status, text = response
+            raise CommandError(f"{url} returned status {status} instead of {OK}: {text}\nRead the log with: make logs")
         time.sleep(0.5)
 
 

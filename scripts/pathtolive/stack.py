@@ -95,8 +95,17 @@ class Stack:
         return self.deployed
 
     def stage_url(self, stage: str) -> str:
-        """Return the URL of a stage, with a slash at its end."""
-        return self.target.stage_url(self.outputs["api_id"], stage, self.outputs["stages"][stage]["url"])
+        """Return the URL of a stage, with a slash at its end.
+
+        Raises:
+            CommandError: it is not deployed.
+        """
+        deployed = self.outputs["stages"]
+        if stage not in deployed:
+            raise CommandError(
+                f"{stage} is not deployed. Deploy it with: make build deploy{self.target.make_variables}"
+            )
+        return self.target.stage_url(self.outputs["api_id"], stage, deployed[stage]["url"])
 
     def plan(self, kept: Mapping[str, config_file.Pin], *, code: bool = True) -> Plan:
         """Create a plan; ``kept`` are pins that Terraform applies instead of those in config.tf.

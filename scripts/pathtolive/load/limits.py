@@ -15,6 +15,7 @@ from pathtolive.load.windows import LATE_SECONDS, failed, percentile
 SHARES = (0.25, 0.5, 0.8, 1.5, 2.0)
 HIGHEST_RATE = 10_000.0
 STEP_SECONDS = 10.0
+REPEAT = "Run the command again. If the result is the same, look at the limits of the stage in API Gateway."
 # Share of the requests that this machine must send in time.
 KEPT = 0.95
 
@@ -161,21 +162,22 @@ def problem(found: Sequence[Result], throttle: Throttle, stage: str, *, local: b
             )
         if number := result.failures.total():
             said = f"{number} of {result.requests} requests failed in {step}: {failed(result.failures)}."
-            return said + _slow(result, local=local)
+            return f"{said} To find the cause, run: make logs STAGE={stage}.{_slow(result, local=local)}"
         if result.throttled and result not in past:
             if result.late:
                 return (
                     f"This machine sent {result.late} of {result.requests} requests late in {step}, and then too many "
-                    f"together: {result.throttled} received 429. The step does not show what {stage} can do."
+                    f"together: {result.throttled} received 429. The step does not show what {stage} can do. "
+                    "Use an idle machine, or lower rates."
                 )
             return (
                 f"{result.throttled} of {result.requests} requests received 429 in {step}, within the throttle of "
-                f"{throttle.rate:g} requests per second."
+                f"{throttle.rate:g} requests per second. {REPEAT}"
             )
     if past and not throttles:
         return (
             f"None of {past[-1].requests} requests received 429 in {_named(past[-1])}, past the throttle of "
-            f"{throttle.rate:g} requests per second.{_slow(past[-1], local=local)}"
+            f"{throttle.rate:g} requests per second. {REPEAT}{_slow(past[-1], local=local)}"
         )
     return None
 

@@ -40,8 +40,8 @@ class Count:
             return "no request has ended"
         rate, p99 = self.statuses.total() / len(self.took), 1000 * percentile(self.took, 99)
         found = [
-            f"{rate:.2%} of the requests failed, at most {max_error_rate:.2%} can" if rate > max_error_rate else "",
-            f"p99 is {p99:.0f} ms, at most {max_p99_ms:.0f} ms is allowed" if p99 > max_p99_ms else "",
+            f"{rate:.2%} of the requests failed (limit: {max_error_rate:.2%})" if rate > max_error_rate else "",
+            f"the p99 is {p99:.0f} ms (limit: {max_p99_ms:.0f} ms)" if p99 > max_p99_ms else "",
         ]
         return "; ".join(filter(None, found))
 

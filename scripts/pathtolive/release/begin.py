@@ -80,6 +80,7 @@ def _start(
             )
     version = given.version or _promoted_version(engine)
     served = gateway_deployment or _routes(engine, version, named=bool(given.version))
+    routes.deployment(here, served)
     if not engine.aliases.has_version(version):
         raise RefusedError(
             f"Version {version} of {engine.aliases.function_name} does not exist. To list the versions that "

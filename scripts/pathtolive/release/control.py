@@ -130,6 +130,17 @@ class Control:
         asked = self._content().get("request")
         return isinstance(asked, dict) and (asked.get("release"), asked.get("do")) == (release.name, HOLD)
 
+    def rejected(self) -> set[str]:
+        """Return the versions that were rolled back from the stage, which the state machine refuses."""
+        name = f"{self._name.rpartition('/')[0]}/rejected"
+        try:
+            found = json.loads(self._client.get_parameter(Name=name)["Parameter"]["Value"])
+        except (self._client.exceptions.ParameterNotFound, ValueError):
+            return set()
+        return (
+            {str(each.get("version")) for each in found if isinstance(each, dict)} if isinstance(found, list) else set()
+        )
+
     def _content(self) -> dict[str, Any]:
         """Return the content of the parameter; that of a stage without one is empty."""
         with contextlib.suppress(MissingParameterError):

@@ -214,7 +214,9 @@ def test_changes_nothing_without_a_yes(github: GitHub, capsys: pytest.CaptureFix
     assert github.content["environments"] == github.content["variables"] == {}
     printed = capsys.readouterr().out
     assert "  - Create the environment dev, to deploy from the branch main\n" in printed
-    assert printed.endswith("No settings of GitHub were changed.\n")
+    assert printed.endswith(
+        "No settings on GitHub were changed. To change them, run make bootstrap again, or change them by hand.\n"
+    )
 
 
 def test_asks_only_in_a_terminal(github: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +267,10 @@ def test_creates_environments_without_reviewers_if_the_plan_has_none(
     assert list(github.content["environments"]) == ["plan", "infrastructure", "dev", "test", "live"]
     assert github.content["branches"]["live"] == ["main"]
     printed = capsys.readouterr().out
-    assert "GitHub refused these changes:\n  - Create the environment infrastructure, with you" in printed
+    assert (
+        "GitHub refused at least a part of these changes:\n  - Create the environment infrastructure, with you"
+        in printed
+    )
     assert "Releases can wait for approval instead" in printed
 
 

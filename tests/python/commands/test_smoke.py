@@ -52,7 +52,7 @@ def test_check_waits_for_a_new_stage(serve: Serve) -> None:
 
 def test_check_reports_an_unexpected_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
-    with pytest.raises(CommandError, match=r"returns \(500, 'broken'\), not 200\. Read the logs of the function"):
+    with pytest.raises(CommandError, match=r"returned status 500 instead of 200: broken\nRead the log with: make logs"):
         smoke.check(serve([(500, "broken")]))
 
 

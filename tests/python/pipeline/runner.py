@@ -49,7 +49,7 @@ arguments = sys.argv[1:]
 head = arguments[arguments.index("--head") + 1]
 assert arguments[arguments.index("--base") + 1] == "main"
 if arguments[:2] == ["pr", "list"]:
-    print("\\n".join(each["url"] for each in known if each["head"] == head))
+    print(json.dumps([{{"url": each["url"], "isCrossRepository": False}} for each in known if each["head"] == head]))
 elif arguments[:2] == ["pr", "create"]:
     url = f"https://github.com/{repository}/pull/{{len(known) + 1}}"
     known.append({{"head": head, "title": arguments[arguments.index("--title") + 1], "url": url}})
@@ -283,7 +283,9 @@ class Execution:
             result = SKIPPED
             if condition(str(step.get("if", "success()")), self.contexts, functions):
                 result = SUCCESS if self._step(number, label, step) else FAILURE
-                self.failed = self.failed or result == FAILURE
+                self.failed = self.failed or (result == FAILURE and not step.get("continue-on-error"))
+            if "id" in step:
+                self.outputs.setdefault(step["id"], {"outputs": {}})["outcome"] = result
             steps.append((label, result))
         names = self.definition.get("outputs", {})
         outputs = {name: substitute(value, self.contexts) for name, value in names.items()}

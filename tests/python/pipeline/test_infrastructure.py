@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 
-from pathtolive import config_file, infrastructure
-from pathtolive.cli import RefusedError
+from pathtolive import config_file, infrastructure, stages
+from pathtolive.cli import CommandError, RefusedError
 from pathtolive.plans import Plan
 
 FUNCTION = "module.function.aws_lambda_function.this"
@@ -89,6 +89,36 @@ def reviewed(tmp_path: Path, *changes: dict[str, Any]) -> Path:
 def test_plan_that_was_applied_in_part_has_been_reviewed(tmp_path: Path) -> None:
     path = reviewed(tmp_path, MEMORY, change("x.y", "create", after={}))
     infrastructure._refuse_unreviewed(plan(MEMORY), path)
+
+
+@pytest.mark.parametrize("importing", [True, False])
+def test_resource_that_an_interrupted_run_created_has_been_reviewed(tmp_path: Path, *, importing: bool) -> None:
+    path = reviewed(tmp_path, change("x.y", "create", after={}))
+    found = {"importing": {"id": "y"}} if importing else {}
+    exists = change("x.y", "update", before={"tags": {}}, after={"tags": {"a": "b"}}, **found)
+    infrastructure._refuse_unreviewed(plan(exists), path)
+    with pytest.raises(RefusedError, match="They were not made"):
+        infrastructure._refuse_unreviewed(plan(change("x.y", "delete")), path)
+
+
+@pytest.fixture
+def planning(here: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
+    here.deployed = {"function_name": "path-to-live"}
+    monkeypatch.setattr(stages, "active", lambda _: {})
+    monkeypatch.setattr(stages, "kept", lambda *_: {})
+    monkeypatch.setattr(infrastructure, "_name_routes", lambda _: None)
+    return here
+
+
+def test_stage_that_a_release_moved_meanwhile_is_planned_again(planning: mock.Mock) -> None:
+    planning.plan.side_effect = [plan(LIVE, MEMORY), plan(MEMORY)]
+    assert [str(each) for each in infrastructure.plan(planning).resources] == [str(plan(MEMORY).resources[0])]
+
+
+def test_plan_that_would_move_a_stage_is_refused(planning: mock.Mock) -> None:
+    planning.plan.return_value = plan(LIVE)
+    with pytest.raises(CommandError, match=r"(?s)Stages moved while .*alias.this: v .3. -> .4.\nNothing was changed"):
+        infrastructure.plan(planning)
 
 
 @pytest.mark.parametrize(

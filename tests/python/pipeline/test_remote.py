@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,12 @@ def test_what_others_pushed_meanwhile_stays(origin: Origin) -> None:
     assert origin.show("terraform/config.tf") == pinned("test", "2", pinned("live", "7").text).text.strip()
 
 
+def test_active_version_is_recorded_also_if_the_job_started_from_it(origin: Origin) -> None:
+    origin.push({"terraform/config.tf": pinned("live", "7").text})
+    remote.push_pins("live", pinned("live", "1"))
+    assert origin.show("terraform/config.tf") == CONFIG.strip()
+
+
 def test_pin_of_another_stage_does_not_replace_a_newer_one(origin: Origin) -> None:
     origin.push({"terraform/config.tf": pinned("live", "7").text})
     remote.push_pins("test", pinned("live", "6", pinned("test", "2").text))
@@ -118,22 +125,62 @@ def test_push_is_refused_after_too_many_moves(origin: Origin, monkeypatch: pytes
         remote.push_pins("test", pinned("test", "2"))
 
 
-def test_pin_of_a_protected_main_becomes_one_pull_request(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[tuple[str, ...]] = []
+@pytest.fixture
+def opened(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Protect main, and return the pull requests that are opened."""
+    opened, url = list[tuple[str, ...]](), "https://github.com/octocat/hello/pull/1"
 
     def gh(*arguments: str) -> str:
         if arguments[1] == "create":
             opened.append(arguments)
-        return "https://github.com/octocat/hello/pull/1" if opened else ""
+            return url
+        return json.dumps([{"url": url, "isCrossRepository": False}] if opened else [])
 
     monkeypatch.setattr(remote, "_gh", gh)
     origin.refuse("error: GH006: Protected branch update failed", '[ "$ref" = refs/heads/main ]')
+    return opened
+
+
+def test_pins_of_a_protected_main_become_one_pull_request(origin: Origin, opened: list[tuple[str, ...]]) -> None:
     assert remote.push_pins("live", pinned("live", "2")).place == "pull request"
+    remote.push_pins("test", pinned("test", "3"))
     pushed = remote.push_pins("live", pinned("live", "3"))
     assert pushed.sentence.endswith("https://github.com/octocat/hello/pull/1")
     assert len(opened) == 1
-    assert 'live = { function_version = "3"' in origin.show("terraform/config.tf", "pins/live")
+    proposed = pinned("test", "3", pinned("live", "3").text)
+    assert origin.show("terraform/config.tf", "pins") == proposed.text.strip()
     assert origin.show("terraform/config.tf") == CONFIG.strip()
+
+
+def test_pull_request_keeps_no_pin_that_a_rollback_took_back(origin: Origin, opened: list[tuple[str, ...]]) -> None:
+    remote.push_pins("live", pinned("live", "2"))
+    remote.push_pins("test", pinned("test", "2"))
+    remote.push_pins("live", pinned("live", "1"))
+    assert origin.show("terraform/config.tf", "pins") == pinned("test", "2").text.strip()
+    assert remote.push_pins("test", pinned("test", "1")).place == "unchanged"
+    assert "pins" not in clone.git("branch", "--list", cwd=origin.path)
+    assert len(opened) == 1
+
+
+@pytest.mark.usefixtures("opened")
+def test_pull_request_keeps_what_somebody_changed_on_main(origin: Origin) -> None:
+    remote.push_pins("test", pinned("test", "2"))
+    (origin.path / "hooks" / "pre-receive").unlink()
+    origin.push({"terraform/config.tf": pinned("test", "9").text})
+    origin.refuse("error: GH006: Protected branch update failed", '[ "$ref" = refs/heads/main ]')
+    remote.push_pins("live", pinned("live", "3"))
+    assert origin.show("terraform/config.tf", "pins") == pinned("live", "3", pinned("test", "9").text).text.strip()
+
+
+@pytest.mark.parametrize(("foreign", "number"), [(True, 10), (False, 9)])
+def test_pull_request_of_a_fork_is_not_the_one_with_the_pins(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch, *, foreign: bool, number: int
+) -> None:
+    listed = json.dumps([{"url": "https://github.com/octocat/hello/pull/9", "isCrossRepository": foreign}])
+    created = "https://github.com/octocat/hello/pull/10"
+    monkeypatch.setattr(remote, "_gh", lambda *given: created if given[1] == "create" else listed)
+    origin.refuse("error: GH006: Protected branch update failed", '[ "$ref" = refs/heads/main ]')
+    assert remote.push_pins("test", pinned("test", "2")).sentence.endswith(f"/pull/{number}")
 
 
 def test_other_refusals_are_errors(origin: Origin) -> None:

@@ -11,7 +11,7 @@ from pathtolive import remote, stages, standing, status, versions
 from pathtolive.cli import CommandError
 from pathtolive.demo import clone
 from pathtolive.stages import Active
-from tests.python.pipeline.test_remote import Origin
+from tests.python.pipeline.test_remote import CONFIG, Origin, pinned
 
 
 @pytest.fixture
@@ -36,9 +36,34 @@ def test_stage_with_a_pin_needs_newer_versions(
 ) -> None:
     monkeypatch.setattr(stages, "active", lambda _: {"test": active})
     monkeypatch.setattr(versions, "refuse_other_code", lambda *_: None)
+    reject(monkeypatch, "4")
     found = standing.of_version(here, "test", "6", "2")
     assert found.state == expected
     assert f"version {active.version}" in found.sentence
+
+
+def reject(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(standing, "Control", lambda *_: mock.Mock(rejected=lambda: {version}))
+
+
+def test_version_that_was_rolled_back_needs_a_reason(here: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "active", lambda _: {"test": Active("5", {}, "1")})
+    monkeypatch.setattr(versions, "refuse_other_code", lambda *_: None)
+    reject(monkeypatch, "6")
+    found = standing.of_version(here, "test", "6", "1")
+    assert found.state == standing.REJECTED
+    assert found.sentence.startswith("Rejected: version 6 was rolled back from test. Push a fix")
+    assert standing.of_version(here, "test", "6", "1", reason="the database was down").state == standing.NEEDED
+
+
+def test_version_is_a_number(here: mock.Mock) -> None:
+    with pytest.raises(CommandError, match="VERSION=newest is not a version number"):
+        standing.of_version(here, "test", "newest", "1")
+
+
+def test_missing_artifact_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"There is no artifact\. Build it with: make build"):
+        standing.revision(tmp_path / "lambda.zip")
 
 
 def test_version_of_another_artifact_is_refused(
@@ -75,11 +100,34 @@ def test_stage_that_follows_main_is_superseded_by_a_descendant(
     assert (f"dev runs version 6 of commit {runs[:7]}, which is newer" in found.sentence) is newer
 
 
+def test_main_that_cannot_be_read_is_an_error(here: mock.Mock, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "active", lambda _: {"dev": Active("6", {}, "newest")})
+    monkeypatch.setattr(standing, "revision", lambda _: "a" * 40)
+    monkeypatch.setattr(status, "revision", lambda *_: "b" * 40)
+    assert standing.of_artifact(here, "dev").state == standing.NEEDED
+    origin.path.rename(origin.path.with_name("elsewhere"))
+    with pytest.raises(CommandError, match="does not appear to be a git repository"):
+        standing.of_artifact(here, "dev")
+
+
+def test_stage_that_follows_main_is_superseded_by_newer_infrastructure(here: mock.Mock, origin: Origin) -> None:
+    origin.push({"terraform/main.tf": "# changed\n"})
+    found = standing.of_artifact(here, "dev")
+    assert (found.state, "newer change of the infrastructure" in found.sentence) == (standing.SUPERSEDED, True)
+
+
+def test_infrastructure_is_superseded_by_other_stages_but_not_by_pins(origin: Origin) -> None:
+    origin.push({"terraform/config.tf": pinned("test", "2").text})
+    assert standing.of_infrastructure().state == standing.NEEDED
+    test = next(line for line in CONFIG.splitlines() if "test =" in line)
+    origin.push({"terraform/config.tf": CONFIG.replace(test, f"{test}\n{test.replace('test', 'qa')}")})
+    assert standing.of_infrastructure().sentence == "Superseded: main has other stages in config.tf"
+
+
 @pytest.mark.parametrize(
     ("file", "state"),
     [
         ("terraform/main.tf", standing.SUPERSEDED),
-        ("terraform/config.tf", standing.NEEDED),
         ("README.md", standing.NEEDED),
     ],
 )
