@@ -24,7 +24,7 @@ class OnlyTheApiIsPublic(BaseResourceCheck):
 
     def scan_resource_conf(self, conf: dict[str, Any]) -> CheckResult:
         """Return the result for a resource."""
-        by_api = conf.get("principal") == ["apigateway.amazonaws.com"] and conf.get("source_arn")
+        by_api = conf.get("principal") == ["apigateway.amazonaws.com"] and any(conf.get("source_arn") or [])
         return CheckResult.PASSED if self.entity_type == PERMISSION and by_api else CheckResult.FAILED
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pathtolive.cli import LOCAL, ROOT, CommandError
 from pathtolive.scanning import content
-from pathtolive.scanning.findings import INDEX, Finding
+from pathtolive.scanning.findings import Finding
 
 BIN = ROOT / ".venv-scan" / "bin"
 CODE = ("emulator", "functional", "lambda", "scans", "scripts")
@@ -26,7 +26,8 @@ PASSED_ON = {
 # Places without files of the project.
 SKIPPED = (".git", ".local", ".mypy_cache", ".ruff_cache", ".venv", ".venv-scan", "dist")
 RULES = "scans/rules"
-OWN = "CKV_PTL_"
+# The rule about what a plan deletes: scans/rules/kept.py.
+DELETED = "CKV_PTL_3"
 
 
 def bandit(root: Path = ROOT) -> list[Finding]:
@@ -58,15 +59,17 @@ def checkov(root: Path = ROOT) -> list[Finding]:
 
 
 def plan(given: Mapping[str, Any]) -> list[Finding]:
-    """Scan a plan: the resources as they will be with all rules, and what it deletes with the project's own."""
-    gone = {INDEX.sub("", resource["address"]) for resource in content.deleted(given)}
+    """Scan a plan: the resources as they will be, and what it deletes."""
+    if not given.get("resource_changes"):
+        return []
+    gone = {resource["address"] for resource in content.deleted(given)}
     LOCAL.mkdir(exist_ok=True)
     # The plan contains the state.
     with tempfile.TemporaryDirectory(dir=LOCAL) as directory:
         (Path(directory) / "plan.json").write_text(json.dumps(content.with_deleted(given)))
         arguments = ["--file", f"{directory}/plan.json", "--framework", "terraform_plan"]
         found = list(_of_checkov("plan", arguments, ROOT))
-    return [each for each in found if each.rule.startswith(OWN) or INDEX.sub("", each.place) not in gone]
+    return [each for each in found if each.rule == DELETED or each.place not in gone]
 
 
 def policies(given: Mapping[str, Any]) -> list[Finding]:
@@ -104,11 +107,11 @@ def _of_checkov(scanner: str, arguments: list[str], root: Path) -> Iterator[Find
     common = ["--external-checks-dir", str(ROOT / RULES), "--skip-download", "--compact", "--quiet", "--soft-fail"]
     reports = json.loads(_run("checkov", *arguments, *common, "--output", "json", cwd=root))
     for report in reports if isinstance(reports, list) else [reports]:
-        # Without resources, it has only numbers.
-        results = report.get("results", {})
-        if errors := results.get("parsing_errors"):
-            raise CommandError(f"checkov cannot read some files: {errors}")
-        for each in results.get("failed_checks", []):
+        # Without resources, a report has only a summary.
+        summary = report.get("summary", report)
+        if summary["parsing_errors"] or (scanner == "plan" and not summary["resource_count"]):
+            raise CommandError(f"checkov cannot read what it scans: {summary}. To see why, run it: {BIN / 'checkov'}")
+        for each in report.get("results", {}).get("failed_checks", []):
             path = each["file_path"].lstrip("/")
             yield Finding(
                 scanner,
