@@ -33,7 +33,7 @@ def command() -> int:
         complete = {"bandit", "checkov", "jactionlint"}
     left = findings.remaining(found, known)
     useless = findings.unused(found, known, complete) if complete else []
-    title = f"Scan: {len(left)} findings, {len(found) - len(left)} accepted"
+    title = f"Scan: {len(left)} {'finding' if len(left) == 1 else 'findings'}, {len(found) - len(left)} accepted"
     print("\n".join([title, *map(str, left)]))
     if left:
         actions.summarize(title, left)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import fnmatch
 import re
 import tomllib
 from collections.abc import Collection, Iterable
@@ -14,7 +13,7 @@ from typing import Any
 from pathtolive.cli import ROOT, CommandError
 
 ACCEPTED = ROOT / "scans" / "accepted.toml"
-# Each instance of a resource, such as that of a stage, has the findings of the others.
+# Each instance of a resource, such as that of a stage, has the findings of the others, unless a place names one.
 INDEX = re.compile(r'\[(?:\d+|"[^"]*")\]')
 
 
@@ -53,7 +52,7 @@ class Accepted:
         return (
             finding.scanner in self.scanners
             and finding.rule == self.rule
-            and fnmatch.fnmatchcase(INDEX.sub("", finding.place), place)
+            and _matches(place, finding.place)
             and re.search(self.says, finding.text) is not None
             and not self.expired
         )
@@ -109,3 +108,9 @@ def unused(findings: Collection[Finding], known: Collection[Accepted], scanners:
         for place in each.places
         if not any(finding.scanner == scanner and each.applies(finding, place) for finding in findings)
     ]
+
+
+def _matches(pattern: str, place: str) -> bool:
+    """Return whether a pattern matches a place, with or without the indexes of a resource."""
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    return any(re.fullmatch(expression, each) for each in (place, INDEX.sub("", place)))

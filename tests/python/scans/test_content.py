@@ -47,4 +47,4 @@ def test_deleted_resources_are_added_to_a_copy_of_the_plan() -> None:
     plan = {"planned_values": {"root_module": {"resources": [resource("x.same")]}}, "resource_changes": changes}
     made = content.with_deleted(plan)
     assert made["planned_values"]["root_module"]["resources"] == [resource("x.same"), resource("x.gone", a=1)]
-    assert len(plan["planned_values"]["root_module"]["resources"]) == 1  # type: ignore[index, call-overload]
+    assert len(plan["planned_values"]["root_module"]["resources"]) == 1  # type: ignore[index]

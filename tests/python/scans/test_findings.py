@@ -21,6 +21,12 @@ def test_finding_is_accepted_in_every_instance_of_a_resource() -> None:
     assert remaining([FOUND], [KNOWN]) == []
 
 
+@pytest.mark.parametrize(("stage", "left"), [("live", []), ("test", [FOUND])])
+def test_place_can_name_one_instance(stage: str, left: list[Finding]) -> None:
+    known = dataclasses.replace(KNOWN, places=(f'module.*["{stage}"]*',))
+    assert remaining([FOUND], [known]) == left
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -95,10 +95,12 @@ def test_permissions_without_a_wildcard_and_refusals_pass(tmp_path: Path, effect
     assert "CKV_PTL_1" not in {rule for rule, _ in rules(scanners.checkov(tmp_path))}
 
 
-def planned(kind: str, values: dict[str, Any], *, before: Any = None, actions: tuple[str, ...] = ("create",)) -> Any:
+def planned(
+    kind: str, values: dict[str, Any], *, before: Any = None, actions: tuple[str, ...] = ("create",)
+) -> dict[str, Any]:
     """Return a resource of a plan with its change."""
     address = {"address": f"{kind}.this", "mode": "managed", "type": kind, "name": "this"}
-    return address | {"change": {"actions": list(actions), "before": before, "after": values}}
+    return {**address, "change": {"actions": list(actions), "before": before, "after": values}}
 
 
 def plan(*changes: dict[str, Any]) -> dict[str, Any]:
