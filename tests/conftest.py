@@ -48,6 +48,7 @@ LONGEST = (
     "test_reference.py",
     "test_simulation.py",
     "test_bootstrap.py",
+    "test_scans.py",
     "test_validations.py",
     "test_restart.py",
     "test_hooks.py",

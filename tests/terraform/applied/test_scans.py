@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pathtolive.scanning import content, findings, scanners
 from tests import provider
-from tests.conftest import local_aws
+from tests.conftest import ROOT, local_aws
 from tests.terraform.root.test_bootstrap import REPOSITORY
 from tests.terraform.support import SOURCE, Configuration, copy, write_artifact
 
@@ -101,6 +103,17 @@ def test_plan_that_moves_stages_is_refused(scanned: Scanned) -> None:
     assert {(each.rule, each.place) for each in left} == {
         ("CKV_PTL_2", f'module.alias["{stage}"].aws_lambda_alias.this') for stage in ("dev", "test", "live")
     }
+
+
+def test_removal_of_a_stage_is_accepted_as_documented(scanned: Scanned, tmp_path: Path) -> None:
+    (entry,) = re.findall(
+        r"^```toml\n(.*?)^```$", (ROOT / "docs" / "pipeline.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "accepted.toml").write_text(re.sub(r"until = .*", "until = 9999-12-31", entry.replace("qa", "test")))
+    found = [each for each in scanners.plan(scanned.plans["deletes"]) if each.rule == scanners.DELETED]
+    left = findings.remaining(found, findings.accepted(tmp_path / "accepted.toml"))
+    assert sorted(each.place for each in found if '["test"]' not in each.place) == sorted(each.place for each in left)
+    assert len(left) < len(found)
 
 
 def test_plan_that_deletes_what_serves_traffic_or_notifies_people_is_refused(scanned: Scanned) -> None:
