@@ -169,7 +169,7 @@ test: $(TEST_READY) check scan ## Run static checks, scans, and the tests; lambd
 	@$(if $(ARGS)$(LONG),,$(RUN) -m pytest -m clock)
 
 .PHONY: test-fast
-test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor a clone of the project, in a minute and a half
+test-fast: $(TEST_READY) ## Run the tests that need no AWS endpoint, no clone of the project, and no scanner, in a minute and a half
 	@$(PYTEST) -m fast $(ARGS)
 
 .PHONY: test-all
