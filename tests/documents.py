@@ -29,8 +29,13 @@ SETTING = re.compile(r"(?:export )?\w+=\S+(?: \w+=\S+)*|\w+=\$\(.*\)|\w+='[^']*'
 
 
 def commands(document: Path) -> list[str]:
-    """Return the lines of a document's shell blocks, without their comments."""
-    blocks = re.findall(r"^( *)```sh\n(.*?)^\1```$", document.read_text(), re.MULTILINE | re.DOTALL)
+    """Return the commands of a document."""
+    return commands_in(document.read_text())
+
+
+def commands_in(text: str) -> list[str]:
+    """Return the lines of a text's shell blocks, without their comments."""
+    blocks = re.findall(r"^( *)```sh\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
     lines = [re.sub(r"(^|\s+)#.*", "", line).strip() for _, block in blocks for line in block.splitlines()]
     return [line for line in lines if line]
 
@@ -46,9 +51,16 @@ def all_commands() -> set[str]:
     return found - NOT_RUN.keys()
 
 
+def fork_commands() -> list[str]:
+    """Return the commands from a fork to live, which tests/python/pipeline/test_fork.py runs."""
+    readme = (ROOT / "README.md").read_text()
+    (section,) = re.findall(r"^## From a fork to live\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    return commands_in(section)
+
+
 def bootstrap_commands() -> set[str]:
     """Return the commands that prepare an account, which tests/terraform/root/test_bootstrap.py runs."""
-    return {command for command in all_commands() if command.startswith("make bootstrap")}
+    return {command for command in all_commands() if command.startswith("make bootstrap")} - set(fork_commands())
 
 
 class Shell:

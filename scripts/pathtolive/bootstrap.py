@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from typing import Any
 
 import botocore.exceptions
 
-from pathtolive import github, github_settings, root_module, state, target, terraform_cli
+from pathtolive import files, github, github_settings, root_module, state, target, terraform_cli
 from pathtolive.cli import LOCAL, CommandError, run
 from pathtolive.github import Given, Repository
 from pathtolive.target import NAME
@@ -22,7 +23,7 @@ LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
 
 
 def bootstrap(to: target.Target, given: Given) -> None:
-    """Create or update the resources of terraform/bootstrap, and print what to set in GitHub and in Terraform.
+    """Create or update the resources of terraform/bootstrap, tell Terraform of them, and print what to set in GitHub.
 
     Their state is in the bucket. The first run creates the bucket with a state on this machine, and then moves the
     state into it. If it is interrupted before that, the next run continues. If the state is lost, what exists is
@@ -84,14 +85,38 @@ def _copy(to: target.Target) -> Path:
 def _report(to: target.Target, outputs: dict[str, Any], stages: list[str]) -> None:
     """Print what Terraform created, and what remains to be set."""
     print(f"\nTerraform's state goes to the bucket {outputs['state_bucket']}")
-    print("\nAdd this to terraform/terraform.tfvars, and commit the file:")
-    print(f'  permissions_boundary_arn = "{outputs["permissions_boundary_arn"]}"')
-    if key := outputs["topic_key_arn"]:
-        print(f'  kms_key_arn              = "{key}"')
-    if found := outputs["github_repository"]:
+    _write_settings(to, outputs)
+    if found := outputs.get("github_repository"):
         print(f"\nGitHub Actions can assume the roles {', '.join(outputs['role_names'])}")
         variables = {"AWS_ACCOUNT_ID": to.account, "AWS_REGION": to.region}
         github_settings.prepare(Repository(**found), stages, variables, changeable=to.endpoint is None)
+
+
+def _write_settings(to: target.Target, outputs: dict[str, Any]) -> None:
+    """Write the variables of the service that name what was created, except for those that terraform.tfvars sets.
+
+    Terraform loads the file by itself: https://developer.hashicorp.com/terraform/language/values/variables
+    """
+    own = target.SOURCE / "terraform.tfvars"
+    text = own.read_text() if own.exists() else ""
+    values = {
+        "permissions_boundary_arn": outputs["permissions_boundary_arn"],
+        "kms_key_arn": outputs.get("topic_key_arn"),
+    }
+    values = {
+        name: value for name, value in values.items() if value and not re.search(rf"^\s*{name}\s*=", text, re.MULTILINE)
+    }
+    width = max(map(len, values), default=0)
+    lines = [f'{name:<{width}} = "{value}"' for name, value in values.items()]
+    written = f"terraform/{root_module.BOOTSTRAPPED}"
+    if to.endpoint:
+        # The service on an emulator can outlive the account: it starts empty if its data are lost.
+        print(f"\nOn AWS, this command also writes {written}:", *lines, sep="\n  ")
+    elif lines:
+        files.write(
+            target.SOURCE / root_module.BOOTSTRAPPED, "\n".join(["# Written by make bootstrap.", *lines, ""]).encode()
+        )
+        print(f"\n{written} gives the permissions boundary and the key to the service. Commit it:", *lines, sep="\n  ")
 
 
 def _exists(to: target.Target, bucket: str) -> bool:
@@ -199,6 +224,7 @@ def _resources(to: target.Target, directory: Path) -> set[str]:
 
 
 def _outputs(to: target.Target, directory: Path) -> dict[str, Any]:
+    """Return the outputs, of which Terraform leaves out those that are null."""
     outputs = json.loads(_read(to, directory, "output"))
     return {name: output["value"] for name, output in outputs.items()}
 

@@ -9,8 +9,10 @@ from pathtolive import config_file, files, terraform_cli
 from pathtolive.cli import ROOT
 from pathtolive.target import SOURCE, Target
 
+# The variables that make bootstrap sets.
+BOOTSTRAPPED = "bootstrap.auto.tfvars"
 # Terraform's own working files, and files that belong to one account.
-NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars", terraform_cli.ERRORED}
+NOT_MIRRORED = {".terraform", "config.tf", "bootstrap", "terraform.tfvars", BOOTSTRAPPED, terraform_cli.ERRORED}
 
 
 def config(target: Target) -> config_file.Pins:

@@ -18,7 +18,7 @@ from pathtolive.toolchain import terraform as toolchain
 from tests.conftest import ROOT
 
 SOURCE = ROOT / "terraform"
-MADE_BY_TERRAFORM = shutil.ignore_patterns(".terraform", "terraform.tfstate*", "terraform.tfvars", "*_override.tf")
+MADE_BY_TERRAFORM = shutil.ignore_patterns(".terraform", "terraform.tfstate*", "*.tfvars", "*_override.tf")
 LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
 PINNED = {stage: {"function_version": "newest", "gateway_deployment": "newest"} for stage in ("dev", "test", "live")}
 GREETING = """

@@ -35,9 +35,7 @@ resource "aws_apigatewayv2_stage" "this" {
   }
 
   default_route_settings {
-    # Metrics of each route, in addition to those of the stage.
-    detailed_metrics_enabled = true
-    throttling_burst_limit   = var.throttle.burst
-    throttling_rate_limit    = var.throttle.requests_per_second
+    throttling_burst_limit = var.throttle.burst
+    throttling_rate_limit  = var.throttle.requests_per_second
   }
 }

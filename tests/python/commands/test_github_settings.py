@@ -266,7 +266,7 @@ def test_creates_environments_without_reviewers_if_the_plan_has_none(
     assert github.content["branches"]["live"] == ["main"]
     printed = capsys.readouterr().out
     assert "GitHub refused these changes:\n  - Create the environment infrastructure, with you" in printed
-    assert "Starting the job is the approval." in printed
+    assert "Releases can wait for approval instead" in printed
 
 
 def test_names_what_is_missing_if_the_plan_has_no_environments(

@@ -7,13 +7,14 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-synt
 from __future__ import annotations
 
 import collections
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ import yaml
 
 from pathtolive.demo import clone
 from tests import processes
-from tests.conftest import REGION, ROOT
+from tests.conftest import REGION, ROOT, get
 from tests.python.pipeline.expressions import condition, substitute
 
 ACCOUNT = "000000000000"
@@ -139,6 +140,27 @@ class GitHub:
     def run(self, workflow: str, event: str = "push", **inputs: str) -> Run:
         """Return a run of a workflow whose jobs have ended."""
         return self.start(workflow, event, **inputs).complete()
+
+
+@contextlib.contextmanager
+def visitors(github: GitHub, stage: str) -> Iterator[None]:
+    """Send requests to a stage, as its users do."""
+    (api,) = github.client("apigatewayv2").get_apis()["Items"]
+    url, stop = f"{github.endpoint}/_aws/execute-api/{api['ApiId']}/{stage}/", threading.Event()
+
+    def visit() -> None:
+        while not stop.wait(0.02):
+            get(url)
+
+    threads = [threading.Thread(target=visit) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 @dataclass

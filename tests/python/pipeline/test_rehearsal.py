@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import REGION, get, local_aws
+from tests.conftest import REGION, local_aws
 from tests.python.pipeline import names
-from tests.python.pipeline.runner import ACCOUNT, FAILURE, SKIPPED, SUCCESS, GitHub, Run
+from tests.python.pipeline.runner import ACCOUNT, FAILURE, SKIPPED, SUCCESS, GitHub, Run, visitors
 from tests.waiting import eventually
 
 ROUTES = "lambda/service/routes.py"
@@ -43,27 +42,6 @@ def versions(github: GitHub) -> dict[str, str]:
 def pins(github: GitHub, branch: str = "main") -> dict[str, str]:
     """Return the version that config.tf pins for each stage, if it does."""
     return dict(re.findall(r'(\w+) += \{ function_version = "(\w+)"', github.show(CONFIG, branch)))
-
-
-@contextlib.contextmanager
-def visitors(github: GitHub, stage: str) -> Iterator[None]:
-    """Send requests to a stage, as its users do."""
-    (api,) = github.client("apigatewayv2").get_apis()["Items"]
-    url, stop = f"{github.endpoint}/_aws/execute-api/{api['ApiId']}/{stage}/", threading.Event()
-
-    def visit() -> None:
-        while not stop.wait(0.02):
-            get(url)
-
-    threads = [threading.Thread(target=visit) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 def succeeded(run: Run) -> Run:

@@ -15,6 +15,7 @@ from statelint.problem import ProblemType
 
 from pathtolive.release.aliases import Alias
 from pathtolive.release.executions import read_report
+from tests.conftest import ROOT
 from tests.python.release.world import BASELINE, CONFIGURATION, NEW, Engine, Minute, ServiceError, World, response
 
 Release = Callable[..., Any]
@@ -116,6 +117,13 @@ class TestSucceeded:
     def test_bakes_fifteen_minutes_unless_it_is_told_otherwise(self, engine: Engine, world: World) -> None:
         engine.run({"version": NEW, "steps": [0.5], "step_seconds": 60})
         assert [action for action, _ in world.requests].count("getMetricData") == 1 + 15
+
+    def test_costs_as_many_transitions_as_the_documents_say(self, engine: Engine) -> None:
+        """https://aws.amazon.com/step-functions/pricing/."""
+        arn = engine.start({"version": NEW})
+        engine.end(arn)
+        entered = sum(event["type"].endswith("StateEntered") for event in engine.history(arn))
+        assert f"| {entered} transitions |" in (ROOT / "docs" / "aws.md").read_text()
 
     def test_promotion_bakes_if_it_is_told_to(self, release: Release, world: World) -> None:
         assert release(steps=[], bake_seconds=60).status == "SUCCEEDED"

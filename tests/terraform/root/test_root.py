@@ -189,7 +189,7 @@ def test_root_throttles_every_stage_alike(planned_root: Any, stage: str) -> None
 def throttle(plan: Any, stage: str) -> tuple[float, int]:
     """Return the limit of requests per second and the burst of a stage."""
     (settings,) = planned(plan, f'module.stage["{stage}"].aws_apigatewayv2_stage.this')["default_route_settings"]
-    assert settings["detailed_metrics_enabled"] is True
+    assert settings["detailed_metrics_enabled"] is False
     return settings["throttling_rate_limit"], settings["throttling_burst_limit"]
 
 

@@ -1,0 +1,154 @@
+"""From a fork to live: the commands of the README, and the workflow that they start, against an empty account."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pathtolive.demo import clone
+from tests import documents
+from tests.conftest import local_aws
+from tests.python.pipeline import names
+from tests.python.pipeline.runner import ACCOUNT, REPOSITORY, SKIPPED, SUCCESS, GitHub, visitors
+
+GREETING = '"Hello, World!"', '"Good morning, World!"'
+# What gh answers about the repository. Its settings are read in test_github_settings.py.
+GH = """#!/usr/bin/env bash
+case "$*" in
+  "api --hostname github.com repos/octocat/hello "*) printf '%s\\n' octocat 583231 hello 1296269 ;;
+  *) echo "HTTP 403: Resource not accessible" >&2; exit 1 ;;
+esac
+"""
+
+
+def git_settings(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables from which git reads settings: https://git-scm.com/docs/git-config#ENVIRONMENT."""
+    pairs = {
+        name: value
+        for number, (key, setting) in enumerate(values.items())
+        for name, value in ((f"GIT_CONFIG_KEY_{number}", key), (f"GIT_CONFIG_VALUE_{number}", setting))
+    }
+    return {"GIT_CONFIG_COUNT": str(len(values)), **pairs}
+
+
+class Terminal:
+    """A terminal of someone who has a fork, credentials for an empty account, and gh."""
+
+    def __init__(self, directory: Path, github: GitHub) -> None:
+        self.directory, self.github, self.said = directory, github, ""
+        tools = directory / "developer-tools"
+        tools.mkdir()
+        (tools / "gh").write_text(GH)
+        (tools / "gh").chmod(0o755)
+        self.environment = {
+            **{name: value for name, value in clone.kept_environment().items() if not name.startswith("GITHUB_")},
+            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": github.endpoint,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **git_settings({**clone.SETTINGS, f"url.{github.origin}.insteadOf": f"https://github.com/{REPOSITORY}"}),
+            "GITHUB_TOKEN": "contents=write",
+            # An endpoint is a local one otherwise. Here, it stands for AWS.
+            "TARGET": "aws",
+            **github.environment,
+        }
+
+    @property
+    def fork(self) -> Path:
+        return self.directory / "hello"
+
+    def type(self, command: str) -> None:
+        """Run a command exactly as in the README. It must succeed."""
+        done = subprocess.run(
+            ["bash", "-ec", command],
+            cwd=self.fork if self.fork.exists() else self.directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        self.said = done.stdout
+        assert done.returncode == 0, f"{command}\n{self.said}"
+
+
+@pytest.fixture(scope="class")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    directory = tmp_path_factory.mktemp("fork")
+    with (
+        local_aws(directory / "local-aws.log") as endpoint,
+        names.resolved(directory, int(endpoint.rpartition(":")[2])) as environment,
+    ):
+        yield Terminal(directory, GitHub(directory, endpoint, environment))
+
+
+@pytest.mark.endpoint
+@pytest.mark.long
+@pytest.mark.story
+class TestFork:
+    """Each test types what the README has next."""
+
+    def test_first_commands_prepare_the_account_and_create_every_stage(self, terminal: Terminal) -> None:
+        cloned, bootstrap, deploy, again, add, commit, push, *_ = documents.fork_commands()
+        terminal.type(cloned)
+        clone.link_installed(terminal.fork)
+        terminal.type(bootstrap)
+        terminal.type(deploy)
+        terminal.type(again)
+        (api,) = terminal.github.client("apigatewayv2").get_apis()["Items"]
+        role = terminal.github.client("iam").get_role_policy(RoleName="path-to-live-deploy-dev", PolicyName="deploy")
+        assert api["ApiId"] in str(role["PolicyDocument"])
+        for command in (add, commit, push):
+            terminal.type(command)
+        changed = clone.git("diff", "--name-only", "main~", "main", cwd=terminal.github.origin)
+        assert changed.split() == ["terraform/bootstrap.auto.tfvars", "terraform/config.tf"]
+        roles = terminal.github.client("iam").get_paginator("list_roles").paginate()
+        boundary = f"arn:aws:iam::{ACCOUNT}:policy/path-to-live-boundary"
+        service = [
+            terminal.github.client("iam").get_role(RoleName=role["RoleName"])["Role"]
+            for page in roles
+            for role in page["Roles"]
+            if role["RoleName"].startswith("path-to-live-live-")
+        ]
+        assert service
+        assert {role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in service} == {boundary}
+
+    def test_first_push_changes_nothing(self, terminal: Terminal) -> None:
+        run = terminal.github.run("path.yml")
+        assert run.results() == {
+            **dict.fromkeys(["build", "plan", "dev", "test"], SUCCESS),
+            **dict.fromkeys(["infrastructure", "live"], SKIPPED),
+        }, run.logs()
+
+    def test_change_goes_to_live(self, terminal: Terminal) -> None:
+        commit, push, status = documents.fork_commands()[7:]
+        routes = terminal.fork / "lambda" / "service" / "routes.py"
+        routes.write_text(routes.read_text().replace(*GREETING))
+        terminal.type(commit)
+        terminal.type(push)
+        with visitors(terminal.github, "live"):
+            run = terminal.github.run("path.yml")
+        assert run.results() == {
+            **dict.fromkeys(["build", "plan", "dev", "test", "live"], SUCCESS),
+            "infrastructure": SKIPPED,
+        }, run.logs()
+        terminal.type(status)
+        assert re.findall(r"^(\w+) +(\d+) +\w{7} ", terminal.said, re.MULTILINE) == [
+            ("dev", "2"),
+            ("test", "2"),
+            ("live", "2"),
+        ]
+
+
+def test_commands_from_a_fork_to_live_are_ten() -> None:
+    assert len(documents.fork_commands()) == 10
