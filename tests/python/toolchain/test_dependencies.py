@@ -31,6 +31,7 @@ LOCKS = {
     "demo": ["demo"],
     "load": ["load"],
     "lock": ["lock"],
+    "scan": ["scan"],
     "dev": ["run", "demo", "load", "test", "lint"],
 }
 # A package and its hashes, in the format of pip's hash-checking mode: https://pip.pypa.io/en/stable/topics/secure-installs/
@@ -188,6 +189,11 @@ def test_code_imports_only_packages_of_its_group(source: Path) -> None:
     assert packages_of(foreign(source)) <= named
 
 
+@pytest.mark.parametrize("source", sources("scans"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_scanners_run_imports_only_packages_of_their_group(source: Path) -> None:
+    assert packages_of(foreign(source)) <= {canonicalize_name(requirement.name) for requirement in GROUPS["scan"]}
+
+
 def test_readme_of_local_aws_installs_every_package_that_it_imports() -> None:
     (line,) = re.findall(r"^pip install (.+)$", (ROOT / "emulator" / "README.md").read_text(), re.MULTILINE)
     installed = [Requirement(word) for word in line.split()]
@@ -265,7 +271,10 @@ INSTALLED = {
     "demo": ["run", "demo"],
     **{f"{name} STAGE=live": ["run", "load"] for name in ("load", "stress")},
     "lock": ["run", "lock"],
-    **{target: ["run", "dev"] for target in ("check", "fmt", "test", "test-fast", "test-all", "test-local", "bench")},
+    "audit": ["run", "scan"],
+    "scan PLAN_JSON=plan.json": ["run", "scan"],
+    **{target: ["run", "dev"] for target in ("check", "fmt", "test-fast", "bench")},
+    **{target: ["run", "dev", "scan"] for target in ("scan", "test", "test-all", "test-local")},
 }
 
 
