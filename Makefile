@@ -177,7 +177,7 @@ test-all: ## Run the long tests too, with ten times as many examples, and the de
 	@$(MAKE) test LONG= EXAMPLES="--hypothesis-profile long"
 
 .PHONY: coverage
-coverage: $(TEST_READY) $(SCAN_READY) ## Measure the coverage of the commands and of local AWS
+coverage: $(TEST_READY) ## Measure the coverage of the commands and of local AWS
 	@$(PYTEST) --cov --cov-config tests/coverage.toml -m "not long and not clock" $(ARGS)
 
 .PHONY: test-local
