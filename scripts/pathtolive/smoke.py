@@ -25,6 +25,12 @@ def check(url: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while (response := get(url))[0] != OK:
         if time.monotonic() > deadline:
+            status, text = response
+            if not status:
+                raise CommandError(
+                    f"{url} cannot be reached: {text}. If it is a custom domain, verify its DNS record and its "
+                    "certificate: see docs/aws.md, A custom domain. Then run the command again."
+                )
             raise CommandError(f"{url} returns {response}, not {OK}. Read the logs of the function.")
         time.sleep(0.5)
 
