@@ -74,6 +74,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_route_specificity",
         "_routes",
         "_stages",
+        "_update_api",
         "_update_integration",
         "_update_route",
         "_update_stage",
@@ -82,6 +83,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.apigateway_v1": (
         "find_api_scope",
+        "find_domain_scope",
         "stages_for_api",
     ),
     "ministack.services.cloudwatch": (

@@ -88,9 +88,9 @@ def _request(event: object, invocation: Invocation) -> Request:
 def _matched(route: object, parameters: object) -> str | None:
     """Return the path of the route that API Gateway matched, such as ``ANY /items/{id}``, with its parameters.
 
-    Behind a custom domain, the event's own path starts with a base path.
+    Behind a custom domain, the event's own path starts with the base path in format 1.0, and with the stage in 2.0.
 
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
     path = route.rpartition(" ")[2] if isinstance(route, str) else ""
     if not path.startswith("/"):

@@ -39,6 +39,15 @@ locals {
   # Keep each gateway deployment that a stage serves, even if config.tf no longer names it.
   served_deployments = tolist(setsubtract(compact([for pin in values(var.pins) : pin.gateway_deployment]), concat(local.gateway_deployments, ["newest"])))
   unpinned_stages    = [for stage, pin in local.pins : stage if pin.function_version == null]
+
+  # A domain belongs to one API: a workspace cannot have it, too.
+  domains          = local.default_workspace ? var.domains : {}
+  default_endpoint = var.default_endpoint || !local.default_workspace
+  domains_by_name  = { for domain in values(local.domains) : domain.name => domain... }
+  urls = merge(
+    { for name, stage in module.stage : name => stage.url },
+    { for stage, domain in local.domains : stage => module.domain[domain.name].urls[stage] },
+  )
 }
 
 check "every_stage_is_pinned" {
@@ -64,6 +73,7 @@ module "function" {
 module "api" {
   source = "./modules/api"
 
+  default_endpoint    = local.default_endpoint
   deployments         = concat(local.gateway_deployments, local.served_deployments)
   function_arn        = module.function.arn
   function_invoke_arn = module.function.invoke_arn
@@ -94,6 +104,17 @@ module "stage" {
   log_retention_days = var.log_retention_days
   name               = each.key
   throttle           = try(var.throttles[each.key], {})
+}
+
+module "domain" {
+  source   = "./modules/domain"
+  for_each = local.domains_by_name
+
+  api_id          = module.api.id
+  base_paths      = { for stage, domain in local.domains : module.stage[stage].name => domain.base_path if domain.name == each.key }
+  certificate_arn = each.value[0].certificate_arn
+  hosted_zone_id  = each.value[0].hosted_zone_id
+  name            = each.key
 }
 
 module "notifications" {
@@ -150,7 +171,7 @@ module "dashboard" {
   name                   = local.name
   releases               = [for name in local.path : module.release[name]]
   runbook                = var.runbook
-  stages                 = [for name in local.path : merge(module.stage[name], { name = name })]
+  stages                 = [for name in local.path : merge(module.stage[name], { url = local.urls[name] })]
 }
 
 # States of earlier configurations have other addresses.

@@ -3,6 +3,11 @@ output "api_id" {
   value       = module.api.id
 }
 
+output "domains" {
+  description = "Name that the DNS record of each custom domain points to, by domain. Null if there are none."
+  value       = length(local.domains) == 0 ? null : { for name, domain in module.domain : name => domain.target }
+}
+
 output "function_name" {
   description = "Name of the Lambda function."
   value       = module.function.name
@@ -31,7 +36,7 @@ output "stages" {
       function_version   = module.alias[name].function_version
       gateway_deployment = local.pins[name].gateway_deployment
       state_machine_arn  = module.release[name].state_machine_arn
-      url                = stage.url
+      url                = local.urls[name]
     }
   }
 }

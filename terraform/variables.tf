@@ -32,6 +32,46 @@ variable "alert_emails" {
   }
 }
 
+variable "default_endpoint" {
+  type        = bool
+  description = "Whether the API has its default endpoint, https://ID.execute-api.REGION.amazonaws.com. It is one for all stages: set this to false when every stage has a domain, and no client uses the endpoint anymore. A stage loses it with its next gateway deployment."
+  default     = true
+  nullable    = false
+
+  validation {
+    condition     = var.default_endpoint || length(setsubtract(keys(local.stages), keys(var.domains))) == 0
+    error_message = "default_endpoint can be false only if every stage has a domain. Without the endpoint, these stages would have no URL: ${join(", ", setsubtract(keys(local.stages), keys(var.domains)))}. Add them to domains."
+  }
+}
+
+variable "domains" {
+  type = map(object({
+    base_path       = optional(string, "")
+    certificate_arn = optional(string)
+    hosted_zone_id  = optional(string)
+    name            = string
+  }))
+  description = "Custom domain by stage, such as { live = { name = \"api.example.com\", hosted_zone_id = \"Z0123456789ABCDEFGHIJ\" } }. Terraform requests a certificate, unless certificate_arn names one, and creates the DNS records in the hosted zone. Stages can share a domain if each has a base path of its own. A stage without an entry has the URL of the default endpoint. Workspaces have no domains."
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for stage in keys(var.domains) : contains(keys(local.stages), stage)])
+    error_message = "domains has entries for stages that config.tf does not have: ${join(", ", [for stage in keys(var.domains) : stage if !contains(keys(local.stages), stage)])}. The stages of config.tf are ${join(", ", keys(local.stages))}. If you have renamed or removed a stage, change domains, too."
+  }
+
+  # https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-regional-api-custom-domain-create.html
+  validation {
+    condition     = alltrue([for domain in values(var.domains) : domain.certificate_arn == null || can(regex(":acm:${var.region}:", domain.certificate_arn))])
+    error_message = "certificate_arn in domains must be a certificate in the Region of the API, ${var.region}. API Gateway uses no certificate of another Region for a Regional domain."
+  }
+
+  validation {
+    condition     = length(distinct([for domain in values(var.domains) : domain.name])) == length(distinct([for domain in values(var.domains) : merge(domain, { base_path = "" })]))
+    error_message = "Stages that share a domain must have the same certificate_arn and hosted_zone_id in domains."
+  }
+}
+
 variable "function" {
   type = object({
     log_level        = optional(string, "INFO")

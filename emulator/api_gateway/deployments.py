@@ -1,6 +1,7 @@
-"""Deployments: each holds the routes and integrations of its moment, and a stage serves the one that it points at.
+"""Deployments: each holds the configuration of its moment, and a stage serves the one that it points at.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-stages.html
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-disable-default-endpoint.html
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ def install() -> None:
     hooks.wrap(apigateway, "_update_route", ["api_id", "route_id", "data"], _change)
     hooks.wrap(apigateway, "_delete_route", ["api_id", "route_id"], _change)
     hooks.wrap(apigateway, "_update_integration", ["api_id", "int_id", "data"], _change)
+    hooks.wrap(apigateway, "_update_api", ["api_id", "data"], _update_api)
 
 
 def served(api_id: str, stage: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a stage serves, ``{"routes": [...], "integrations": {...}}``, or None if nothing is deployed."""
+    """Return what a stage serves, ``{"routes": [...], "integrations": {...}}``, or None if nothing is deployed.
+
+    With ``"default_endpoint": False``, it serves custom domains only.
+    """
     deployment: dict[str, Any] = apigateway._deployments.get(api_id, {}).get(stage.get("deploymentId")) or {}
     return deployment.get(SNAPSHOT)
 
@@ -48,6 +53,7 @@ def _create_deployment(original: Callable[..., Any], api_id: str, data: Mapping[
         deployment[SNAPSHOT] = {
             "routes": copy.deepcopy(list(apigateway._routes.get(api_id, {}).values())),
             "integrations": copy.deepcopy(dict(apigateway._integrations.get(api_id, {}))),
+            "default_endpoint": not apigateway._apis[api_id].get("disableExecuteApiEndpoint"),
         }
         if stage is not None:
             stage["deploymentId"] = deployment["deploymentId"]
@@ -97,6 +103,12 @@ def _change(original: Callable[..., Any], api_id: str, *arguments: Any) -> Any:
             if stage.get("autoDeploy"):
                 _deploy(api_id, stage)
     return answer
+
+
+def _update_api(original: Callable[..., Any], api_id: str, data: Mapping[str, Any]) -> Any:
+    if "disableExecuteApiEndpoint" in data:
+        return _change(original, api_id, data)
+    return original(api_id, data)
 
 
 def _refusal(api_id: str, data: Mapping[str, Any]) -> Any:

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from ministack.services import apigateway
 
 from emulator import hooks
-from emulator.api_gateway import access_log, cors, deployments, events, throttle
+from emulator.api_gateway import access_log, addresses, cors, deployments, events, throttle
 from emulator.cloudwatch import metrics
 from emulator.lambda_ import invocations, permissions
 
@@ -79,7 +79,7 @@ async def _handle(
     raw_query: str | None = None,
 ) -> tuple[int, dict[str, Any], bytes]:
     api, stage = apigateway._apis.get(api_id), apigateway._stages.get(api_id, {}).get(stage_name)
-    if api is None or stage is None:
+    if api is None or stage is None or _is_disabled(api_id, stage, headers["host"]):
         not_found: tuple[int, dict[str, Any], bytes] = apigateway._http_api_not_found()
         return not_found
     configuration = api.get("corsConfiguration")
@@ -107,6 +107,15 @@ async def _handle(
     return response.status, dict(response.headers), response.body
 
 
+def _is_disabled(api_id: str, stage: Mapping[str, Any], host: str) -> bool:
+    """Return whether a request goes to a default endpoint that is disabled. A path of local AWS is not the endpoint.
+
+    https://repost.aws/knowledge-center/api-gateway-disable-endpoint
+    """
+    snapshot = deployments.served(api_id, stage) or {}
+    return host.startswith(f"{api_id}.execute-api.") and not snapshot.get("default_endpoint", True)
+
+
 def _left_to_ministack(api_id: str, stage: Mapping[str, Any], method: str, path: str) -> bool:
     """Return whether a request is for what this project does not use: authorizers, integrations by HTTP."""
     snapshot = deployments.served(api_id, stage)
@@ -130,7 +139,9 @@ def _request(
     region: str,
 ) -> events.Request:
     received = dict(headers)
-    domain = f"{api_id}.execute-api.{region}.amazonaws.com"
+    # The domain of the Host header. A local name of an API stands for the one that it has on AWS.
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
+    domain = addresses.domain(headers["host"]) or f"{api_id}.execute-api.{region}.amazonaws.com"
     now = time.time()
     # API Gateway replaces these headers of the client.
     # https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
@@ -271,7 +282,7 @@ def _log_values(
         "accountId": request.account,
         "apiId": request.api_id,
         "domainName": request.domain,
-        "domainPrefix": request.api_id,
+        "domainPrefix": request.domain.partition(".")[0],
         "error.message": trace.error,
         "error.messageString": trace.error and f'"{trace.error}"',
         "extendedRequestId": request.id,

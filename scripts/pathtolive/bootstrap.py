@@ -163,7 +163,7 @@ def _existing(to: target.Target, boundary: str | None, stages: list[str]) -> dic
     existing = {"aws_iam_policy.boundary": boundary}
     iam, kms = to.client("iam"), to.client("kms")
     account, key_alias = boundary.partition(":policy/")[0], f"alias/{NAME}-topic"
-    for name in ("read", "infrastructure"):
+    for name in ("domains", "infrastructure", "read"):
         policy = f"{account}:policy/{NAME}-{name}"
         if _found(iam.get_policy, PolicyArn=policy):
             existing[f"aws_iam_policy.{name}[0]"] = policy

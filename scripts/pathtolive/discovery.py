@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import botocore.exceptions
@@ -40,14 +40,14 @@ def outputs(target: Target, name: str) -> dict[str, Any]:
         for page in target.client("lambda").get_paginator("list_aliases").paginate(FunctionName=name)
         for alias in page["Aliases"]
     }
-    machines = _state_machines(target)
+    machines, domains = _state_machines(target), urls(target, api["ApiId"])
     stages = {
         stage["StageName"]: {
             "control_parameter": f"/releases/{name}/{stage['StageName']}/control",
             "function_version": aliases[stage["StageName"]],
             "gateway_deployment": names.get(stage.get("DeploymentId"), "newest"),
             "state_machine_arn": machines.get(f"{name}-{stage['StageName']}-release"),
-            "url": f"{api['ApiEndpoint']}/{stage['StageName']}",
+            "url": domains.get(stage["StageName"], f"{api['ApiEndpoint']}/{stage['StageName']}/"),
         }
         for page in gateway.get_paginator("get_stages").paginate(**api_id)
         for stage in page["Items"]
@@ -104,6 +104,33 @@ def _api(target: Target, name: str) -> Values | None:
     return found[0] if len(found) == 1 and found[0].get("Tags", {}).get("Service") == name else None
 
 
+def _mappings(target: Target, api_id: str | None) -> Iterator[Mapping[str, str]]:
+    """Yield the mappings of an API to custom domains, each with its domain."""
+    gateway = target.client("apigatewayv2")
+    for page in gateway.get_paginator("get_domain_names").paginate():
+        for domain in page["Items"]:
+            # boto3 has no paginator for mappings.
+            request = {"DomainName": domain["DomainName"]}
+            while request:
+                found = gateway.get_api_mappings(**request)
+                for mapping in found["Items"]:
+                    if mapping["ApiId"] == api_id:
+                        yield {**mapping, "DomainName": domain["DomainName"]}
+                token = found.get("NextToken")
+                request = {**request, "NextToken": token} if token else {}
+
+
+def urls(target: Target, api_id: str) -> dict[str, str]:
+    """Return the URLs of stages that have a custom domain, each with a slash at its end."""
+    try:
+        mappings = list(_mappings(target, api_id))
+    except botocore.exceptions.ClientError:
+        # The roles of GitHub Actions can read domains only if the service has some.
+        return {}
+    paths = {mapping["Stage"]: [mapping["DomainName"], mapping.get("ApiMappingKey")] for mapping in mappings}
+    return {stage: "/".join(["https:/", *filter(None, path), ""]) for stage, path in paths.items()}
+
+
 def _state_machines(target: Target) -> dict[str, str]:
     """Return the ARNs of the account's state machines, by name."""
     pages = target.client("stepfunctions").get_paginator("list_state_machines").paginate()
@@ -157,6 +184,34 @@ def _of_api(
     return f"{values['api']}/{found[0]}" if found else None
 
 
+def _domain(target: Target, values: Values) -> str | None:
+    domain = target.client("apigatewayv2").get_domain_name(DomainName=values["domain_name"])
+    return values["domain_name"] if domain.get("Tags", {}).get("Service") == values["function"] else None
+
+
+def _mapping(target: Target, values: Values) -> str | None:
+    for mapping in _mappings(target, values["api"]):
+        if (mapping["DomainName"], mapping["Stage"]) == (values["domain_name"], values["stage"]):
+            return f"{mapping['ApiMappingId']}/{mapping['DomainName']}"
+    return None
+
+
+def _record(target: Target, values: Values) -> str | None:
+    """Return the record that leads a domain to API Gateway. The one that validates a certificate is overwritten."""
+    if values.get("type") != "A":
+        return None
+    found = target.client("route53").list_resource_record_sets(
+        HostedZoneId=values["zone_id"], StartRecordName=values["name"], StartRecordType="A", MaxItems="1"
+    )["ResourceRecordSets"]
+    leads = [
+        record
+        for record in found
+        if (record["Name"], record["Type"]) == (f"{values['name']}.", "A")
+        and ".execute-api." in record.get("AliasTarget", {}).get("DNSName", "")
+    ]
+    return f"{values['zone_id']}_{values['name']}_A" if leads else None
+
+
 def _role(target: Target, values: Values) -> str | None:
     tags = target.client("iam").get_role(RoleName=values["name"])["Role"].get("Tags", [])
     return values["name"] if {"Key": "Service", "Value": values["function"]} in tags else None
@@ -202,17 +257,20 @@ _OF_FUNCTION: dict[str, Find] = {
 }
 _OF_API: dict[str, Find] = {
     "aws_apigatewayv2_api": lambda _, values: values["api"],
+    "aws_apigatewayv2_api_mapping": _mapping,
     "aws_apigatewayv2_deployment": _deployment,
     "aws_apigatewayv2_integration": _integration,
     "aws_apigatewayv2_route": _route,
     "aws_apigatewayv2_stage": _stage,
 }
 _OTHER: dict[str, Find] = {
+    "aws_apigatewayv2_domain_name": _domain,
     "aws_cloudwatch_log_group": _log_group,
     "aws_cloudwatch_query_definition": _query,
     "aws_iam_role": _role,
     "aws_kms_alias": _key_alias,
     "aws_kms_key": _key,
+    "aws_route53_record": _record,
     "aws_sfn_state_machine": _state_machine,
     "aws_ssm_parameter": _parameter,
 }

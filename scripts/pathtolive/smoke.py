@@ -26,6 +26,11 @@ def check(url: str) -> None:
     while (response := get(url))[0] != OK:
         if time.monotonic() > deadline:
             status, text = response
+            if not status:
+                raise CommandError(
+                    f"{url} cannot be reached: {text}. If it is a custom domain, verify its DNS record and its "
+                    "certificate: see docs/aws.md, A custom domain. Then run the command again."
+                )
             raise CommandError(f"{url} returned status {status} instead of {OK}: {text}\nRead the log with: make logs")
         time.sleep(0.5)
 

@@ -15,6 +15,33 @@ variable "create_topic_key" {
   default     = null
 }
 
+variable "domains" {
+  type = map(object({
+    certificate_arn = optional(string)
+    hosted_zone_id  = optional(string)
+    name            = string
+  }))
+  description = "Custom domain by stage, as in the root module, which has the same variable. The role \"infrastructure\" can manage only these domains, and only their records of the hosted zones."
+  default     = {}
+  nullable    = false
+
+  # A pattern would match other names in the policies.
+  validation {
+    condition     = alltrue([for domain in values(var.domains) : can(regex("^[a-z0-9.-]+$", domain.name))])
+    error_message = "domains must have names in lowercase without wildcards, such as api.example.com."
+  }
+
+  validation {
+    condition     = alltrue([for domain in values(var.domains) : domain.hosted_zone_id == null || can(regex("^[A-Z0-9]+$", domain.hosted_zone_id))])
+    error_message = "hosted_zone_id in domains must be the ID of a hosted zone, such as Z0123456789ABCDEFGHIJ."
+  }
+
+  validation {
+    condition     = alltrue([for domain in values(var.domains) : domain.hosted_zone_id != null || domain.certificate_arn != null])
+    error_message = "Each entry of domains needs a hosted_zone_id, a certificate_arn, or both."
+  }
+}
+
 variable "function_permissions" {
   type = map(object({
     actions   = list(string)

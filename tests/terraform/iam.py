@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Context = Mapping[str, str]
+Context = Mapping[str, str | list[str]]
 ELEMENTS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
 
 
@@ -39,9 +39,34 @@ def _arn_like(given: str | None, values: list[str]) -> bool:
     )
 
 
-OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
-    "ArnLike": _arn_like,
-    "StringEquals": _string_equals,
+def _string_like(given: str | None, values: list[str]) -> bool:
+    """Match case-sensitively. ``*`` and ``?`` match any characters."""
+    assert not any("${" in value for value in values), values
+    return given is not None and any(_matches(value, given) for value in values)
+
+
+def _for_all_values(operator: Operator) -> Operator:
+    """Return the operator for a key with several values: each has to match. A missing key has none, and matches.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-single-vs-multi-valued-context-keys.html
+    """
+    return lambda given, values: all(operator(each, values) for each in as_list(given or []))
+
+
+def _single(operator: Operator) -> Operator:
+    def apply(given: Any, values: list[str]) -> bool:
+        assert not isinstance(given, list), f"several values need a set operator: {given}"
+        return operator(given, values)
+
+    return apply
+
+
+Operator = Callable[[Any, list[str]], bool]
+OPERATORS: Mapping[str, Operator] = {
+    "ArnLike": _single(_arn_like),
+    "ForAllValues:StringEquals": _for_all_values(_string_equals),
+    "ForAllValues:StringLike": _for_all_values(_string_like),
+    "StringEquals": _single(_string_equals),
 }
 
 

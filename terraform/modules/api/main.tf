@@ -2,16 +2,22 @@ locals {
   payload_format_version = "2.0"
   # Identifies the configuration that a deployment freezes, and fits in the deployment's description. It comes from the
   # resources, so that a refresh does not announce routes that are not deployed.
-  routes_fingerprint = substr(sha256(jsonencode([
-    aws_apigatewayv2_integration.this.payload_format_version,
-    sort([for route in aws_apigatewayv2_route.this : route.route_key]),
-  ])), 0, 12)
+  routes_fingerprint = substr(sha256(jsonencode(concat(
+    [
+      aws_apigatewayv2_integration.this.payload_format_version,
+      sort([for route in aws_apigatewayv2_route.this : route.route_key]),
+    ],
+    # A stage loses the default endpoint when it gets a deployment that was created afterwards.
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-disable-default-endpoint.html
+    aws_apigatewayv2_api.this.disable_execute_api_endpoint == true ? ["no default endpoint"] : [],
+  ))), 0, 12)
 }
 
 resource "aws_apigatewayv2_api" "this" {
-  name          = var.name
-  description   = "Path to Live"
-  protocol_type = "HTTP"
+  name                         = var.name
+  description                  = "Path to Live"
+  disable_execute_api_endpoint = !var.default_endpoint
+  protocol_type                = "HTTP"
 }
 
 resource "aws_apigatewayv2_integration" "this" {

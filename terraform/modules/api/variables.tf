@@ -1,3 +1,10 @@
+variable "default_endpoint" {
+  type        = bool
+  description = "Whether the API has its default endpoint, https://ID.execute-api.REGION.amazonaws.com, next to custom domains."
+  default     = true
+  nullable    = false
+}
+
 variable "deployments" {
   type        = list(string)
   description = "Names of the gateway deployments. Each holds the routes that the API had when its name was added."

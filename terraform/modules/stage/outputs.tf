@@ -3,6 +3,11 @@ output "log_group_name" {
   value       = aws_cloudwatch_log_group.access.name
 }
 
+output "name" {
+  description = "Name of the stage."
+  value       = aws_apigatewayv2_stage.this.name
+}
+
 output "url" {
   description = "URL of the stage, ending in a slash."
   value       = "${aws_apigatewayv2_stage.this.invoke_url}/"

@@ -70,10 +70,12 @@ class Local:
         url = functions.create_function_url_config(FunctionName="it", AuthType="NONE")["FunctionUrl"]
         self.client("s3").create_bucket(Bucket="bucket")
         self.client("s3").put_object(Bucket="bucket", Key="key", Body=b"secret")
+        root = self._api(arn, "$default")
+        self._domain("api.it.localhost", root)
         return {
             "function_url": url.partition("://")[2].partition(".")[0],
             "named": self._api(arn, "dev"),
-            "root": self._api(arn, "$default"),
+            "root": root,
             "socket": self._sockets(),
         }
 
@@ -87,6 +89,13 @@ class Local:
             gateway.create_route(ApiId=api, RouteKey=key, Target=f"integrations/{integration}")
         gateway.create_stage(ApiId=api, StageName=stage, AutoDeploy=True)
         return str(api)
+
+    def _domain(self, name: str, api: str) -> None:
+        gateway = self.client("apigatewayv2")
+        certificate = "arn:aws:acm:us-east-1:000000000000:certificate/it"
+        configurations = [{"CertificateArn": certificate, "EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2"}]
+        gateway.create_domain_name(DomainName=name, DomainNameConfigurations=configurations)
+        gateway.create_api_mapping(ApiId=api, DomainName=name, Stage="$default")
 
     def _sockets(self) -> str:
         gateway = self.client("apigatewayv2")

@@ -59,7 +59,14 @@ REQUESTS = [
         TAGS | {"text": ["a b"]},
         b"--b--\r\n",
     ),
-    Documented("http-api-custom-domain", f"{API_GATEWAY}/http-api-mappings.html", 200, "GET /build-info", "live"),
+    # https://github.com/CodeGenieApp/serverless-express/issues/465
+    Documented(
+        "http-api-custom-domain",
+        f"{API_GATEWAY}/http-api-develop-integrations-lambda.html",
+        200,
+        "GET /build-info",
+        "live",
+    ),
     Documented(
         "function-url", f"{LAMBDA}/urls-invocation.html", 200, "GET /build-info", "$default", COOKIES, {"tag": ["a"]}
     ),

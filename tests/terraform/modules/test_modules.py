@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -102,6 +103,25 @@ class TestApi:
             )
             .plan()
         )
+
+    @staticmethod
+    def fingerprint(module: Modules, **variables: Any) -> str:
+        given = {
+            "deployments": ["1"],
+            "function_arn": FUNCTION_ARN,
+            "function_invoke_arn": INVOKE_ARN,
+            "name": "greeter",
+        }
+        plan = module("api").variables(routes=["GET /b", "ANY /"], **given, **variables).plan()
+        return str(plan.outputs["routes_fingerprint"])
+
+    def test_fingerprint_is_that_of_earlier_releases(self, module: Modules) -> None:
+        routes = json.dumps(["2.0", ["ANY /", "GET /b"]], separators=(",", ":"))
+        assert self.fingerprint(module) == hashlib.sha256(routes.encode()).hexdigest()[:12]
+
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-disable-default-endpoint.html
+    def test_fingerprint_depends_on_the_default_endpoint_that_a_deployment_freezes(self, module: Modules) -> None:
+        assert self.fingerprint(module, default_endpoint=False) != self.fingerprint(module)
 
     def test_is_an_http_api(self, plan: Any) -> None:
         assert values(plan, "aws_apigatewayv2_api.this")["protocol_type"] == "HTTP"

@@ -368,7 +368,11 @@ class Roles:
             if change["mode"] == "managed"
         }
         self.boundary: str = resources["aws_iam_policy.boundary"]["policy"]
-        self.managed = {name: resources[f"aws_iam_policy.{name}[0]"]["policy"] for name in ("read", "infrastructure")}
+        self.managed = {
+            name: resources[f"aws_iam_policy.{name}[0]"]["policy"]
+            for name in ("domains", "infrastructure", "read")
+            if f"aws_iam_policy.{name}[0]" in resources
+        }
         self.inline: dict[str, list[str]] = {}
         self.attached: dict[str, list[str]] = {}
         self.trust: dict[str, str] = {}
@@ -802,7 +806,7 @@ def test_token_of_another_identity_provider_may_assume_no_role(roles: Roles) -> 
     assert assumable(roles, token(immutable=True), f"arn:aws:iam::{ACCOUNT}:oidc-provider/example.com") == set()
 
 
-@pytest.mark.parametrize("operator", ["StringLike", "StringEqualsIgnoreCase", "ForAllValues:StringEquals"])
+@pytest.mark.parametrize("operator", ["StringLike", "StringEqualsIgnoreCase", "ForAnyValue:StringEquals"])
 def test_evaluator_fails_on_an_unknown_operator(roles: Roles, operator: str) -> None:
     trust = json.loads(roles.trust["deploy-live"])
     trust["Statement"][0]["Condition"] = {operator: {"token.actions.githubusercontent.com:sub": "*"}}

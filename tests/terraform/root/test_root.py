@@ -10,6 +10,15 @@ from tests.terraform.support import PINNED, SOURCE, Configuration, references, w
 
 STAGES = ("dev", "test", "live")
 BOUNDARY = "arn:aws:iam::000000000000:policy/greeter-boundary"
+# Two stages that share a domain, and one with a certificate from elsewhere.
+DOMAINS: dict[str, Any] = {
+    "dev": {"name": "api.example.com", "base_path": "dev", "hosted_zone_id": "Z0123456789ABCDEFGHIJ"},
+    "live": {
+        "name": "example.com",
+        "certificate_arn": "arn:aws:acm:eu-west-2:000000000000:certificate/1234abcd-12ab-34cd-56ef-1234567890ab",
+    },
+    "test": {"name": "api.example.com", "base_path": "test", "hosted_zone_id": "Z0123456789ABCDEFGHIJ"},
+}
 QUERIES = ("durations", "errors", "errors-by-version", "releases", "responses")
 
 
@@ -140,6 +149,7 @@ def test_root_connects_the_modules(planned_root: Any) -> None:
         name: references(call["for_each_expression"]) for name, call in modules.items() if "for_each_expression" in call
     } == {
         "alias": {"local.pins"},
+        "domain": {"local.domains_by_name"},
         "release": {"local.pins"},
         "stage": {"local.pins"},
     }
@@ -206,9 +216,58 @@ def test_root_sets_the_retention_of_every_log(planned_root: Any) -> None:
     }
 
 
+def test_root_has_the_default_endpoint_and_no_domain_unless_configured(planned_root: Any) -> None:
+    assert planned(planned_root, "module.api.aws_apigatewayv2_api.this")["disable_execute_api_endpoint"] is False
+    # The plan of a stack that was deployed without this output stays empty.
+    assert planned_root.output_changes["domains"]["actions"] == ["no-op"]
+
+
+class TestDomains:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def plan(root: Configuration) -> Any:
+        return root.variables(default_endpoint=False, domains=DOMAINS).plan()
+
+    def test_creates_each_domain_once_with_the_mappings_of_its_stages(self, planned_root: Any, plan: Any) -> None:
+        assert set(plan.resource_changes) - set(planned_root.resource_changes) == {
+            'module.domain["api.example.com"].aws_acm_certificate.this[0]',
+            'module.domain["api.example.com"].aws_acm_certificate_validation.this[0]',
+            'module.domain["api.example.com"].aws_apigatewayv2_api_mapping.this["dev"]',
+            'module.domain["api.example.com"].aws_apigatewayv2_api_mapping.this["test"]',
+            'module.domain["api.example.com"].aws_apigatewayv2_domain_name.this',
+            'module.domain["api.example.com"].aws_route53_record.alias[0]',
+            'module.domain["api.example.com"].aws_route53_record.validation[0]',
+            'module.domain["example.com"].aws_apigatewayv2_api_mapping.this["live"]',
+            'module.domain["example.com"].aws_apigatewayv2_domain_name.this',
+        }
+        assert set(planned_root.resource_changes) <= set(plan.resource_changes)
+
+    def test_disables_the_default_endpoint_in_the_next_gateway_deployment(self, planned_root: Any, plan: Any) -> None:
+        assert planned(plan, "module.api.aws_apigatewayv2_api.this")["disable_execute_api_endpoint"] is True
+        assert plan.outputs["routes"] != planned_root.outputs["routes"]
+
+    def test_connects_the_domains(self, plan: Any) -> None:
+        wired = {name: references(value) for name, value in calls(plan)["domain"]["expressions"].items()}
+        assert {"module.api.id"} <= wired["api_id"]
+        # The mappings of a stage are created after the stage, and deleted before it.
+        assert {"module.stage", "local.domains"} <= wired["base_paths"]
+        assert references(calls(plan)["domain"]["for_each_expression"]) == {"local.domains_by_name"}
+        assert "local.urls" in references(calls(plan)["dashboard"]["expressions"]["stages"])
+
+    def test_workspaces_have_the_default_endpoint_alone(self, root: Configuration) -> None:
+        root.run("workspace", "new", "bob")
+        try:
+            plan = root.variables(default_endpoint=False, domains=DOMAINS).plan()
+        finally:
+            root.run("workspace", "select", "default")
+        assert not [address for address in plan.resource_changes if address.startswith("module.domain")]
+        assert planned(plan, "module.api.aws_apigatewayv2_api.this")["disable_execute_api_endpoint"] is False
+
+
 def test_root_has_the_outputs_for_scripts_and_people(planned_root: Any) -> None:
     assert set(planned_root.planned_values["outputs"]) == {
         "api_id",
+        "domains",
         "function_name",
         "gateway_deployments",
         "newest_version",

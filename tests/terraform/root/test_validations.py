@@ -10,15 +10,42 @@ from typing import Any
 
 import pytest
 
+from tests.terraform.root.test_root import DOMAINS
 from tests.terraform.support import PINNED, SOURCE, Configuration, write_config
 
 RATES = "alarms.api_5xx_rate_percent and alarms.error_rate_percent must be at least 0 and less than 100."
 LEAST = "alarms.duration_p99_milliseconds and alarms.throttles must be at least 1."
+ZONE = "Z0123456789ABCDEFGHIJ"
+LONDON = "arn:aws:acm:eu-west-2:000000000000:certificate/1234abcd-12ab-34cd-56ef-1234567890ab"
+SHARED = "Stages that share a domain must have the same certificate_arn and hosted_zone_id in domains."
 ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"alarms": {"error_rate_percent": 100}}, RATES),
     ({"alarms": {"api_5xx_rate_percent": -1}}, RATES),
     ({"alarms": {"duration_p99_milliseconds": 0}}, LEAST),
     ({"alarms": {"throttles": 0}}, LEAST),
+    (
+        {"domains": {"prod": {"name": "api.example.com", "hosted_zone_id": ZONE}}},
+        "domains has entries for stages that config.tf does not have: prod. The stages of config.tf are dev, live, "
+        "test. If you have renamed or removed a stage, change domains, too.",
+    ),
+    (
+        {
+            "domains": {
+                "live": {"name": "api.example.com", "certificate_arn": LONDON},
+                "test": {"name": "api.example.com", "base_path": "test", "hosted_zone_id": ZONE},
+            }
+        },
+        SHARED,
+    ),
+    (
+        {
+            "domains": {
+                "live": {"name": "api.example.com", "hosted_zone_id": ZONE},
+                "test": {"name": "api.example.com", "base_path": "test", "hosted_zone_id": f"{ZONE}A"},
+            }
+        },
+        SHARED,
+    ),
     (
         {"permissions_boundary_arn": "path-to-live-boundary"},
         "permissions_boundary_arn must be the ARN of a managed policy",
@@ -52,6 +79,27 @@ ROOT_VARIABLES: list[tuple[dict[str, Any], str]] = [
         {"throttles": {"prod": {"burst": 1}, "live": {}, "qa": {}}},
         "throttles has entries for stages that config.tf does not have: prod, qa. The stages of config.tf are dev, "
         "live, test. If you have renamed or removed a stage, change throttles, too.",
+    ),
+]
+
+# Validations that depend on another variable. Terraform checks them only if all others succeed.
+DEPENDENT_VARIABLES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"default_endpoint": False},
+        "default_endpoint can be false only if every stage has a domain. Without the endpoint, these stages would have "
+        "no URL: dev, live, test. Add them to domains.",
+    ),
+    (
+        {"default_endpoint": False, "domains": {"live": {"name": "a.example.com"}, "dev": {"name": "b.example.com"}}},
+        "Without the endpoint, these stages would have no URL: test. Add them to domains.",
+    ),
+    (
+        {"domains": {"live": {"name": "api.example.com", "certificate_arn": LONDON.replace("eu-west-2", "us-east-1")}}},
+        "certificate_arn in domains must be a certificate in the Region of the API, eu-west-2.",
+    ),
+    (
+        {"domains": {"live": {"name": "api.example.com", "certificate_arn": LONDON}}, "region": "eu-west-1"},
+        "certificate_arn in domains must be a certificate in the Region of the API, eu-west-1.",
     ),
 ]
 
@@ -97,6 +145,13 @@ CONFIGURATIONS: list[tuple[dict[str, Any], list[str], str]] = [
 ]
 
 
+GOOD_DOMAINS: list[dict[str, Any]] = [
+    {"domains": DOMAINS, "default_endpoint": False},
+    {"domains": {"live": DOMAINS["live"]}},
+]
+ROOT_FILES = [SOURCE / "variables.tf", SOURCE / "config.tf"]
+
+
 Errors = Callable[[dict[str, Any]], list[str]]
 
 
@@ -127,9 +182,14 @@ def planned(directory: Path, files: Sequence[Path], cases: Sequence[dict[str, An
 @pytest.fixture(scope="module")
 def root_errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
     """Plan the variables of the root module with the config.tf that they refer to."""
-    files = [SOURCE / "variables.tf", SOURCE / "config.tf"]
     cases = [{}, *(variables for variables, _ in ROOT_VARIABLES)]
-    return planned(tmp_path_factory.mktemp("root"), files, cases)
+    return planned(tmp_path_factory.mktemp("root"), ROOT_FILES, cases)
+
+
+@pytest.fixture(scope="module")
+def dependent_errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
+    cases = [*(variables for variables, _ in DEPENDENT_VARIABLES), *GOOD_DOMAINS]
+    return planned(tmp_path_factory.mktemp("dependent"), ROOT_FILES, cases)
 
 
 def test_root_variables_have_valid_defaults(root_errors: Errors) -> None:
@@ -144,6 +204,19 @@ def test_root_plans_without_variables(planned_root: Any) -> None:
 def test_root_refuses_an_invalid_variable(root_errors: Errors, variables: dict[str, Any], message: str) -> None:
     (refusal,) = root_errors(variables)
     assert message in refusal
+
+
+@pytest.mark.parametrize(("variables", "message"), DEPENDENT_VARIABLES)
+def test_root_refuses_variables_that_do_not_fit_together(
+    dependent_errors: Errors, variables: dict[str, Any], message: str
+) -> None:
+    (refusal,) = dependent_errors(variables)
+    assert message in refusal
+
+
+@pytest.mark.parametrize("variables", GOOD_DOMAINS)
+def test_root_accepts_valid_domains(dependent_errors: Errors, variables: dict[str, Any]) -> None:
+    assert dependent_errors(variables) == []
 
 
 @pytest.fixture
@@ -296,6 +369,18 @@ BOOTSTRAP_VARIABLES: list[tuple[dict[str, Any], str]] = [
         for attribute in ("id", "owner_id")
         for number in ("", "*", "12?", "12a", "-1", "1\n2", None)
     ),
+    *(
+        ({"domains": {"live": {"name": name, "hosted_zone_id": ZONE}}}, "domains must have names in lowercase without")
+        for name in ("*.example.com", "API.example.com", "api.example.com/x", "")
+    ),
+    (
+        {"domains": {"live": {"name": "api.example.com", "hosted_zone_id": "*"}}},
+        "hosted_zone_id in domains must be the ID of a hosted zone, such as Z0123456789ABCDEFGHIJ.",
+    ),
+    (
+        {"domains": {"live": {"name": "api.example.com"}}},
+        "Each entry of domains needs a hosted_zone_id, a certificate_arn, or both.",
+    ),
     ({"stages": ["live", "*"]}, "stages must be names of letters, digits, hyphens, and underscores. A wildcard"),
     ({"state_retention_days": 0}, "state_retention_days must be at least 1."),
 ]
@@ -313,7 +398,7 @@ GOOD_REPOSITORIES = [
 @pytest.fixture(scope="module")
 def bootstrap_errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
     good = [{"github_repository": REPOSITORY | changes} for changes in GOOD_REPOSITORIES]
-    cases = [*(variables for variables, _ in BOOTSTRAP_VARIABLES), *good]
+    cases = [*(variables for variables, _ in BOOTSTRAP_VARIABLES), *good, {"domains": DOMAINS}]
     return planned(tmp_path_factory.mktemp("bootstrap"), [SOURCE / "bootstrap" / "variables.tf"], cases)
 
 
@@ -323,6 +408,10 @@ def test_bootstrap_refuses_an_invalid_variable(
 ) -> None:
     (refusal,) = bootstrap_errors(variables)
     assert message in refusal
+
+
+def test_bootstrap_accepts_the_domains_of_the_root_module(bootstrap_errors: Errors) -> None:
+    assert bootstrap_errors({"domains": DOMAINS}) == []
 
 
 @pytest.mark.parametrize("changes", GOOD_REPOSITORIES)
