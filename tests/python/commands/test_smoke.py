@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import pytest
 
-from pathtolive import smoke
+from pathtolive import deployment, smoke
 from pathtolive.cli import CommandError
 from tests.conftest import free_port
 
@@ -70,3 +71,20 @@ def test_build_info_is_the_json_answer_of_a_stage(
     serve: Serve, answer: tuple[int, str], expected: dict[str, str] | None
 ) -> None:
     assert smoke.build_info(serve([answer])) == expected
+
+
+def test_stage_that_answered_before_a_deployment_must_answer_after_it(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
+    urls = {"dev": serve([(200, "")]), "test": serve([(200, ""), (500, "broken")]), "live": serve([(500, "broken")])}
+    here = mock.Mock(stages=dict.fromkeys(urls), stage_url=urls.__getitem__)
+    here.target.make_variables = ""
+    answering = deployment.answering(here, urls)
+    assert answering == {"dev", "test"}
+    with pytest.raises(CommandError, match=f"^{urls['test']} returned status 500"):
+        deployment.verify_answers(here, answering)
+    deployment.verify_answers(here, {"dev"})
+    assert "live does not answer with status 200, as before. Read its log with: make logs STAGE=live\n" in (
+        capsys.readouterr().out
+    )

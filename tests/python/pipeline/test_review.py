@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from pathtolive import remote, review, stages, status
+from pathtolive import actions, remote, review, stages, status
 from pathtolive.demo import clone
 from pathtolive.release.executions import Past
 from pathtolive.stages import Active
@@ -56,3 +56,15 @@ def test_commits_are_those_that_the_stage_does_not_have(tmp_path: Path, monkeypa
     title, listed = review.commits(mock.Mock(), "live", "HEAD")
     assert title == f"Commits since version 6 of live, commit {runs[:7]}: 1"
     assert [line.partition(" ")[2] for line in listed] == ["Change (Demonstration)"]
+
+
+def test_summary_shows_the_whole_plan_as_far_as_github_does() -> None:
+    plan = "  ~ policy = <<-EOT\n```\n</details>\n"
+    shown = actions.markdown("Plan", ["update `x`"], plan)
+    fence = "`" * 12
+    assert shown.startswith("### Plan\n\n- `update 'x'`\n\n<details>")
+    assert f"\n{fence}\n{plan}\n{fence}\n" in shown
+    assert "<details>" not in actions.markdown("Plan", ["update x"])
+    longest = actions.markdown("Plan", ["x" * 100] * 300, "y" * 100_000)
+    assert 50_000 < len(longest) < 65_536
+    assert longest.endswith(f"y\n...\n{fence}\n\n</details>\n")
