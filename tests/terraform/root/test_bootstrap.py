@@ -114,6 +114,7 @@ def test_bootstrap_attaches_to_a_role_what_is_meant_for_it(with_repository: Any)
         if resource["type"] == "aws_iam_role_policy_attachment"
     }
     assert {address: found[0] for address, found in expressions.items()} == {
+        "aws_iam_role_policy_attachment.domains": "aws_iam_policy.domains[0].arn",
         "aws_iam_role_policy_attachment.infrastructure": "aws_iam_policy.infrastructure[0].arn",
         "aws_iam_role_policy_attachment.read": "aws_iam_policy.read[0].arn",
     }
