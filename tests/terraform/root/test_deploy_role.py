@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import REGION
+from tests.python.permissions import page
 from tests.terraform import iam
 from tests.terraform.attacks import (
     ACCOUNT,
@@ -350,6 +351,20 @@ def test_role_may_do_everything_that_it_needs(roles: Roles, later: Roles, name: 
 def test_role_has_no_other_actions(later: Roles, name: str) -> None:
     needed = [*NEEDED[name], *(TAGS if name == "infrastructure" else [])]
     assert iam.actions(later.policy[name]) == {action for action, _, _ in expanded(needed)}
+
+
+def test_page_lists_every_permission(later: Roles) -> None:
+    """The long rehearsal in tests/python/permissions writes the page."""
+    documents = {(name, document) for name, found in later.inline.items() for document in found}
+    documents |= {("plan", later.managed["read"]), ("infrastructure", later.managed["infrastructure"])}
+    granted = {
+        (page.EVERY if name == "plan" else page.group(f"path-to-live-{name}", ""), statement["Sid"], action)
+        for name, document in documents
+        for statement in iam.statements(document)
+        for action in iam.actions({"Statement": [statement]})
+    }
+    listed = {each for each in page.listed(page.PATH.read_text()) if each[0] in {group for group, _, _ in granted}}
+    assert listed == granted, "docs/permissions.md is out of date. Run: make permissions"
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["first deployment", "later"])
