@@ -211,6 +211,10 @@ fmt: $(DEV_READY) ## Format the code
 	@$(RUN) -m ruff format .
 	@$(TERRAFORM) fmt -recursive terraform tests
 
+.PHONY: permissions
+permissions: $(TEST_READY) ## Rehearse the delivery pipeline, and write which permissions it uses to docs/permissions.md
+	@WRITE_PERMISSIONS=1 $(RUN) -m pytest tests/python/permissions
+
 .PHONY: simulate
 simulate: $(READY) ## Print how often releases are right, on simulated traffic: RELEASES=100 RATE=1,5,20 STEPS=10,50
 	@$(RUN) scripts/simulate.py $(ARGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulator import cloudwatch
-from emulator.api_gateway import addresses, deployments, requests
+from emulator.api_gateway import addresses, deployments, requests, tags
 from emulator.cloudwatch_logs import events, insights, metric_filters
 from emulator.cloudwatch_logs import requests as log_requests
 from emulator.eventbridge import targets
@@ -26,6 +26,7 @@ def install() -> None:
         addresses,
         deployments,
         requests,
+        tags,
         cloudwatch,
         events,
         insights,

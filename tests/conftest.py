@@ -34,6 +34,7 @@ REGION = "eu-west-2"
 SPEED = 60
 # The files that take more than half a minute, the longest first.
 LONGEST = (
+    "test_permissions.py",
     "test_release_commands.py",
     "test_rehearsal.py",
     "test_path.py",

@@ -1,4 +1,7 @@
-"""A proxy in front of local AWS that stops at a request, so that tests can repeat the moment of an interruption."""
+"""A proxy in front of local AWS that stops at a request, so that tests can repeat the moment of an interruption.
+
+It can also show each request to a test before it passes it on.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import http.client
 import http.server
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 # Headers that describe one connection: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
@@ -57,20 +60,19 @@ class Proxy:
             return moment
 
 
+# Gets the method, the target, the headers, and the body of a request.
+Observer = Callable[[str, str, Mapping[str, str], bytes], None]
+
+
 @contextlib.contextmanager
-def running(port: int, behind: int) -> Iterator[Proxy]:
-    """Run a proxy on a port of 127.0.0.1, in front of another port."""
+def running(port: int, behind: int, observe: Observer = lambda *request: None) -> Iterator[Proxy]:
+    """Run a proxy on a port of 127.0.0.1, in front of another port. ``observe`` gets each request."""
     proxy = Proxy(port)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def setup(self) -> None:
-            super().setup()
-            self.upstream = http.client.HTTPConnection("127.0.0.1", behind, timeout=120)
-
         def finish(self) -> None:
-            self.upstream.close()
             # A command that is killed closes its connections in the middle of a request.
             with contextlib.suppress(ConnectionError):
                 super().finish()
@@ -81,6 +83,7 @@ def running(port: int, behind: int) -> Iterator[Proxy]:
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            observe(self.command, self.path, dict(self.headers), body)
             moment = proxy.arrived(f"{self.command} {self.headers.get('X-Amz-Target') or self.path}")
             if moment and not moment.answered and not moment.call():
                 self.close_connection = True
@@ -93,6 +96,8 @@ def running(port: int, behind: int) -> Iterator[Proxy]:
             for name, value in headers:
                 if name.lower() not in OF_ONE_CONNECTION:
                     self.send_header(name, value)
+            # On connections that they use again, clients lose a response now and then, and repeat its request.
+            self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(content)
 
@@ -100,9 +105,11 @@ def running(port: int, behind: int) -> Iterator[Proxy]:
             # Local AWS accepts only requests to its own port.
             headers = {"Host": f"127.0.0.1:{behind}"}
             headers |= {name: value for name, value in self.headers.items() if name.lower() not in OF_ONE_CONNECTION}
-            self.upstream.request(self.command, self.path, body, headers)
-            answer = self.upstream.getresponse()
-            content, found = answer.read(), answer.getheaders()
+            # Local AWS closes an idle connection, and could do that at the moment of a request.
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", behind, timeout=120)) as upstream:
+                upstream.request(self.command, self.path, body, headers)
+                answer = upstream.getresponse()
+                content, found = answer.read(), answer.getheaders()
             if self.command != "HEAD" and answer.getheader("Content-Length") is None:
                 found.append(("Content-Length", str(len(content))))
             return answer.status, found, content

@@ -99,6 +99,13 @@ data "aws_iam_policy_document" "read" {
     resources = local.function_arns
   }
 
+  # If Terraform's state is lost, or does not exist yet, a plan imports what it finds by name.
+  statement {
+    sid       = "FindAliases"
+    actions   = ["lambda:ListAliases"]
+    resources = [local.function_arn]
+  }
+
   # The list of APIs has no tag, and its items have no IDs yet.
   statement {
     sid       = "ReadApis"
@@ -196,6 +203,8 @@ data "aws_iam_policy_document" "read" {
       "logs:DescribeQueryDefinitions",
       "sns:GetSubscriptionAttributes",
       "ssm:DescribeParameters",
+      # For imports, as above.
+      "states:ListStateMachines",
       # A plan that changes a state machine validates its definition.
       "states:ValidateStateMachineDefinition",
     ]
@@ -302,14 +311,14 @@ data "aws_iam_policy_document" "publish" {
     }
   }
 
-  # config.tf names the routes that stages serve.
+  # config.tf names the routes that stages serve. Only the infrastructure role deletes their deployments.
   dynamic "statement" {
     for_each = local.apis
 
     content {
       sid       = "DeployRoutesOf${statement.key}Api"
-      actions   = ["apigateway:DELETE", "apigateway:PATCH", "apigateway:POST"]
-      resources = ["${local.apis_arn}/${statement.value.id}/deployments", "${local.apis_arn}/${statement.value.id}/deployments/*"]
+      actions   = ["apigateway:POST"]
+      resources = ["${local.apis_arn}/${statement.value.id}/deployments"]
 
       dynamic "condition" {
         for_each = statement.value.tags
@@ -343,20 +352,6 @@ data "aws_iam_policy_document" "infrastructure" {
       "lambda:UpdateFunctionConfiguration",
     ]
     resources = local.function_arns
-  }
-
-  # The first stage follows every version, including those that a change of the configuration publishes.
-  statement {
-    sid       = "MoveAlias"
-    actions   = ["lambda:UpdateAlias"]
-    resources = ["${local.function_arn}:${local.first_stage}"]
-  }
-
-  # If Terraform's state is lost, a deployment imports what it finds by name.
-  statement {
-    sid       = "FindAliases"
-    actions   = ["lambda:ListAliases"]
-    resources = [local.function_arn]
   }
 
   statement {
@@ -462,7 +457,6 @@ data "aws_iam_policy_document" "infrastructure" {
       "logs:DeleteQueryDefinition",
       "logs:PutQueryDefinition",
       "sns:Unsubscribe",
-      "states:ListStateMachines",
     ])
     resources = ["*"]
   }

@@ -7,14 +7,13 @@ https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-synt
 from __future__ import annotations
 
 import collections
-import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ import yaml
 
 from pathtolive.demo import clone
 from tests import processes
-from tests.conftest import REGION, ROOT, get
+from tests.conftest import REGION, ROOT
 from tests.python.pipeline.expressions import condition, substitute
 
 ACCOUNT = "000000000000"
@@ -70,6 +69,8 @@ class GitHub:
         self.protected, self.pull_requests = directory / "protected", directory / "pull-requests.json"
         self.groups: dict[str, threading.Lock] = collections.defaultdict(threading.Lock)
         self.runs = 0
+        # The jobs that have assumed a role, by the access key of their session.
+        self.sessions: dict[str, Execution] = {}
         self._create()
 
     def _create(self) -> None:
@@ -99,12 +100,16 @@ class GitHub:
 
     def change(self, name: str, old: str, new: str, message: str) -> str:
         """Change a file as a developer, push it to main past its protection, and return the commit."""
+        assert self.show(name).count(old) == 1
+        return self.write(name, self.show(name).replace(old, new), message)
+
+    def write(self, name: str, content: str, message: str) -> str:
+        """Write a file as a developer, push it to main past its protection, and return the commit."""
         self.git("fetch", "--quiet", "origin", "main")
         self.git("reset", "--quiet", "--hard", "FETCH_HEAD")
-        path = self.developer / name
-        assert path.read_text().count(old) == 1
-        path.write_text(path.read_text().replace(old, new))
-        self.git("commit", "--quiet", "--all", "--message", message)
+        (self.developer / name).write_text(content)
+        self.git("add", name)
+        self.git("commit", "--quiet", "--message", message)
         clone.git("fetch", "--quiet", str(self.developer), "+main:main", cwd=self.origin)
         return self.main
 
@@ -131,36 +136,19 @@ class GitHub:
 
     def start(self, workflow: str, event: str = "push", **inputs: str) -> Run:
         """Return a run of a workflow of main, none of whose jobs has begun."""
-        self.runs += 1
         content = yaml.safe_load(self.show(f".github/workflows/{workflow}"))
         # YAML 1.1 reads the key "on" as a boolean.
         assert event in content[True]
-        return Run(self, content, self.main, event, inputs, self.directory / f"run-{self.runs}")
+        return self.begin(content, event, inputs)
+
+    def begin(self, content: Mapping[str, Any], event: str, inputs: Mapping[str, str] | None = None) -> Run:
+        """Return a run of a workflow with this content on main, none of whose jobs has begun."""
+        self.runs += 1
+        return Run(self, content, self.main, event, inputs or {}, self.directory / f"run-{self.runs}")
 
     def run(self, workflow: str, event: str = "push", **inputs: str) -> Run:
         """Return a run of a workflow whose jobs have ended."""
         return self.start(workflow, event, **inputs).complete()
-
-
-@contextlib.contextmanager
-def visitors(github: GitHub, stage: str) -> Iterator[None]:
-    """Send requests to a stage, as its users do."""
-    (api,) = github.client("apigatewayv2").get_apis()["Items"]
-    url, stop = f"{github.endpoint}/_aws/execute-api/{api['ApiId']}/{stage}/", threading.Event()
-
-    def visit() -> None:
-        while not stop.wait(0.02):
-            get(url)
-
-    threads = [threading.Thread(target=visit) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
 
 
 @dataclass
@@ -268,6 +256,7 @@ class Execution:
         self.outputs: dict[str, dict[str, Any]] = {}
         self.contexts = contexts | {"steps": self.outputs}
         self.credentials: dict[str, str] = {}
+        self.role, self.doing = "", ""
         self.log: list[str] = []
         self.failed = False
 
@@ -303,6 +292,7 @@ class Execution:
         return {"name": given} if isinstance(given, str) else given
 
     def _step(self, number: int, label: str, step: Mapping[str, Any]) -> bool:
+        self.doing = label
         if "uses" in step:
             self.log.append(f"$ uses {step['uses']}")
             given = {name: self._value(value) for name, value in step.get("with", {}).items()}
@@ -394,6 +384,8 @@ class Execution:
         }
         sts = self.run.github.client("sts")
         keys = sts.assume_role(RoleArn=given["role-to-assume"], RoleSessionName="GitHubActions")["Credentials"]
+        self.role = f"path-to-live-{role}"
+        self.run.github.sessions[keys["AccessKeyId"]] = self
         self.credentials = {
             "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
             "AWS_REGION": given["aws-region"],

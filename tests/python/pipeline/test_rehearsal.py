@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from tests.conftest import REGION, local_aws
 from tests.python.pipeline import names
-from tests.python.pipeline.runner import ACCOUNT, FAILURE, SKIPPED, SUCCESS, GitHub, Run, visitors
+from tests.python.pipeline.rehearsal import ROUTES, in_background, pins, succeeded, versions, visitors, weights
+from tests.python.pipeline.runner import ACCOUNT, FAILURE, SKIPPED, SUCCESS, GitHub
 from tests.waiting import eventually
-
-ROUTES = "lambda/service/routes.py"
-CONFIG = "terraform/config.tf"
 
 
 @pytest.fixture(scope="class")
@@ -31,36 +28,6 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
             CreateBucketConfiguration={"LocationConstraint": REGION},
         )
         yield github
-
-
-def versions(github: GitHub) -> dict[str, str]:
-    """Return the version of each stage, from Lambda."""
-    aliases = github.client("lambda").list_aliases(FunctionName="path-to-live")["Aliases"]
-    return {alias["Name"]: alias["FunctionVersion"] for alias in aliases}
-
-
-def pins(github: GitHub, branch: str = "main") -> dict[str, str]:
-    """Return the version that config.tf pins for each stage, if it does."""
-    return dict(re.findall(r'(\w+) += \{ function_version = "(\w+)"', github.show(CONFIG, branch)))
-
-
-def succeeded(run: Run) -> Run:
-    assert FAILURE not in run.results().values(), run.logs()
-    return run
-
-
-def in_background(run: Run) -> threading.Thread:
-    """Run the other jobs of a run in the meantime."""
-    thread = threading.Thread(target=run.complete)
-    thread.start()
-    return thread
-
-
-def weights(github: GitHub, stage: str) -> dict[str, float]:
-    """Return the weights of an alias, from Lambda."""
-    alias = github.client("lambda").get_alias(FunctionName="path-to-live", Name=stage)
-    found: dict[str, float] = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
-    return found
 
 
 @pytest.mark.endpoint

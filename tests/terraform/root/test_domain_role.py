@@ -8,17 +8,8 @@ import pytest
 
 from tests.conftest import REGION
 from tests.terraform import iam
-from tests.terraform.root.test_deploy_role import (
-    ACCOUNT,
-    NEW_TAGS,
-    OTHER,
-    OWN,
-    PROVIDER,
-    REPOSITORY,
-    ROLES,
-    Roles,
-    size,
-)
+from tests.terraform.attacks import ACCOUNT, NEW_TAGS, OTHER, OWN, PROVIDER, REPOSITORY, ROLES
+from tests.terraform.root.test_deploy_role import Roles, size
 from tests.terraform.root.test_root import DOMAINS
 from tests.terraform.support import SOURCE, Configuration, Provider, copy
 

@@ -196,6 +196,18 @@ def test_access_log_cannot_be_forged(logged: Api) -> None:
     assert line["agent"] == hostile.strip()
 
 
+def test_tags_that_are_set_later_are_returned(api: Api) -> None:
+    """https://docs.aws.amazon.com/apigatewayv2/latest/api-reference/tags-resource-arn.html."""
+    api.stage("dev", Tags={"Service": "echo"})
+    for path in (api.id, f"{api.id}/stages/dev"):
+        api.gateway.tag_resource(
+            ResourceArn=f"arn:aws:apigateway:{REGION}::/apis/{path}", Tags={"Team": "a", "Old": "b"}
+        )
+        api.gateway.untag_resource(ResourceArn=f"arn:aws:apigateway:{REGION}::/apis/{path}", TagKeys=["Old"])
+    assert api.gateway.get_stage(ApiId=api.id, StageName="dev")["Tags"] == {"Service": "echo", "Team": "a"}
+    assert api.gateway.get_api(ApiId=api.id)["Tags"] == {"Team": "a"}
+
+
 def test_metrics_count_requests_of_api_and_stage(staged: Api) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html."""
     for path in ("/", "/", "/nosuch"):
