@@ -10,10 +10,13 @@ import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest import mock
 
 import pytest
 
+from pathtolive import bootstrap as bootstrap_command
+from pathtolive import target
 from pathtolive.cli import CommandError
 from pathtolive.github import Given, Repository
 from tests import documents
@@ -491,3 +494,42 @@ class TestGitHubRepository:
         with pytest.raises(CommandError, match="is not a GitHub repository"):
             Given().identified(name)
         assert not (path / "calls").exists()
+
+
+class TestSettings:
+    """The file from which Terraform reads what the command created."""
+
+    OUTPUTS: ClassVar = {"permissions_boundary_arn": "arn:boundary", "topic_key_arn": "arn:key"}
+
+    @pytest.fixture
+    @staticmethod
+    def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(target, "SOURCE", tmp_path)
+        return tmp_path
+
+    def write(self, source: Path, outputs: dict[str, Any], *, endpoint: str | None = None) -> str | None:
+        bootstrap_command._write_settings(mock.Mock(endpoint=endpoint), outputs)
+        file = source / "bootstrap.auto.tfvars"
+        return file.read_text() if file.exists() else None
+
+    def test_names_the_boundary_and_the_key(self, source: Path) -> None:
+        assert self.write(source, self.OUTPUTS) == (
+            "# Written by make bootstrap.\n"
+            'permissions_boundary_arn = "arn:boundary"\n'
+            'kms_key_arn              = "arn:key"\n'
+        )
+        assert self.write(source, {"permissions_boundary_arn": "arn:boundary"}) == (
+            '# Written by make bootstrap.\npermissions_boundary_arn = "arn:boundary"\n'
+        )
+
+    def test_leaves_out_what_the_user_has_set(self, source: Path) -> None:
+        (source / "terraform.tfvars").write_text('# permissions_boundary_arn = "x"\n  kms_key_arn="mine"\n')
+        assert self.write(source, self.OUTPUTS) == (
+            '# Written by make bootstrap.\npermissions_boundary_arn = "arn:boundary"\n'
+        )
+        (source / "terraform.tfvars").write_text('permissions_boundary_arn = "mine"\nkms_key_arn = "mine"\n')
+        assert self.write(source, self.OUTPUTS) is None
+
+    def test_changes_nothing_for_an_emulator(self, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.write(source, self.OUTPUTS, endpoint="http://127.0.0.1:4566") is None
+        assert "On AWS, this command also writes terraform/bootstrap.auto.tfvars:\n" in capsys.readouterr().out
