@@ -56,6 +56,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "request_scope",
     ),
     "ministack.services.apigateway": (
+        "_api_tags",
         "_apigw_error",
         "_apigw_response",
         "_apis",
@@ -74,11 +75,14 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_route_specificity",
         "_routes",
         "_stages",
+        "_tag_resource",
+        "_untag_resource",
         "_update_api",
         "_update_integration",
         "_update_route",
         "_update_stage",
         "_v2_request_body_is_text",
+        "_validate_tag_resource_arn",
         "stages_for_api",
     ),
     "ministack.services.apigateway_v1": (

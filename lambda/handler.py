@@ -88,7 +88,7 @@ def _request(event: object, invocation: Invocation) -> Request:
 def _matched(route: object, parameters: object) -> str | None:
     """Return the path of the route that API Gateway matched, such as ``ANY /items/{id}``, with its parameters.
 
-    Behind a custom domain, the event's own path starts with the base path in format 1.0, and with the stage in 2.0.
+    The event's own path starts with the stage in format 2.0, and with a custom domain's base path in 1.0.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """

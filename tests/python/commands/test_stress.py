@@ -108,13 +108,13 @@ def test_one_failed_request_is_a_problem(status: int, described: str, step: int)
 def test_throttled_request_within_the_throttle_is_a_problem() -> None:
     assert problem(measured([100, 200], lambda step, place: 429 if place == 7 else 200)) == (
         "1 of 1000 requests received 429 in step 1 (100 requests per second), within the throttle of 100 requests per "
-        "second."
+        "second. Run the command again. If the result is the same, look at the limits of the stage in API Gateway."
     )
 
 
 def test_throttle_that_never_throttles_is_a_problem() -> None:
     said = "None of 2000 requests received 429 in step 2 (200 requests per second), past the throttle of 100 requests "
-    assert problem(measured([100, 200], lambda *_: 200)) == f"{said}per second."
+    assert problem(measured([100, 200], lambda *_: 200)) == f"{said}per second. {limits.REPEAT}"
 
 
 def test_throttle_need_not_show_in_every_step() -> None:
@@ -137,7 +137,7 @@ def test_machine_that_sends_requests_together_is_named_before_the_throttle() -> 
     """After a pause, it sends the requests that were due meanwhile."""
     assert problem(measured([100], lambda step, place: 429 if place == 7 else 200, late=0.2)) == (
         "This machine sent 1000 of 1000 requests late in step 1 (100 requests per second), and then too many together: "
-        "1 received 429. The step does not show what dev can do."
+        "1 received 429. The step does not show what dev can do. Use an idle machine, or lower rates."
     )
 
 
@@ -226,7 +226,8 @@ def test_stress_names_the_route_that_fails(checkout: Checkout, api: Api) -> None
     done = stress(checkout, api, RATE="20,30")
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        "13 of 40 requests failed in step 1 (20 requests per second): 13 of GET /broken with status 500."
+        "13 of 40 requests failed in step 1 (20 requests per second): 13 of GET /broken with status 500. "
+        "To find the cause, run: make logs STAGE=dev."
     )
     assert row(done.stdout, 1)[4:7] == ["27", "0", "13"]
 
