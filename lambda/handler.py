@@ -89,8 +89,6 @@ def _matched(route: object, parameters: object) -> str | None:
     """Return the path of the route that API Gateway matched, such as ``ANY /items/{id}``, with its parameters.
 
     The event's own path starts with the stage in format 2.0, and with a custom domain's base path in 1.0.
-
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
     """
     path = route.rpartition(" ")[2] if isinstance(route, str) else ""
     if not path.startswith("/"):
