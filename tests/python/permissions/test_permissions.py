@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ from tests.python.pipeline.runner import FAILURE, GitHub, Run
 from tests.terraform import attacks
 
 VARIABLES = "terraform/terraform.tfvars"
+ACCEPTED = "scans/accepted.toml"
 ADMINISTRATOR = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
 OWN_KEY = "a plan, if the root module creates the key because `kms_key_arn` is not set"
 REMOVED = "a change of the modules that removes it"
@@ -179,6 +181,15 @@ class TestPermissions:
     def test_stage_is_removed(self, github: GitHub, recorder: Recorder) -> None:
         recorder.read_executions()
         github.change(VARIABLES, 'tags = { Team = "a" }\n', "", "Remove a tag")
+        accepted = {
+            "scanners": '["plan"]',
+            "rule": '"CKV_PTL_3"',
+            "places": """['module.*["test"]*']""",
+            "reason": '"The stage test is removed."',
+            "until": datetime.now(UTC).date().isoformat(),
+        }
+        entry = "\n".join(["[[accepted]]", *(f"{key} = {value}" for key, value in accepted.items()), ""])
+        github.write(ACCEPTED, f"{github.show(ACCEPTED)}\n\n{entry}", "Accept that test is removed")
         github.write(CONFIG, re.sub(r"\n +test += .*", "", github.show(CONFIG)), "Remove test")
         succeeded(github.start("path.yml").complete(until="dev"))
 

@@ -31,6 +31,7 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
 
 
 @pytest.mark.endpoint
+@pytest.mark.long
 def test_plan_that_breaks_a_rule_fails_before_anybody_approves_it(github: GitHub) -> None:
     """A second way in from the internet, without the throttles, the logs, and the alarms of the API."""
     entry = 'resource "aws_lambda_function_url" "open" {\n  function_name      = module.function.name\n'

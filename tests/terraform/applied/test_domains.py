@@ -93,6 +93,7 @@ def stack(client: Callable[[str], Any], endpoint: str, tmp_path_factory: pytest.
         stack.configuration.destroy()
 
 
+@pytest.mark.long
 @pytest.mark.story
 class TestDomains:
     """Each test continues the one before it."""
