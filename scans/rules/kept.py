@@ -9,6 +9,8 @@ from checkov.terraform.checks.resource.base_resource_check import BaseResourceCh
 
 KEPT = [
     "aws_apigatewayv2_api",
+    "aws_apigatewayv2_api_mapping",
+    "aws_apigatewayv2_domain_name",
     "aws_apigatewayv2_stage",
     "aws_cloudwatch_composite_alarm",
     "aws_cloudwatch_log_group",
@@ -16,6 +18,7 @@ KEPT = [
     "aws_kms_key",
     "aws_lambda_alias",
     "aws_lambda_function",
+    "aws_route53_record",
     "aws_s3_bucket",
     "aws_sfn_state_machine",
     "aws_sns_topic",

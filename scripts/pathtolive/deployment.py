@@ -14,6 +14,7 @@ from pathtolive.target import NAME
 # Such as EntityAlreadyExists of IAM, and "Alias already exists" of Lambda.
 EXISTS = re.compile(r"already\s?exists", re.IGNORECASE)
 ATTEMPTS = 3
+REQUESTS = 3
 
 
 def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[plans.Plan], None] | None = None) -> None:
@@ -55,8 +56,8 @@ def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[pla
 
 
 def answering(here: stack.Stack, found: Collection[str]) -> set[str]:
-    """Return the stages that answer before a deployment, which must not end that."""
-    return {stage for stage in found if smoke.get(here.stage_url(stage))[0] == smoke.OK}
+    """Return the stages that answer before a deployment, which must not end that. A throttled request is no failure."""
+    return {stage for stage in found if any(smoke.get(here.stage_url(stage))[0] == smoke.OK for _ in range(REQUESTS))}
 
 
 def verify_answers(here: stack.Stack, required: Collection[str]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ CODE = {
     *("source_code_size", "version"),
 }
 FUNCTION = "module.function.aws_lambda_function.this"
-ALIAS = re.compile(r'module\.alias\[".*"\]\.aws_lambda_alias\.this')
 PLANS = 3
 DEPLOYMENT = "module.api.aws_apigatewayv2_deployment.this["
 
@@ -47,7 +45,7 @@ def apply(here: stack.Stack, reviewed: Path | None = None) -> None:
         CommandError: Terraform fails, or a stage does not answer.
     """
     _name_routes(here)
-    found = stages.active(here)
+    before = found = stages.active(here)
     required = deployment.answering(here, found)
 
     def make() -> plans.Plan:
@@ -61,7 +59,7 @@ def apply(here: stack.Stack, reviewed: Path | None = None) -> None:
         recording.refuse_moves(here, made, found)
 
     deployment.apply(here, make, verify)
-    created = here.stages.keys() - found.keys()
+    created = here.stages.keys() - before.keys()
     recording.record_ended(here, created=created)
     deployment.verify_answers(here, required | created)
 
@@ -82,7 +80,8 @@ def _plan(here: stack.Stack) -> tuple[plans.Plan, dict[str, stages.Active]]:
         found = stages.active(here)
         made = here.plan(_kept(here, found), code="function_name" not in here.deployed)
         # A release that ended in between has moved a stage.
-        moved = [change for change in made.resources if ALIAS.match(change.address) and change.verb == "update"]
+        aliases = {f'module.alias["{stage}"].aws_lambda_alias.this' for stage in found}
+        moved = [change for change in made.resources if change.address in aliases and change.verb == "update"]
         if not moved:
             return made, found
     raise CommandError(

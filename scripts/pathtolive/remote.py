@@ -175,18 +175,23 @@ def _propose(
 
     If main has all of them, the branch is deleted, which closes the pull request.
     """
-    known = _merged("", _read(f"{proposal}^"), _read(proposal), theirs) if proposal else theirs
+    head = ["--head", BRANCH, "--base", "main"]
+    listed = json.loads(_gh("pr", "list", *head, "--state", "open", "--json", "url,isCrossRepository"))
+    # A fork can have a branch of the same name.
+    url = next((each["url"] for each in listed if not each["isCrossRepository"]), "")
+    # Without an open pull request, the branch is left of one that was merged or closed.
+    known = theirs
+    if url and proposal:
+        known = _merged("", _read(git("merge-base", MAIN, proposal).strip()), _read(proposal), theirs)
     merged = _merged(stage, base, ours, known)
     lease = f"--force-with-lease=refs/heads/{BRANCH}:{proposal}"
     if merged.text == theirs.text:
         git("push", "--quiet", lease, "origin", f":refs/heads/{BRANCH}")
         return Pushed("unchanged", f"main records the pins of {stage}")
     message = _described(theirs, merged)
-    _push(_commit(merged, message), BRANCH, lease)
-    head = ["--head", BRANCH, "--base", "main"]
-    listed = json.loads(_gh("pr", "list", *head, "--state", "open", "--json", "url,isCrossRepository"))
-    # A fork can have a branch of the same name.
-    url = next((each["url"] for each in listed if not each["isCrossRepository"]), "")
+    # After a push, the pull request needs its checks again.
+    if not (url and proposal) or merged.text != _read(proposal).text:
+        _push(_commit(merged, message), BRANCH, lease)
     if not url:
         body = "main is protected, so the delivery pipeline records the active versions here. Merge this to do so."
         try:

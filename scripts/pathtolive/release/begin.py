@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import sys
 
@@ -86,10 +87,8 @@ def _start(
             f"Version {version} of {engine.aliases.function_name} does not exist. To list the versions that "
             f"{stage} has run, run: make history STAGE={stage}{here.target.make_variables}"
         )
-    last = engine.last() if gateway_deployment and version == active else None
-    if last and last.to_version == version and stages.active(here)[stage].gateway_deployment != gateway_deployment:
-        print(f"{last.name} succeeded, but {stage} does not have its routes. Setting them now.")
-        return last
+    if version == active and gateway_deployment and stages.active(here)[stage].gateway_deployment != gateway_deployment:
+        return _routes_alone(engine, given, active)
     if version == active:
         raise RefusedError(
             f"{stage} already runs version {version}. To release another version, set VERSION. To change only the "
@@ -101,6 +100,23 @@ def _start(
     if asks and not confirmed("Start the release?"):
         raise RefusedError("Nothing was changed.")
     return engine.machine.start(RELEASE, given, again)
+
+
+def _routes_alone(engine: Engine, given: Settings, active: str) -> Past:
+    """Return the release that the routes of a stage belong to, whose version it already runs.
+
+    Raises:
+        RefusedError: the stage is frozen.
+    """
+    if (freeze := engine.control.frozen()) and not given.ignore_freeze_reason:
+        raise RefusedError(engine.control.frozen_error(freeze))
+    last = engine.last()
+    if last and last.to_version == active:
+        print(f"{last.name} succeeded, but {engine.stage} does not have its routes. Setting them now.")
+        return last
+    now = datetime.datetime.now(datetime.UTC)
+    reason = f"{engine.stage} runs version {active}. Only its routes change."
+    return Past("routes", RELEASE, active, active, now, now, SUCCEEDED, reason)
 
 
 def check_stage(here: stack.Stack, stage: str) -> None:

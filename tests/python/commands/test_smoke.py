@@ -77,7 +77,11 @@ def test_stage_that_answered_before_a_deployment_must_answer_after_it(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
-    urls = {"dev": serve([(200, "")]), "test": serve([(200, ""), (500, "broken")]), "live": serve([(500, "broken")])}
+    urls = {
+        "dev": serve([(200, "")]),
+        "test": serve([(429, ""), (200, ""), (500, "broken")]),
+        "live": serve([(500, "broken")]),
+    }
     here = mock.Mock(stages=dict.fromkeys(urls), stage_url=urls.__getitem__)
     here.target.make_variables = ""
     answering = deployment.answering(here, urls)

@@ -104,7 +104,7 @@ def test_resource_that_an_interrupted_run_created_has_been_reviewed(tmp_path: Pa
 @pytest.fixture
 def planning(here: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
     here.deployed = {"function_name": "path-to-live"}
-    monkeypatch.setattr(stages, "active", lambda _: {})
+    monkeypatch.setattr(stages, "active", lambda _: {"live": mock.Mock()})
     monkeypatch.setattr(stages, "kept", lambda *_: {})
     monkeypatch.setattr(infrastructure, "_name_routes", lambda _: None)
     return here
@@ -113,6 +113,13 @@ def planning(here: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> mock.Mock:
 def test_stage_that_a_release_moved_meanwhile_is_planned_again(planning: mock.Mock) -> None:
     planning.plan.side_effect = [plan(LIVE, MEMORY), plan(MEMORY)]
     assert [str(each) for each in infrastructure.plan(planning).resources] == [str(plan(MEMORY).resources[0])]
+
+
+def test_workspace_follows_the_newest_version(planning: mock.Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of its stages has a release."""
+    monkeypatch.setattr(stages, "active", lambda _: {})
+    planning.plan.return_value = plan(LIVE, MEMORY)
+    assert len(infrastructure.plan(planning).resources) == 2
 
 
 def test_plan_that_would_move_a_stage_is_refused(planning: mock.Mock) -> None:

@@ -172,6 +172,38 @@ def test_pull_request_keeps_what_somebody_changed_on_main(origin: Origin) -> Non
     assert origin.show("terraform/config.tf", "pins") == pinned("live", "3", pinned("test", "9").text).text.strip()
 
 
+@pytest.mark.usefixtures("opened")
+def test_pull_request_keeps_its_pins_after_main_was_merged_into_it(origin: Origin) -> None:
+    """https://docs.github.com/en/pull-requests/collaborating-with-pull-requests/proposing-changes-to-your-work-with-pull-requests/keeping-your-pull-request-in-sync-with-the-base-branch."""
+    remote.push_pins("test", pinned("test", "2"))
+    (origin.path / "hooks" / "pre-receive").unlink()
+    origin.push({"README.md": "two"})
+    clone.git("fetch", "--quiet", "origin", cwd=origin.others)
+    clone.git("checkout", "--quiet", "-B", "pins", "origin/pins", cwd=origin.others)
+    clone.git("merge", "--quiet", "--no-edit", "origin/main", cwd=origin.others)
+    clone.git("push", "--quiet", "origin", "pins", cwd=origin.others)
+    clone.git("checkout", "--quiet", "main", cwd=origin.others)
+    origin.refuse("error: GH006: Protected branch update failed", '[ "$ref" = refs/heads/main ]')
+    remote.push_pins("live", pinned("live", "3"))
+    proposed = pinned("live", "3", pinned("test", "2").text)
+    assert origin.show("terraform/config.tf", "pins") == proposed.text.strip()
+
+
+@pytest.mark.usefixtures("opened")
+def test_pull_request_with_the_same_pins_is_not_pushed_again(origin: Origin) -> None:
+    remote.push_pins("test", pinned("test", "2"))
+    before = clone.git("rev-parse", "pins", cwd=origin.path)
+    assert remote.push_pins("test", pinned("test", "2")).place == "pull request"
+    assert clone.git("rev-parse", "pins", cwd=origin.path) == before
+
+
+def test_branch_of_a_closed_pull_request_does_not_count(origin: Origin, opened: list[tuple[str, ...]]) -> None:
+    remote.push_pins("test", pinned("test", "2"))
+    opened.clear()
+    remote.push_pins("live", pinned("live", "3"))
+    assert origin.show("terraform/config.tf", "pins") == pinned("live", "3").text.strip()
+
+
 @pytest.mark.parametrize(("foreign", "number"), [(True, 10), (False, 9)])
 def test_pull_request_of_a_fork_is_not_the_one_with_the_pins(
     origin: Origin, monkeypatch: pytest.MonkeyPatch, *, foreign: bool, number: int
@@ -183,7 +215,8 @@ def test_pull_request_of_a_fork_is_not_the_one_with_the_pins(
     assert remote.push_pins("test", pinned("test", "2")).sentence.endswith(f"/pull/{number}")
 
 
-def test_other_refusals_are_errors(origin: Origin) -> None:
+def test_other_refusals_are_errors(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_gh", lambda *_: "[]")
     origin.refuse("the disk is full")
     with pytest.raises(CommandError, match="the disk is full"):
         remote.push_pins("test", pinned("test", "2"))
