@@ -29,7 +29,7 @@ ATTEMPTS = 4
 # The commands that errors name.
 NAMED = re.compile(r"make (?:build )?(?:deploy|destroy|local|promote|record|release|rollback|unlock)(?: \w+=[\w-]+)*")
 # A release, promotion, or rollback is refused if it was completed and recorded.
-COMPLETED = re.compile(r"already runs version \d+")
+COMPLETED = re.compile(r"already runs version \d+|has been running version \d+ again .* For other versions")
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,9 @@ def urls(target: Target, api_id: str) -> dict[str, str]:
     """Return the URLs of stages that have a custom domain, each with a slash at its end."""
     try:
         mappings = list(_mappings(target, api_id))
-    except botocore.exceptions.ClientError:
+    except botocore.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
+            raise
         # The roles of GitHub Actions can read domains only if the service has some.
         return {}
     paths = {mapping["Stage"]: [mapping["DomainName"], mapping.get("ApiMappingKey")] for mapping in mappings}

@@ -131,10 +131,11 @@ def refuse_repetition(engine: Engine, past: Sequence[Past], active: str, previou
     repeated = last.kind == ROLLBACK and (last.outcome, last.to_version) == (SUCCEEDED, active)
     if repeated or (last.kind != ROLLBACK and last.outcome != SUCCEEDED and last.from_version == active):
         further = f"make rollback STAGE={stage} VERSION={previous}{engine.here.target.make_variables}"
+        versions = f"make history STAGE={stage}{engine.here.target.make_variables}"
         raise RefusedError(
             f"{stage} has been running version {active} again since {at.astimezone():%H:%M:%S} "
             f"({last.name} {last.word}). "
-            + (f"To roll back further, run: {further}" if previous else "Its history has no version before that.")
+            + (f"To roll back further, run: {further}" if previous else f"For other versions, run: {versions}")
         )
 
 

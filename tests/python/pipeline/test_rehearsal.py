@@ -99,7 +99,7 @@ class TestFirstRuns:
         assert versions(github) == {"dev": "3", "test": "3", "live": "3"}
         assert github.main == before
         assert pins(github, "pins") == {"dev": "newest", "test": "3", "live": "3"}
-        assert [request["title"] for request in github.requests()] == ["Pin test to version 3, routes 1"]
+        assert [request["title"] for request in github.requests()] == ["Pin live to version 3, routes 1"]
         assert "https://github.com/octocat/hello/pull/1" in run.summary
 
     @pytest.mark.long
