@@ -101,37 +101,14 @@ class Checkout:
         return self.execute(*command.split(), **environment)
 
     def execute(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end. If the test is interrupted, end the command and all its child processes."""
-        process = subprocess.Popen(
-            command,
-            cwd=self.path,
-            env=self.environment | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        with process:
-            try:
-                output, errors = process.communicate()
-            except BaseException:
-                processes.interrupt(process)
-                raise
-        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+        """Run a command to its end."""
+        return processes.run(command, cwd=self.path, env=self.environment | environment, stderr=subprocess.PIPE)
 
     @contextlib.contextmanager
     def running(self, command: str) -> Iterator[None]:
         """Run a command in the meantime, as in a second terminal, and end it with Ctrl-C."""
         self.ran.append(command)
-        process = subprocess.Popen(
-            command.split(),
-            cwd=self.path,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = processes.start(command.split(), cwd=self.path, env=self.environment, stdout=subprocess.DEVNULL)
         try:
             yield
         finally:

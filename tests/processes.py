@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -70,6 +70,49 @@ def describe(process: psutil.Process) -> str:
         return f"{process.pid} {' '.join(process.cmdline())} (in {process.cwd()})"
     except psutil.Error:
         return f"{process.pid}, which has ended since"
+
+
+def start(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.STDOUT,
+) -> subprocess.Popen[str]:
+    """Start a command without input, in a process group of its own."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stderr: int = subprocess.STDOUT,
+    seconds: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end. If the test is interrupted, end the command and all its child processes.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than ``seconds``.
+    """
+    with start(command, cwd=cwd, env=env, stderr=stderr) as process:
+        try:
+            output, errors = process.communicate(timeout=seconds)
+        except BaseException:
+            interrupt(process)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def interrupt(process: subprocess.Popen[str] | subprocess.Popen[bytes], seconds: float = END_SECONDS) -> None:

@@ -41,15 +41,8 @@ def ended(checkout: Checkout, when: Callable[[], Any], *command: str) -> tuple[i
 
     It must end within seconds.
     """
-    with subprocess.Popen(
-        command,
-        cwd=checkout.path,
-        env=checkout.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    with processes.start(
+        command, cwd=checkout.path, env=checkout.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
         try:
             eventually(lambda: when() or process.poll() is not None, 60)

@@ -6,12 +6,24 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
-from tests.conftest import get
+from tests.conftest import get, local_aws
+from tests.python.pipeline import names
 from tests.python.pipeline.runner import FAILURE, GitHub, Run
 
 ROUTES = "lambda/service/routes.py"
 CONFIG = "terraform/config.tf"
+
+
+@contextlib.contextmanager
+def empty_account(directory: Path) -> Iterator[GitHub]:
+    """Yield a repository with the workflows, and an account with nothing in it."""
+    with (
+        local_aws(directory / "local-aws.log") as endpoint,
+        names.resolved(directory, int(endpoint.rpartition(":")[2])) as environment,
+    ):
+        yield GitHub(directory, endpoint, environment)
 
 
 def versions(github: GitHub) -> dict[str, str]:

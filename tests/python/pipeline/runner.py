@@ -95,6 +95,25 @@ class GitHub:
         (tools / "gh").write_text(GH.format(python=sys.executable, path=path, repository=REPOSITORY))
         (tools / "gh").chmod(0o755)
 
+    def machine(self, tools: Path) -> dict[str, str]:
+        """Return the variables of a machine for which the endpoint is AWS, with some tools first on its PATH."""
+        kept = {
+            name: value
+            for name, value in clone.kept_environment().items()
+            if not name.startswith(("GITHUB_", "PYTEST_"))
+        }
+        return {
+            **kept,
+            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            # An endpoint is a local one otherwise.
+            "TARGET": "aws",
+            **self.environment,
+        }
+
     def git(self, *arguments: str) -> str:
         return clone.git(*arguments, cwd=self.developer)
 
@@ -315,42 +334,21 @@ class Execution:
 
     def _execute(self, script: Path, step: Mapping[str, Any], output: Path) -> subprocess.CompletedProcess[str]:
         variables = {**self.run.workflow.get("env", {}), **self.definition.get("env", {}), **step.get("env", {})}
-        kept = {name: value for name, value in clone.kept_environment().items() if not name.startswith("PYTEST_")}
-        environment = {
-            **{name: value for name, value in kept.items() if not name.startswith("GITHUB_")},
-            "PATH": f"{self.run.github.directory / 'tools'}{os.pathsep}{os.environ['PATH']}",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": self.run.github.endpoint,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_ACTOR": "octocat",
-            "GITHUB_OUTPUT": str(output),
-            "GITHUB_REPOSITORY": REPOSITORY,
-            "GITHUB_STEP_SUMMARY": str(self.directory / "summary"),
-            # An endpoint is a local one otherwise. Here, it stands for AWS.
-            "TARGET": "aws",
-            **self.run.github.environment,
-            **self.credentials,
-            **{name: self._value(value) for name, value in variables.items()},
-        }
-        process = subprocess.Popen(
+        return processes.run(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
             cwd=self.workspace if self.workspace.exists() else self.directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
+            env={
+                **self.run.github.machine(self.run.github.directory / "tools"),
+                "GITHUB_ACTIONS": "true",
+                "GITHUB_ACTOR": "octocat",
+                "GITHUB_OUTPUT": str(output),
+                "GITHUB_REPOSITORY": REPOSITORY,
+                "GITHUB_STEP_SUMMARY": str(self.directory / "summary"),
+                **self.credentials,
+                **{name: self._value(value) for name, value in variables.items()},
+            },
+            seconds=600,
         )
-        with process:
-            try:
-                said, _ = process.communicate(timeout=600)
-            except BaseException:
-                processes.interrupt(process)
-                raise
-        return subprocess.CompletedProcess(script, process.returncode, said)
 
     def checkout(self, given: Mapping[str, str]) -> bool:
         assert given == {"fetch-depth": "0", "persist-credentials": "false"}

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from pathtolive.demo import clone
-from tests import documents
-from tests.conftest import local_aws
-from tests.python.pipeline import names
+from tests import documents, processes
+from tests.python.pipeline.rehearsal import empty_account
 from tests.python.pipeline.runner import ACCOUNT, REPOSITORY, SKIPPED, SUCCESS, GitHub
 
 GREETING = '"Hello, World!"', '"Good morning, World!"'
@@ -48,21 +44,13 @@ class Terminal:
         (tools / "gh").write_text(GH)
         (tools / "gh").chmod(0o755)
         self.environment = {
-            **{name: value for name, value in clone.kept_environment().items() if not name.startswith("GITHUB_")},
-            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+            **github.machine(tools),
             "AWS_ACCESS_KEY_ID": "test",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": github.endpoint,
             "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             **git_settings({**clone.SETTINGS, f"url.{github.origin}.insteadOf": f"https://github.com/{REPOSITORY}"}),
             "GITHUB_TOKEN": "contents=write",
             # A release on local AWS ends 60 times as early, and needs as many requests.
             "RATE": "100",
-            # An endpoint is a local one otherwise. Here, it stands for AWS.
-            "TARGET": "aws",
-            **github.environment,
         }
 
     @property
@@ -71,38 +59,19 @@ class Terminal:
 
     def type(self, command: str) -> None:
         """Run a command exactly as in the README. It must succeed."""
-        done = subprocess.run(
-            ["bash", "-ec", command],
-            cwd=self.fork if self.fork.exists() else self.directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        directory = self.fork if self.fork.exists() else self.directory
+        done = processes.run(["bash", "-ec", command], cwd=directory, env=self.environment, seconds=600)
         self.said = done.stdout
         assert done.returncode == 0, f"{command}\n{self.said}"
 
     @contextlib.contextmanager
     def typing(self, command: str) -> Iterator[None]:
         """Run a command exactly as in the README, until Ctrl-C."""
-        process = subprocess.Popen(
-            ["bash", "-c", command],
-            cwd=self.fork,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        with process:
+        with processes.start(["bash", "-c", command], cwd=self.fork, env=self.environment) as process:
             try:
                 yield
             finally:
-                os.killpg(process.pid, signal.SIGINT)
+                processes.interrupt(process, 30)
                 assert process.stdout
                 self.said = process.stdout.read()
 
@@ -110,11 +79,8 @@ class Terminal:
 @pytest.fixture(scope="class")
 def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     directory = tmp_path_factory.mktemp("fork")
-    with (
-        local_aws(directory / "local-aws.log") as endpoint,
-        names.resolved(directory, int(endpoint.rpartition(":")[2])) as environment,
-    ):
-        yield Terminal(directory, GitHub(directory, endpoint, environment))
+    with empty_account(directory) as github:
+        yield Terminal(directory, github)
 
 
 @pytest.mark.endpoint

@@ -7,9 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import REGION, local_aws
-from tests.python.pipeline import names
-from tests.python.pipeline.rehearsal import ROUTES, in_background, pins, succeeded, versions, visitors, weights
+from tests.conftest import REGION
+from tests.python.pipeline.rehearsal import (
+    ROUTES,
+    empty_account,
+    in_background,
+    pins,
+    succeeded,
+    versions,
+    visitors,
+    weights,
+)
 from tests.python.pipeline.runner import ACCOUNT, FAILURE, SKIPPED, SUCCESS, GitHub
 from tests.waiting import eventually
 
@@ -17,12 +25,7 @@ from tests.waiting import eventually
 @pytest.fixture(scope="class")
 def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
     """Yield a repository with the workflows, and an account with nothing but the bucket that bootstrap creates."""
-    directory = tmp_path_factory.mktemp("pipeline")
-    with (
-        local_aws(directory / "local-aws.log") as endpoint,
-        names.resolved(directory, int(endpoint.rpartition(":")[2])) as environment,
-    ):
-        github = GitHub(directory, endpoint, environment)
+    with empty_account(tmp_path_factory.mktemp("pipeline")) as github:
         github.client("s3").create_bucket(
             Bucket=f"path-to-live-state-{ACCOUNT}-{REGION}",
             CreateBucketConfiguration={"LocationConstraint": REGION},
