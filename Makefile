@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
-# checkov needs other versions of packages that the commands need.
+# checkov and the commands need different versions of some packages.
 SCAN_VENV := $(VENV)-scan
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) scripts/install.py
@@ -106,7 +106,7 @@ infrastructure: $(READY) ## Apply the plan of everything but code: PLAN=file PLA
 	@$(RUN) scripts/infrastructure.py
 
 .PHONY: standing
-standing: $(READY) ## Print whether a stage needs a version, has it, or has a newer one: STAGE=test VERSION=4 ROUTES=1
+standing: $(READY) ## Print whether a stage needs a version, runs it, runs a newer one, or rejects it: STAGE=test VERSION=4 ROUTES=1
 	@$(RUN) scripts/standing.py
 
 .PHONY: functional
@@ -114,7 +114,7 @@ functional: $(DEV_READY) ## Run the functional tests against a stage: STAGE=test
 	@$(RUN) -m pytest --quiet functional
 
 .PHONY: summary
-summary: $(READY) ## Print what a release brings to a stage or, with ENDED=1, what it found: STAGE=live REVISION=HEAD
+summary: $(READY) ## Print the commits that a release brings to a stage or, with ENDED=1, the outcome of the last release: STAGE=live REVISION=HEAD
 	@$(RUN) scripts/summary.py
 
 .PHONY: push-pins
@@ -198,7 +198,7 @@ check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, zizmo
 	grep -rlE --null --exclude-dir={.git,.local,.venv,.venv-scan} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
 
 .PHONY: scan
-scan: $(if $(PLAN_JSON),$(READY),$(DEV_READY)) $(SCAN_READY) ## Scan for faults of security, and for secrets: bandit, checkov, jactionlint; or a plan: PLAN_JSON=file
+scan: $(if $(PLAN_JSON),$(READY),$(DEV_READY)) $(SCAN_READY) ## Scan for security problems and secrets: bandit, checkov, jactionlint; or a plan: PLAN_JSON=file
 	@$(RUN) scripts/scan.py
 
 .PHONY: audit
@@ -212,7 +212,7 @@ fmt: $(DEV_READY) ## Format the code
 	@$(TERRAFORM) fmt -recursive terraform tests
 
 .PHONY: permissions
-permissions: $(TEST_READY) ## Rehearse the delivery pipeline, and write which permissions it uses to docs/permissions.md
+permissions: $(TEST_READY) ## Rehearse the delivery pipeline, and list its permissions in docs/permissions.md
 	@WRITE_PERMISSIONS=1 $(RUN) -m pytest tests/python/permissions
 
 .PHONY: simulate

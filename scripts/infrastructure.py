@@ -20,7 +20,7 @@ def command() -> int:
         *("--reviewed", "REVIEWED"),
         metavar="FILE",
         type=Path,
-        help="refuse changes that this file of --plan does not have",
+        help="refuse changes that are not in this file, which --plan wrote",
     )
     parser.variable(
         *("--comment", "PLAN_COMMENT"),

@@ -17,7 +17,10 @@ def command() -> int:
         "--version", "VERSION", metavar="NUMBER", help="version to promote (default: that of the stage to promote from)"
     )
     parser.variable(
-        "--routes", "ROUTES", metavar="NAME", help="gateway deployment to promote (default: that of the same stage)"
+        "--routes",
+        "ROUTES",
+        metavar="NAME",
+        help="gateway deployment to promote (default: that of the stage to promote from)",
     )
     parser.variable(
         *("--bake-seconds", "BAKE_SECONDS"),

@@ -42,7 +42,9 @@ def command() -> int:
         )
     if useless:
         listed = "\n  ".join(useless)
-        raise CommandError(f"scans/accepted.toml accepts what is not found:\n  {listed}\nRemove these places.")
+        raise CommandError(
+            f"scans/accepted.toml has entries that have expired or have no finding:\n  {listed}\nRemove them."
+        )
     return 0
 
 

@@ -1,7 +1,8 @@
-"""Print what a job of the delivery pipeline has to do on its stage: it needs the version, has it, or has a newer one.
+"""Print what a job of the delivery pipeline has to do on its stage.
 
-If the stage follows the newest version, the artifact is compared with the version that it runs. Without --stage, it is
-about the infrastructure. The step gets the outputs url and state: needed, done, superseded, or rejected.
+The stage needs the version, runs it, runs a newer one, or rejects it. If the stage follows the newest version, the
+artifact is compared with the version that it runs. Without --stage, the command prints this for the infrastructure. It
+sets the outputs of the step: state (needed, done, superseded, or rejected) and, with --stage, url.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ variable "alert_emails" {
 
 variable "default_endpoint" {
   type        = bool
-  description = "Whether the API has its default endpoint, https://ID.execute-api.REGION.amazonaws.com. It is one for all stages: set this to false when every stage has a domain, and no client uses the endpoint anymore. A stage loses it with its next gateway deployment."
+  description = "Whether the API has its default endpoint, https://ID.execute-api.REGION.amazonaws.com. All stages share it: set this to false when every stage has a domain, and no client uses the endpoint anymore. A stage loses it with its next gateway deployment."
   default     = true
   nullable    = false
 
@@ -231,7 +231,7 @@ variable "throttles" {
 
 variable "update_code" {
   type        = bool
-  description = "Whether the function gets the code of the artifact. The pipeline passes false to change the infrastructure apart from the code: an existing function then keeps its code."
+  description = "Whether the function gets the code of the artifact. The pipeline passes false to change only the infrastructure: an existing function then keeps its code."
   default     = true
   nullable    = false
 }

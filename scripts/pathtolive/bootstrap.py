@@ -118,7 +118,7 @@ def _write_settings(to: target.Target, outputs: dict[str, Any]) -> None:
         path.unlink(missing_ok=True)
         return
     files.write(path, "\n".join(["# Written by make bootstrap.", *lines, ""]).encode())
-    print(f"\nWrote {written}, which sets these variables of the service. Commit it:", *lines, sep="\n  ")
+    print(f"\nWrote {written}. Commit this file. It sets these variables of the service:", *lines, sep="\n  ")
 
 
 def _exists(to: target.Target, bucket: str) -> bool:

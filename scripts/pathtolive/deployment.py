@@ -69,11 +69,10 @@ def verify_answers(here: stack.Stack, required: Collection[str]) -> None:
     with progress.step(f"Verify that {', '.join(here.stages)} answer"):
         for stage in here.stages:
             if stage in required:
-                smoke.check(here.stage_url(stage))
+                smoke.check(here.stage_url(stage), here.logs_command(stage))
     for stage in here.stages.keys() - set(required) - answering(here, here.stages.keys() - set(required)):
         print(
-            f"{stage} does not answer with status {smoke.OK}, as before. Read its log with: "
-            f"make logs STAGE={stage}{here.target.make_variables}",
+            f"{stage} still does not answer with status {smoke.OK}. Read its log with: {here.logs_command(stage)}",
             flush=True,
         )
 

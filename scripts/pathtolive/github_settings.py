@@ -20,7 +20,7 @@ PLAN, INFRASTRUCTURE = "plan", "infrastructure"
 LIMITS = """\
 In private repositories, some GitHub subscriptions lack some of these features:
   - Without GitHub Enterprise, environments have no required reviewers. Releases can wait for approval instead: set
-    hold of the stage in releases, in terraform/terraform.tfvars.
+    hold = true for the stage in the variable releases, in terraform/terraform.tfvars.
   - On GitHub Free, there are no environments. Workflows can then assume only the role plan, in pull requests: deploy
     from a computer, with the same commands.
   - Without GitHub Enterprise Cloud, there are no attestations. The proof is the SHA-256 of the artifact, which Lambda

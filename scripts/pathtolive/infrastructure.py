@@ -85,7 +85,7 @@ def _plan(here: stack.Stack) -> tuple[plans.Plan, dict[str, stages.Active]]:
         if not moved:
             return made, found
     raise CommandError(
-        "Stages moved while the plan was made:\n  "
+        "Stages moved while Terraform created the plan:\n  "
         + "\n  ".join(map(str, moved))
         + "\nNothing was changed. Run the command again when no release is in progress."
     )
@@ -112,7 +112,7 @@ def _refuse_unreviewed(made: plans.Plan, reviewed: Path) -> None:
         raise RefusedError(
             "These changes are not in the plan that was reviewed:\n  "
             + "\n  ".join(new)
-            + "\nThey were not made. Run all jobs of the workflow again, for a new plan to review."
+            + "\nNothing was changed. Run all jobs of the workflow again to get a new plan to review."
         )
 
 

@@ -130,7 +130,7 @@ def _check(engine: Engine, promotion: Promotion) -> None:
                 f"If it fails again, run: make status{here.target.make_variables}"
             )
         time.sleep(0.5)
-    smoke.check(url)
+    smoke.check(url, here.logs_command(promotion.destination))
 
 
 def _expected(source: str, promotion: Promotion) -> dict[str, Any] | None:

@@ -193,7 +193,10 @@ def _propose(
     if not (url and proposal) or merged.text != _read(proposal).text:
         _push(_commit(merged, message), BRANCH, lease)
     if not url:
-        body = "main is protected, so the delivery pipeline records the active versions here. Merge this to do so."
+        body = (
+            "main is protected, so the delivery pipeline cannot push the pins. Merge this pull request to record the "
+            "active versions on main."
+        )
         try:
             url = _gh("pr", "create", *head, "--title", message, "--body", body)
         except CommandError as error:

@@ -16,8 +16,8 @@ OK = 200
 PATIENCE_SECONDS = 30
 
 
-def check(url: str) -> None:
-    """Verify that a stage answers with status 200; ``url`` ends in a slash.
+def check(url: str, logs: str) -> None:
+    """Verify that a stage answers with status 200; ``url`` ends in a slash, and ``logs`` is the command for its log.
 
     Raises:
         CommandError: it does not within PATIENCE_SECONDS.
@@ -31,7 +31,7 @@ def check(url: str) -> None:
                     f"{url} cannot be reached: {text}. If it is a custom domain, verify its DNS record and its "
                     "certificate: see docs/aws.md, A custom domain. Then run the command again."
                 )
-            raise CommandError(f"{url} returned status {status} instead of {OK}: {text}\nRead the log with: make logs")
+            raise CommandError(f"{url} returned status {status} instead of {OK}: {text}\nRead the log with: {logs}")
         time.sleep(0.5)
 
 

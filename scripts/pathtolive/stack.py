@@ -107,6 +107,10 @@ class Stack:
             )
         return self.target.stage_url(self.outputs["api_id"], stage, deployed[stage]["url"])
 
+    def logs_command(self, stage: str) -> str:
+        """Return the command that prints the log of a stage."""
+        return f"make logs STAGE={stage}{self.target.make_variables}"
+
     def plan(self, kept: Mapping[str, config_file.Pin], *, code: bool = True) -> Plan:
         """Create a plan; ``kept`` are pins that Terraform applies instead of those in config.tf.
 

@@ -21,7 +21,7 @@ variable "domains" {
     hosted_zone_id  = optional(string)
     name            = string
   }))
-  description = "Custom domain by stage, as in the root module, which has the same variable. The role \"infrastructure\" can manage only these domains, and only their records of the hosted zones."
+  description = "Custom domain by stage, as in the root module, which has the same variable. The role \"infrastructure\" can change only these domains, and only their records in the hosted zones."
   default     = {}
   nullable    = false
 

@@ -105,7 +105,7 @@ def send_traffic(here: stack.Stack, stage: str) -> str:
 def approve(here: stack.Stack, stage: str) -> str:
     """Return a sentence with the command that approves a release."""
     command = f"make release STAGE={stage} DO=resume REASON=...{here.target.make_variables}"
-    return f"No traffic shifts before someone approves it, after the smoke test, with: {command}"
+    return f"After the smoke test, no traffic shifts until someone approves it with: {command}"
 
 
 def describe(settings: Settings, weight: float, metrics: Metrics, active: str, baseline: Metrics) -> str:
@@ -172,12 +172,12 @@ def _wanted(engine: Engine, execution: Execution) -> str | None:
     if wanted and wanted != ABORT:
         reason = answer("Reason (required): ")
         if not reason:
-            print("Without a reason, the release was not asked.", flush=True)
+            print("Nothing was requested, because you gave no reason.", flush=True)
             return None
         try:
             print(engine.ask(execution, wanted, reason), flush=True)
         except (CommandError, *AWS_ERRORS) as error:
-            print(f"{execution.name} was not asked: {error}", flush=True)
+            print(f"The request to {execution.name} failed: {error}", flush=True)
     return wanted
 
 

@@ -167,7 +167,7 @@ def test_request_to_local_aws_that_has_ended_is_not_sent_again(background: Any) 
         with pytest.raises(background.EndedError):
             request()
     with pytest.raises(background.EndedError):
-        smoke.check(f"{url}/_aws/execute-api/id/live/")
+        smoke.check(f"{url}/_aws/execute-api/id/live/", "make logs")
     assert time.monotonic() - began < 1
 
 

@@ -13,6 +13,7 @@ from pathtolive import deployment, smoke
 from pathtolive.cli import CommandError
 from tests.conftest import free_port
 
+LOGS = "make logs STAGE=dev"
 Serve = Callable[[list[tuple[int, str]]], str]
 
 
@@ -44,23 +45,25 @@ def serve() -> Iterator[Serve]:
 
 
 def test_check_accepts_any_successful_answer(serve: Serve) -> None:
-    smoke.check(serve([(200, "Good morning")]))
+    smoke.check(serve([(200, "Good morning")]), LOGS)
 
 
 def test_check_waits_for_a_new_stage(serve: Serve) -> None:
-    smoke.check(serve([(404, ""), (500, ""), (200, "Hello")]))
+    smoke.check(serve([(404, ""), (500, ""), (200, "Hello")]), LOGS)
 
 
 def test_check_reports_an_unexpected_answer(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
-    with pytest.raises(CommandError, match=r"returned status 500 instead of 200: broken\nRead the log with: make logs"):
-        smoke.check(serve([(500, "broken")]))
+    with pytest.raises(
+        CommandError, match=r"returned status 500 instead of 200: broken\nRead the log with: make logs STAGE=dev"
+    ):
+        smoke.check(serve([(500, "broken")]), LOGS)
 
 
 def test_check_reports_that_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.1)
     with pytest.raises(CommandError, match=r"cannot be reached: .*Connection refused.* verify its DNS record and its"):
-        smoke.check(f"http://127.0.0.1:{free_port()}/")
+        smoke.check(f"http://127.0.0.1:{free_port()}/", LOGS)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +86,12 @@ def test_stage_that_answered_before_a_deployment_must_answer_after_it(
         "live": serve([(500, "broken")]),
     }
     here = mock.Mock(stages=dict.fromkeys(urls), stage_url=urls.__getitem__)
-    here.target.make_variables = ""
+    here.logs_command = "make logs STAGE={}".format
     answering = deployment.answering(here, urls)
     assert answering == {"dev", "test"}
     with pytest.raises(CommandError, match=f"^{urls['test']} returned status 500"):
         deployment.verify_answers(here, answering)
     deployment.verify_answers(here, {"dev"})
-    assert "live does not answer with status 200, as before. Read its log with: make logs STAGE=live\n" in (
+    assert "live still does not answer with status 200. Read its log with: make logs STAGE=live\n" in (
         capsys.readouterr().out
     )

@@ -97,7 +97,7 @@ def test_resource_that_an_interrupted_run_created_has_been_reviewed(tmp_path: Pa
     found = {"importing": {"id": "y"}} if importing else {}
     exists = change("x.y", "update", before={"tags": {}}, after={"tags": {"a": "b"}}, **found)
     infrastructure._refuse_unreviewed(plan(exists), path)
-    with pytest.raises(RefusedError, match="They were not made"):
+    with pytest.raises(RefusedError, match=r"Nothing was changed\. Run all jobs"):
         infrastructure._refuse_unreviewed(plan(change("x.y", "delete")), path)
 
 
