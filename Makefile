@@ -54,7 +54,7 @@ doctor: ## Check the installed tools, and the targets that answer
 
 .PHONY: clean
 clean: stop ## Stop local AWS, and delete everything that was installed and built
-	@rm -rf $(VENV) $(SCAN_VENV) .local dist .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(SCAN_VENV) .local dist plan .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ From a commit to live

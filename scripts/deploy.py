@@ -8,20 +8,16 @@ gets the outputs version and routes, for the jobs of the next stages.
 
 from __future__ import annotations
 
-import functools
-
 from pathtolive import (
     actions,
     changed_stages,
     config_file,
     deployment,
-    infrastructure,
     routes,
     stack,
     stages,
     status,
     target,
-    versions,
 )
 from pathtolive.cli import Parser, main
 
@@ -40,12 +36,11 @@ def command() -> int:
     if options.stage:
         here.config.stage(options.stage)
     changed_stages.pin_renamed(here)
-    refuse = functools.partial(infrastructure.refuse, here) if options.only_code else None
-    deployment.deploy(here, {options.stage} - {None}, refuse)
+    deployment.deploy(here, {options.stage} - {None}, only_code=options.only_code)
     status.conclude(here)
     stages.report(here, stages.active(here))
     if options.only_code:
-        actions.output("version", versions.newest(here))
+        actions.output("version", here.outputs["newest_version"])
         actions.output("routes", routes.deployment(here, config_file.NEWEST))
     return 0
 

@@ -23,12 +23,6 @@ def command() -> int:
         help="refuse changes that are not in this file, which --plan wrote",
     )
     parser.variable(
-        *("--comment", "PLAN_COMMENT"),
-        metavar="FILE",
-        type=Path,
-        help="with --plan: also write the changes as Markdown",
-    )
-    parser.variable(
         *("--plan-json", "PLAN_JSON"),
         metavar="FILE",
         type=Path,
@@ -47,8 +41,6 @@ def command() -> int:
     print("\n".join([title, *map(str, changes)]))
     details = here.shown(plan) if changes else ""
     actions.summarize(title, changes, details)
-    if options.comment:
-        files.write(options.comment, actions.markdown(title, changes, details).encode())
     if options.plan_json:
         files.write(options.plan_json, json.dumps(plan.content).encode())
     # Outputs alone are no reason for an approval: the next deployment writes them.

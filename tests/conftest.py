@@ -106,7 +106,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in (("endpoint", "endpoint"), ("checkout", "clone")):
             if fixture in fixtures:
                 item.add_marker(marker)
-        if not any(map(item.get_closest_marker, ("clone", "endpoint", "long", "scan"))):
+        if not any(map(item.get_closest_marker, ("clone", "endpoint", "long"))):
             item.add_marker("fast")
     # The longest files run first, so that all workers end at about the same time.
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))

@@ -8,21 +8,28 @@ from collections.abc import Callable, Collection
 import botocore.exceptions
 
 from pathtolive import config_file, plans, progress, recording, routes, smoke, stack, stages, versions
-from pathtolive.cli import CommandError
+from pathtolive.cli import CommandError, RefusedError
 from pathtolive.target import NAME
 
 # Such as EntityAlreadyExists of IAM, and "Alias already exists" of Lambda.
 EXISTS = re.compile(r"already\s?exists", re.IGNORECASE)
+# What a new version changes of the function.
+# https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/lambda_function
+CODE = {
+    *("code_sha256", "last_modified", "qualified_arn", "qualified_invoke_arn", "source_code_hash"),
+    *("source_code_size", "version"),
+}
+FUNCTION = "module.function.aws_lambda_function.this"
+DEPLOYMENT = "module.api.aws_apigatewayv2_deployment.this["
 ATTEMPTS = 3
 REQUESTS = 3
 
 
-def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[plans.Plan], None] | None = None) -> None:
+def deploy(here: stack.Stack, moved: Collection[str] = (), *, only_code: bool = False) -> None:
     """Deploy the stack; the stages in ``moved`` move to their pins in config.tf.
 
-    ``refuse`` raises an error if a plan must not be applied.
-
     Raises:
+        RefusedError: with ``only_code``, a plan changes the infrastructure, too.
         CommandError: there is no artifact, a pin names a version that does not exist, a release would be disturbed,
             Terraform fails, the artifact is not published, or a stage does not answer.
     """
@@ -37,8 +44,8 @@ def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[pla
     kept = stages.kept(here, found, moved=moved)
 
     def verify(plan: plans.Plan) -> None:
-        if refuse:
-            refuse(plan)
+        if only_code:
+            refuse_infrastructure(here, plan)
         recording.refuse_moves(here, plan, found)
 
     apply(here, lambda: here.plan(kept), verify)
@@ -51,8 +58,38 @@ def deploy(here: stack.Stack, moved: Collection[str] = (), refuse: Callable[[pla
         recording.write(here, with_routes)
         apply(here, lambda: here.plan(kept), verify)
     recording.record_ended(here, created=here.stages.keys() - found.keys())
-    following = {stage for stage, pin in here.stages.items() if pin.function_version == config_file.NEWEST}
-    verify_answers(here, required | following | set(moved) | (here.stages.keys() - found.keys()))
+    verify_answers(here, {*required, *here.following, *moved, *(here.stages.keys() - found.keys())})
+
+
+def refuse_infrastructure(here: stack.Stack, made: plans.Plan) -> None:
+    """Refuse a plan that changes more than code, and the stages that follow the newest version.
+
+    Raises:
+        RefusedError: it does; the message names each change.
+    """
+    allowed = {
+        address
+        for stage in here.following
+        for address in (
+            plans.alias(stage),
+            f'module.stage["{stage}"].aws_apigatewayv2_stage.this',
+        )
+    }
+    others = [
+        str(change)
+        for change in made.resources
+        if not (
+            (change.address in allowed and change.verb == "update")
+            or (change.address == FUNCTION and change.verb == "update" and change.attributes.keys() <= CODE)
+            or (change.address.startswith(DEPLOYMENT) and change.verb == "create")
+        )
+    ]
+    if others:
+        raise RefusedError(
+            "The plan changes the infrastructure, too:\n  "
+            + "\n  ".join(others)
+            + f"\nNothing was changed. First, run: make infrastructure{here.target.make_variables}"
+        )
 
 
 def answering(here: stack.Stack, found: Collection[str]) -> set[str]:

@@ -40,7 +40,7 @@ def outputs(target: Target, name: str) -> dict[str, Any]:
         for page in target.client("lambda").get_paginator("list_aliases").paginate(FunctionName=name)
         for alias in page["Aliases"]
     }
-    machines, domains = _state_machines(target), urls(target, api["ApiId"])
+    machines, domains = _state_machines(target), urls(target, name, api["ApiId"])
     stages = {
         stage["StageName"]: {
             "control_parameter": f"/releases/{name}/{stage['StageName']}/control",
@@ -104,33 +104,34 @@ def _api(target: Target, name: str) -> Values | None:
     return found[0] if len(found) == 1 and found[0].get("Tags", {}).get("Service") == name else None
 
 
-def _mappings(target: Target, api_id: str | None) -> Iterator[Mapping[str, str]]:
-    """Yield the mappings of an API to custom domains, each with its domain."""
-    gateway = target.client("apigatewayv2")
-    for page in gateway.get_paginator("get_domain_names").paginate():
-        for domain in page["Items"]:
-            # boto3 has no paginator for mappings.
-            request = {"DomainName": domain["DomainName"]}
-            while request:
-                found = gateway.get_api_mappings(**request)
-                for mapping in found["Items"]:
-                    if mapping["ApiId"] == api_id:
-                        yield {**mapping, "DomainName": domain["DomainName"]}
-                token = found.get("NextToken")
-                request = {**request, "NextToken": token} if token else {}
+def _mappings(target: Target, domain: str) -> Iterator[Mapping[str, str]]:
+    """Yield the mappings of a custom domain. boto3 has no paginator for them."""
+    request = {"DomainName": domain}
+    while request:
+        found = target.client("apigatewayv2").get_api_mappings(**request)
+        yield from found["Items"]
+        token = found.get("NextToken")
+        request = {"DomainName": domain, "NextToken": token} if token else {}
 
 
-def urls(target: Target, api_id: str) -> dict[str, str]:
-    """Return the URLs of stages that have a custom domain, each with a slash at its end."""
+def urls(target: Target, name: str, api_id: str) -> dict[str, str]:
+    """Return the URLs of stages that have a custom domain of the service, each with a slash at its end."""
+    pages = target.client("apigatewayv2").get_paginator("get_domain_names").paginate()
     try:
-        mappings = list(_mappings(target, api_id))
+        domains = [domain for page in pages for domain in page["Items"]]
     except botocore.exceptions.ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
             raise
-        # The roles of GitHub Actions can read domains only if the service has some.
+        # The roles of GitHub Actions can list domains only if the service has some.
         return {}
-    paths = {mapping["Stage"]: [mapping["DomainName"], mapping.get("ApiMappingKey")] for mapping in mappings}
-    return {stage: "/".join(["https:/", *filter(None, path), ""]) for stage, path in paths.items()}
+    return {
+        mapping["Stage"]: "/".join(["https:/", *filter(None, [domain["DomainName"], mapping.get("ApiMappingKey")]), ""])
+        for domain in domains
+        # The roles cannot read the mappings of other services.
+        if domain.get("Tags", {}).get("Service") == name
+        for mapping in _mappings(target, domain["DomainName"])
+        if mapping["ApiId"] == api_id
+    }
 
 
 def _state_machines(target: Target) -> dict[str, str]:
@@ -192,9 +193,9 @@ def _domain(target: Target, values: Values) -> str | None:
 
 
 def _mapping(target: Target, values: Values) -> str | None:
-    for mapping in _mappings(target, values["api"]):
-        if (mapping["DomainName"], mapping["Stage"]) == (values["domain_name"], values["stage"]):
-            return f"{mapping['ApiMappingId']}/{mapping['DomainName']}"
+    for mapping in _mappings(target, values["domain_name"]):
+        if (mapping["ApiId"], mapping["Stage"]) == (values["api"], values["stage"]):
+            return f"{mapping['ApiMappingId']}/{values['domain_name']}"
     return None
 
 

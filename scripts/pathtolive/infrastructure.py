@@ -14,15 +14,7 @@ from typing import Any
 from pathtolive import config_file, deployment, files, plans, recording, routes, stack, stages
 from pathtolive.cli import CommandError, RefusedError
 
-# What a new version changes of the function.
-# https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/lambda_function
-CODE = {
-    *("code_sha256", "last_modified", "qualified_arn", "qualified_invoke_arn", "source_code_hash"),
-    *("source_code_size", "version"),
-}
-FUNCTION = "module.function.aws_lambda_function.this"
 PLANS = 3
-DEPLOYMENT = "module.api.aws_apigatewayv2_deployment.this["
 
 
 def plan(here: stack.Stack) -> plans.Plan:
@@ -80,7 +72,7 @@ def _plan(here: stack.Stack) -> tuple[plans.Plan, dict[str, stages.Active]]:
         found = stages.active(here)
         made = here.plan(_kept(here, found), code="function_name" not in here.deployed)
         # A release that ended in between has moved a stage.
-        aliases = {f'module.alias["{stage}"].aws_lambda_alias.this' for stage in found}
+        aliases = set(map(plans.alias, found))
         moved = [change for change in made.resources if change.address in aliases and change.verb == "update"]
         if not moved:
             return made, found
@@ -123,35 +115,3 @@ def _is_reviewed(change: plans.Change, before: Mapping[str, Any] | None) -> bool
     if before["verb"] == "create":
         return change.verb in {"create", "import", "import and update", "update"}
     return bool(before["verb"] == change.verb and change.attributes.keys() <= before["attributes"].keys())
-
-
-def refuse(here: stack.Stack, made: plans.Plan) -> None:
-    """Refuse a plan that changes more than code, and the stages that follow the newest version.
-
-    Raises:
-        RefusedError: it does; the message names each change.
-    """
-    following = [stage for stage, pin in here.stages.items() if pin.function_version == config_file.NEWEST]
-    allowed = {
-        address
-        for stage in following
-        for address in (
-            f'module.alias["{stage}"].aws_lambda_alias.this',
-            f'module.stage["{stage}"].aws_apigatewayv2_stage.this',
-        )
-    }
-    others = [
-        str(change)
-        for change in made.resources
-        if not (
-            (change.address in allowed and change.verb == "update")
-            or (change.address == FUNCTION and change.verb == "update" and change.attributes.keys() <= CODE)
-            or (change.address.startswith(DEPLOYMENT) and change.verb == "create")
-        )
-    ]
-    if others:
-        raise RefusedError(
-            "The plan changes the infrastructure, too:\n  "
-            + "\n  ".join(others)
-            + f"\nNothing was changed. First, run: make infrastructure{here.target.make_variables}"
-        )

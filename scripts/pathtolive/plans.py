@@ -57,17 +57,12 @@ class Plan:
     @property
     def changes(self) -> list[str]:
         """The addresses of the resources and outputs that it changes."""
-        resources = [
-            change["address"]
-            for change in self.content.get("resource_changes", [])
-            if change["change"]["actions"] not in (["no-op"], ["read"]) or "importing" in change["change"]
-        ]
         outputs = [
             f"output.{name}"
             for name, change in self.content.get("output_changes", {}).items()
             if change["actions"] != ["no-op"]
         ]
-        return resources + outputs
+        return [change.address for change in self.resources] + outputs
 
     @property
     def resources(self) -> list[Change]:
@@ -77,6 +72,11 @@ class Plan:
             for change in self.content.get("resource_changes", [])
             if change["change"]["actions"] not in (["no-op"], ["read"]) or "importing" in change["change"]
         ]
+
+
+def alias(stage: str) -> str:
+    """Return the address of the alias of a stage."""
+    return f'module.alias["{stage}"].aws_lambda_alias.this'
 
 
 def _verb(change: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import rich.console
 import rich.syntax
 
 from pathtolive import config_file, local_aws, plans, routes, stack, stages
-from pathtolive.cli import AWS_ERRORS, CommandError, RefusedError, UnrecordedError
+from pathtolive.cli import AWS_ERRORS, CommandError, UnrecordedError
 from pathtolive.release.engine import Engine
 
 
@@ -123,9 +123,8 @@ def refuse_moves(here: stack.Stack, plan: plans.Plan, found: Mapping[str, stages
         RefusedError: there is such a stage.
     """
     for stage, running in found.items():
-        if f'module.alias["{stage}"].aws_lambda_alias.this' not in plan.changes:
+        if plans.alias(stage) not in plan.changes:
             continue
         engine = Engine(here, stage)
-        if freeze := engine.control.frozen():
-            raise RefusedError(engine.control.frozen_error(freeze))
+        engine.refuse_frozen()
         engine.refuse_weights(running.weights)

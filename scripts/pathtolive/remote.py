@@ -55,15 +55,15 @@ def git(*arguments: str, **environment: str) -> str:
     Raises:
         CommandError: git failed.
     """
-    token = os.environ.get("GITHUB_TOKEN")
-    header = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-    credentials = {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{server}/.extraheader",
-        "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {header}",
-    }
-    given = os.environ | {"LC_ALL": "C"} | (credentials if token else {}) | environment
+    given = os.environ | {"LC_ALL": "C"} | environment
+    if token := os.environ.get("GITHUB_TOKEN"):
+        header = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+        given |= {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"http.{server}/.extraheader",
+            "GIT_CONFIG_VALUE_0": f"AUTHORIZATION: basic {header}",
+        }
     return run(["git", *arguments], cwd=ROOT, env=given, quiet=True)
 
 

@@ -13,7 +13,7 @@ def commits(here: stack.Stack, stage: str, revision: str) -> tuple[str, list[str
     """Return a title and the subjects of the commits that a stage does not have, newest first."""
     url = here.stage_url(stage)
     active = stages.active(here)[stage]
-    found = (status.revision(url, active.version) or "").partition("-")[0]
+    found = status.commit(url, active.version)
     if not found:
         return f"{stage} runs version {active.version}, whose commit is not known", []
     try:

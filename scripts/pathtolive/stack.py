@@ -107,6 +107,11 @@ class Stack:
             )
         return self.target.stage_url(self.outputs["api_id"], stage, deployed[stage]["url"])
 
+    @property
+    def following(self) -> list[str]:
+        """The stages that follow the newest version."""
+        return [stage for stage, pin in self.stages.items() if pin.function_version == config_file.NEWEST]
+
     def logs_command(self, stage: str) -> str:
         """Return the command that prints the log of a stage."""
         return f"make logs STAGE={stage}{self.target.make_variables}"

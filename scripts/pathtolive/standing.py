@@ -34,7 +34,7 @@ def of_artifact(here: stack.Stack, stage: str) -> Standing:
     active = stages.active(here).get(stage)
     if active is None or commit is None:
         return Standing(NEEDED, f"{stage} needs the artifact")
-    found = (status.revision(here.stage_url(stage), active.version) or "").partition("-")[0]
+    found = status.commit(here.stage_url(stage), active.version)
     if found and found != commit and _is_ancestor(commit, found):
         return Standing(
             SUPERSEDED,
@@ -105,12 +105,7 @@ def revision(artifact: Path) -> str | None:
 
 
 def _is_ancestor(commit: str, other: str) -> bool:
-    """Return whether a commit is an ancestor of another. It is of none that main does not have.
-
-    Raises:
-        CommandError: main could not be read.
-    """
-    remote.fetch()
+    """Return whether a commit is an ancestor of another. It is of none that this clone does not have."""
     try:
         remote.git("merge-base", "--is-ancestor", commit, other)
     except CommandError:

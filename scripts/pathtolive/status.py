@@ -87,6 +87,11 @@ def revision(url: str, version: str) -> str | None:
     return None
 
 
+def commit(url: str, version: str) -> str | None:
+    """Return the commit that a version was built from, without whether its sources were modified."""
+    return (revision(url, version) or "").partition("-")[0] or None
+
+
 def conclude(here: stack.Stack) -> None:
     """Print the stages at the end of a command that has done everything else: Ctrl-C leaves out the table."""
     try:

@@ -39,12 +39,6 @@ def unpublished(here: stack.Stack) -> str | None:
     return None
 
 
-def newest(here: stack.Stack) -> str:
-    """Return the number of the newest version."""
-    version: str = here.outputs["newest_version"]
-    return version
-
-
 def refuse_other_code(here: stack.Stack, version: str) -> None:
     """Refuse a version that was published from another artifact.
 

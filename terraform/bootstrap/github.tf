@@ -107,9 +107,9 @@ resource "aws_iam_role_policy_attachment" "read" {
 }
 
 resource "aws_iam_role_policy_attachment" "infrastructure" {
-  count = length(aws_iam_policy.infrastructure)
+  for_each = setintersection(local.roles, ["infrastructure"])
 
-  role       = aws_iam_role.github["infrastructure"].name
+  role       = aws_iam_role.github[each.key].name
   policy_arn = aws_iam_policy.infrastructure[0].arn
 }
 

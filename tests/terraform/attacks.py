@@ -221,7 +221,7 @@ def token(*, immutable: bool, **claims: str) -> dict[str, str]:
         "run_id": "9876543210",
         "run_number": "12",
         "runner_environment": "github-hosted",
-        "workflow": "Deploy",
+        "workflow": "Delivery pipeline",
     } | claims
     found["job_workflow_ref"] = f"{found['repository']}/.github/workflows/path.yml@{found['ref']}"
     owner, name = found["repository"].split("/")

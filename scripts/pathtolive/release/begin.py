@@ -108,8 +108,7 @@ def _routes_alone(engine: Engine, given: Settings, active: str) -> Past:
     Raises:
         RefusedError: the stage is frozen.
     """
-    if (freeze := engine.control.frozen()) and not given.ignore_freeze_reason:
-        raise RefusedError(engine.control.frozen_error(freeze))
+    engine.refuse_frozen(given.ignore_freeze_reason)
     last = engine.last()
     if last and last.to_version == active:
         print(f"{last.name} succeeded, but {engine.stage} does not have its routes. Setting them now.")

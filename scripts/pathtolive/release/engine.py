@@ -177,6 +177,15 @@ class Engine:
             elif (report := execution.report) and not (report.outcome == REFUSED and report.release in rollbacks):
                 rollbacks[report.release] = execution
 
+    def refuse_frozen(self, ignore_reason: str | None = None) -> None:
+        """Refuse to change a frozen stage without a reason.
+
+        Raises:
+            RefusedError: it is frozen.
+        """
+        if (freeze := self.control.frozen()) and not ignore_reason:
+            raise RefusedError(self.control.frozen_error(freeze))
+
     def last(self) -> Past | None:
         """Return the last release, promotion or rollback that succeeded, or None if none is known."""
         try:

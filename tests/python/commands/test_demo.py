@@ -243,7 +243,7 @@ def test_incident_ends_when_all_traffic_is_back() -> None:
     assert found.seconds == pytest.approx(4 - 1.4)
 
 
-def test_incident_without_failures_takes_no_time() -> None:
+def test_incident_without_failures_is_an_error() -> None:
     with pytest.raises(CommandError, match=r"Version 2 was rolled back, but none of its requests failed\."):
         figures.incident([], OBSERVATIONS, "2", 1.0)
 

@@ -46,6 +46,10 @@ def serve() -> Iterator[Serve]:
         server.server_close()
 
 
+def domain(name: str, service: str = "path-to-live") -> dict[str, Any]:
+    return {"domainName": name, "tags": {"Service": service}}
+
+
 def mapping(stage: str, path: str = "", api: str = "a1b2c3") -> dict[str, str]:
     return {"apiId": api, "apiMappingId": f"m-{stage}", "apiMappingKey": path, "stage": stage}
 
@@ -55,8 +59,11 @@ def mapping(stage: str, path: str = "", api: str = "a1b2c3") -> dict[str, str]:
 def test_urls_are_those_of_the_domains_of_the_api(serve: Serve) -> None:
     target = serve(
         {
-            DOMAINS: (200, {"items": [{"domainName": "api.example.com"}], "nextToken": "2"}),
-            f"{DOMAINS}?nextToken=2": (200, {"items": [{"domainName": "example.com"}]}),
+            DOMAINS: (200, {"items": [domain("api.example.com"), domain("shop.org", "shop")], "nextToken": "2"}),
+            f"{DOMAINS}?nextToken=2": (200, {"items": [domain("example.com"), {"domainName": "untagged.org"}]}),
+            # The roles can read only the mappings of their own domains.
+            f"{DOMAINS}/shop.org/apimappings": DENIED,
+            f"{DOMAINS}/untagged.org/apimappings": DENIED,
             f"{DOMAINS}/api.example.com/apimappings": (
                 200,
                 {"items": [mapping("dev", "dev/v1"), mapping("prod", "other", "z9")], "nextToken": "more"},
@@ -65,7 +72,7 @@ def test_urls_are_those_of_the_domains_of_the_api(serve: Serve) -> None:
             f"{DOMAINS}/example.com/apimappings": (200, {"items": [mapping("live")]}),
         }
     )
-    assert discovery.urls(target, "a1b2c3") == {
+    assert discovery.urls(target, "path-to-live", "a1b2c3") == {
         "dev": "https://api.example.com/dev/v1/",
         "live": "https://example.com/",
         "test": "https://api.example.com/test/",
@@ -73,4 +80,4 @@ def test_urls_are_those_of_the_domains_of_the_api(serve: Serve) -> None:
 
 
 def test_role_that_cannot_read_domains_knows_none(serve: Serve) -> None:
-    assert discovery.urls(serve({DOMAINS: DENIED}), "a1b2c3") == {}
+    assert discovery.urls(serve({DOMAINS: DENIED}), "path-to-live", "a1b2c3") == {}

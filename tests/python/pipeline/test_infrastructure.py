@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from pathtolive import config_file, infrastructure, stages
+from pathtolive import config_file, deployment, infrastructure, stages
 from pathtolive.cli import CommandError, RefusedError
 from pathtolive.plans import Plan
 
@@ -27,7 +27,7 @@ def plan(*changes: dict[str, Any]) -> Plan:
 @pytest.fixture
 def here() -> mock.Mock:
     pins = {"dev": config_file.Pin("newest", "newest"), "live": config_file.Pin("3", "1")}
-    return mock.Mock(stages=pins, target=mock.Mock(make_variables=""))
+    return mock.Mock(stages=pins, following=["dev"], target=mock.Mock(make_variables=""))
 
 
 CODE = change(
@@ -58,7 +58,7 @@ def test_plan_has_words() -> None:
 
 
 def test_code_and_the_stages_that_follow_it_are_no_infrastructure(here: mock.Mock) -> None:
-    infrastructure.refuse(here, plan(CODE, DEV, ROUTES))
+    deployment.refuse_infrastructure(here, plan(CODE, DEV, ROUTES))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_code_and_the_stages_that_follow_it_are_no_infrastructure(here: mock.Moc
 )
 def test_other_changes_are_refused_by_name(here: mock.Mock, other: dict[str, Any]) -> None:
     with pytest.raises(RefusedError) as refused:
-        infrastructure.refuse(here, plan(CODE, other))
+        deployment.refuse_infrastructure(here, plan(CODE, other))
     assert f"\n  {plan(other).resources[0]}\n" in str(refused.value)
     assert "First, run: make infrastructure" in str(refused.value)
 

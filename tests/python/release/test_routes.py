@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from unittest import mock
 
@@ -10,6 +11,7 @@ import pytest
 from pathtolive.cli import RefusedError
 from pathtolive.release import begin
 from pathtolive.release.control import Freeze
+from pathtolive.release.engine import Engine
 from pathtolive.release.executions import SUCCEEDED, Past
 from pathtolive.release.settings import Settings
 
@@ -21,6 +23,7 @@ def engine(last: Past | None, freeze: Freeze | None = None) -> mock.Mock:
     found = mock.Mock(stage="live", last=lambda: last)
     found.control.frozen.return_value = freeze
     found.control.frozen_error.return_value = "live is frozen by ann"
+    found.refuse_frozen = functools.partial(Engine.refuse_frozen, found)
     return found
 
 

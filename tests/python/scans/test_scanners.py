@@ -12,7 +12,7 @@ import pytest
 from pathtolive.cli import CommandError
 from pathtolive.scanning import findings, scanners
 
-pytestmark = [pytest.mark.scan, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 KEY_LINES = [
     "aws_access_key_id = AKIA" + "Z7Q3KD2M5XWV4TYB",

@@ -17,7 +17,7 @@ from tests.conftest import ROOT, local_aws
 from tests.terraform.root.test_bootstrap import REPOSITORY
 from tests.terraform.support import SOURCE, Configuration, copy, write_artifact
 
-pytestmark = [pytest.mark.endpoint, pytest.mark.scan, pytest.mark.long]
+pytestmark = [pytest.mark.endpoint, pytest.mark.long]
 
 
 @dataclass(frozen=True)

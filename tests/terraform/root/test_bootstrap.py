@@ -101,7 +101,7 @@ def test_bootstrap_with_repository_creates_identity_provider_roles_and_key(with_
         'aws_iam_role_policy.infrastructure["api"]',
         'aws_iam_role_policy.infrastructure["service-roles"]',
         'aws_iam_role_policy.infrastructure["state"]',
-        "aws_iam_role_policy_attachment.infrastructure[0]",
+        'aws_iam_role_policy_attachment.infrastructure["infrastructure"]',
         "aws_kms_alias.topic[0]",
         "aws_kms_key.topic[0]",
         *(f'aws_iam_role.github["{role}"]' for role in roles),
