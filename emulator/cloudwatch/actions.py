@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.loaders import Loader
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import eventbridge, lambda_svc, sns
 
+from emulator import models
 from emulator.cloudwatch.protocol import iso
 from emulator.lambda_ import permissions
 
@@ -251,8 +251,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _region_names() -> Mapping[str, Mapping[str, str]]:
-    partitions = Loader().load_data("endpoints")["partitions"]
-    return {name: region for partition in partitions for name, region in partition["regions"].items()}
+    return {name: region for partition in models.PARTITIONS for name, region in partition["regions"].items()}
 
 
 def _region_name() -> str:

@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from botocore.loaders import Loader
 from botocore.model import (
     DenormalizedStructureBuilder,
     ListShape,
@@ -30,6 +29,8 @@ from botocore.model import (
 from botocore.parsers import RpcV2CBORParser
 from botocore.serialize import RpcV2CBORSerializer
 from ministack.services import cloudwatch
+
+from emulator import models
 
 Response = tuple[int, Mapping[str, str], bytes]
 ERROR = (
@@ -86,7 +87,7 @@ class Request:
 @functools.cache
 def service() -> ServiceModel:
     """Return CloudWatch's model."""
-    return ServiceModel(Loader().load_service_model("cloudwatch", "service-2"))
+    return ServiceModel(models.LOADER.load_service_model("cloudwatch", "service-2"))
 
 
 def read(path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]) -> Request | None:

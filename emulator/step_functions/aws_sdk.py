@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError, ParamValidationError
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import stepfunctions
 
+from emulator import models
+
 # boto's names of services that Step Functions names otherwise.
 _OTHER_NAMES = {"sfn": "stepfunctions"}
 # Lists that AWS returns even if they are empty, by their shape.
@@ -93,6 +95,7 @@ def error(service: str, code: str, message: str, status: int, request_id: str) -
 @functools.cache
 def _client(service: str, region: str, account: str) -> Any:
     session = botocore.session.Session()
+    session.register_component("data_loader", models.LOADER)
     # Local AWS calls itself: the AWS settings of the person who runs it do not apply.
     store = session.get_component("config_store")
     for name, value in {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}.items():
