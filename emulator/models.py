@@ -5,5 +5,6 @@ from __future__ import annotations
 from botocore.loaders import Loader
 
 LOADER = Loader()
-# Read at the start, not by the first release: local AWS answers no request during the 20 ms that it takes.
+# Parsing it takes 20 ms, during which no request is answered. So it is read at the start, and LOADER keeps it for
+# the clients.
 PARTITIONS = LOADER.load_data("endpoints")["partitions"]

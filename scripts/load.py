@@ -25,7 +25,7 @@ from pathtolive.release.settings import milliseconds, share
 
 
 def command() -> int:
-    """Return 0 after Ctrl-C, or if the limits were kept."""
+    """Return 0 if the limits were kept, also after Ctrl-C."""
     parser = Parser(__doc__)
     parser.variable("--stage", "STAGE", example="live", help="stage to send requests to")
     parser.variable("--rate", "RATE", type=float, default=20.0, help="requests per second (default: %(default)g)")
@@ -72,7 +72,7 @@ def command() -> int:
         if exceeded := total.exceeded(options.max_error_rate, options.max_p99_ms):
             raise CommandError(
                 f"The load on {options.stage} failed: {exceeded}.\n"
-                f"To find the cause, run: make logs STAGE={options.stage}{here.target.make_variables}"
+                f"To find the cause, run: {here.logs_command(options.stage)}"
             )
     return 0
 

@@ -43,7 +43,8 @@ def command() -> int:
     if useless:
         listed = "\n  ".join(useless)
         raise CommandError(
-            f"scans/accepted.toml has entries that have expired or have no finding:\n  {listed}\nRemove them."
+            "scans/accepted.toml has entries that have expired, or places that have no finding:\n  "
+            f"{listed}\nRemove these."
         )
     return 0
 

@@ -108,7 +108,9 @@ class Checkout:
     def running(self, command: str) -> Iterator[None]:
         """Run a command in the meantime, as in a second terminal, and end it with Ctrl-C."""
         self.ran.append(command)
-        process = processes.start(command.split(), cwd=self.path, env=self.environment, stdout=subprocess.DEVNULL)
+        process = processes.start(
+            command.split(), cwd=self.path, env=self.environment, stdout=subprocess.DEVNULL, stderr=None
+        )
         try:
             yield
         finally:

@@ -78,7 +78,7 @@ def start(
     cwd: Path,
     env: Mapping[str, str],
     stdout: int = subprocess.PIPE,
-    stderr: int = subprocess.STDOUT,
+    stderr: int | None = subprocess.STDOUT,
 ) -> subprocess.Popen[str]:
     """Start a command without input, in a process group of its own."""
     return subprocess.Popen(

@@ -15,12 +15,12 @@ from pathtolive.target import NAME
 EXISTS = re.compile(r"already\s?exists", re.IGNORECASE)
 # What a new version changes of the function.
 # https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/lambda_function
-CODE = {
+CODE_ATTRIBUTES = {
     *("code_sha256", "last_modified", "qualified_arn", "qualified_invoke_arn", "source_code_hash"),
     *("source_code_size", "version"),
 }
 FUNCTION = "module.function.aws_lambda_function.this"
-DEPLOYMENT = "module.api.aws_apigatewayv2_deployment.this["
+GATEWAY_DEPLOYMENT = "module.api.aws_apigatewayv2_deployment.this["
 ATTEMPTS = 3
 REQUESTS = 3
 
@@ -67,21 +67,15 @@ def refuse_infrastructure(here: stack.Stack, made: plans.Plan) -> None:
     Raises:
         RefusedError: it does; the message names each change.
     """
-    allowed = {
-        address
-        for stage in here.following
-        for address in (
-            plans.alias(stage),
-            f'module.stage["{stage}"].aws_apigatewayv2_stage.this',
-        )
-    }
+    allowed = set(map(plans.alias, here.following))
+    allowed |= {f'module.stage["{stage}"].aws_apigatewayv2_stage.this' for stage in here.following}
     others = [
         str(change)
         for change in made.resources
         if not (
             (change.address in allowed and change.verb == "update")
-            or (change.address == FUNCTION and change.verb == "update" and change.attributes.keys() <= CODE)
-            or (change.address.startswith(DEPLOYMENT) and change.verb == "create")
+            or (change.address == FUNCTION and change.verb == "update" and change.attributes.keys() <= CODE_ATTRIBUTES)
+            or (change.address.startswith(GATEWAY_DEPLOYMENT) and change.verb == "create")
         )
     ]
     if others:

@@ -127,7 +127,7 @@ def urls(target: Target, name: str, api_id: str) -> dict[str, str]:
     return {
         mapping["Stage"]: "/".join(["https:/", *filter(None, [domain["DomainName"], mapping.get("ApiMappingKey")]), ""])
         for domain in domains
-        # The roles cannot read the mappings of other services.
+        # The roles of GitHub Actions can read only the mappings of domains that make bootstrap knows.
         if domain.get("Tags", {}).get("Service") == name
         for mapping in _mappings(target, domain["DomainName"])
         if mapping["ApiId"] == api_id

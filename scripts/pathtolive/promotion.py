@@ -54,7 +54,8 @@ def promote(
         again = f"make promote FROM={source} TO={destination}{variables}{here.target.make_variables}"
         if active.version != promotion.version:
             _move(engine, promotion, given, again)
-        elif active.gateway_deployment != promotion.gateway_deployment:
+        # The state machine has moved the version of an interrupted promotion, which continues during a freeze.
+        elif active.gateway_deployment != promotion.gateway_deployment and not engine.unrecorded():
             engine.refuse_frozen(given.ignore_freeze_reason)
         recording.record(here, destination, promotion.version, gateway_deployment=pin.gateway_deployment, again=again)
     with progress.step(f"Verify that {destination} runs version {promotion.version}"):

@@ -12,6 +12,7 @@ import pytest
 from pathtolive import config_file, deployment, infrastructure, stages
 from pathtolive.cli import CommandError, RefusedError
 from pathtolive.plans import Plan
+from pathtolive.stack import Stack
 
 FUNCTION = "module.function.aws_lambda_function.this"
 
@@ -27,7 +28,9 @@ def plan(*changes: dict[str, Any]) -> Plan:
 @pytest.fixture
 def here() -> mock.Mock:
     pins = {"dev": config_file.Pin("newest", "newest"), "live": config_file.Pin("3", "1")}
-    return mock.Mock(stages=pins, following=["dev"], target=mock.Mock(make_variables=""))
+    found = mock.Mock(stages=pins, target=mock.Mock(make_variables=""))
+    found.following = Stack.following.__get__(found)
+    return found
 
 
 CODE = change(

@@ -8,12 +8,14 @@ from unittest import mock
 
 import pytest
 
+from pathtolive import config_file, promotion, recording, stages
 from pathtolive.cli import RefusedError
 from pathtolive.release import begin
 from pathtolive.release.control import Freeze
 from pathtolive.release.engine import Engine
 from pathtolive.release.executions import SUCCEEDED, Past
 from pathtolive.release.settings import Settings
+from pathtolive.stages import Active
 
 NOW = datetime.now(UTC)
 LAST = Past("live-release-7-x", "release", "6", "7", NOW, NOW, SUCCEEDED, "Release completed.")
@@ -46,3 +48,32 @@ def test_frozen_stage_keeps_its_routes() -> None:
         begin._routes_alone(frozen, Settings("live", "7"), "7")
     permitted = Settings("live", "7", ignore_freeze_reason="a fix")
     assert begin._routes_alone(frozen, permitted, "7") is LAST
+
+
+@pytest.mark.parametrize(
+    ("reason", "unrecorded", "refused"),
+    [(None, None, True), ("a fix", None, False), (None, LAST, False)],
+    ids=["frozen", "with a reason", "interrupted before the freeze"],
+)
+def test_promotion_of_routes_alone_heeds_a_freeze(
+    monkeypatch: pytest.MonkeyPatch, reason: str | None, unrecorded: Past | None, refused: bool
+) -> None:
+    frozen = engine(LAST, Freeze("", "ann", "holidays"))
+    frozen.unrecorded.return_value = unrecorded
+    promoted = promotion.Promotion("test", "live", "7", "", "3")
+    record = mock.Mock()
+    monkeypatch.setattr(promotion, "Engine", lambda *_: frozen)
+    monkeypatch.setattr(promotion, "_promotion", lambda *_: promoted)
+    monkeypatch.setattr(promotion, "_check", lambda *_: None)
+    monkeypatch.setattr(stages, "active", lambda _: {"live": Active("7", {}, "2")})
+    monkeypatch.setattr(recording, "record", record)
+    here = mock.Mock()
+    here.config.stage.return_value = config_file.Pin("7", "2")
+    here.target.make_variables = ""
+    settings = Settings("live", "7", ignore_freeze_reason=reason)
+    if refused:
+        with pytest.raises(RefusedError, match="live is frozen by ann"):
+            promotion.promote(here, "test", "live", settings)
+    else:
+        promotion.promote(here, "test", "live", settings)
+    assert record.called is not refused
