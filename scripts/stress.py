@@ -69,7 +69,8 @@ def command() -> int:
     print()
     tables.show(limits.rows(found, limit))
     print(f"\nThe percentiles are of responses with status 200, from when their requests were due.\nReport: {report}")
-    if said := limits.problem(found, limit, options.stage, local=here.target.endpoint is not None):
+    logs = here.logs_command(options.stage)
+    if said := limits.problem(found, limit, options.stage, logs, local=here.target.endpoint is not None):
         raise CommandError(said)
     print(limits.success(found, limit))
     return 0

@@ -145,11 +145,12 @@ def rows(found: Iterable[Result], throttle: Throttle) -> list[Mapping[str, str]]
     ]
 
 
-def problem(found: Sequence[Result], throttle: Throttle, stage: str, *, local: bool) -> str | None:
+def problem(found: Sequence[Result], throttle: Throttle, stage: str, logs: str, *, local: bool) -> str | None:
     """Return what is not as expected in the first step that shows it, or None.
 
     Requests past the throttle receive 429, and nothing else fails. API Gateway throttles on a best-effort basis, so one
-    step past the throttle must show it, and not each of them. ``local`` is whether this machine runs the service, too.
+    step past the throttle must show it, and not each of them. ``logs`` is the command that
+    prints the stage's log, and ``local`` is whether this machine runs the service, too.
     """
     past = [result for result in found if result.step.rate > throttle.rate]
     throttles = any(result.throttled for result in past)
@@ -162,7 +163,7 @@ def problem(found: Sequence[Result], throttle: Throttle, stage: str, *, local: b
             )
         if number := result.failures.total():
             said = f"{number} of {result.requests} requests failed in {step}: {failed(result.failures)}."
-            return f"{said} To find the cause, run: make logs STAGE={stage}.{_slow(result, local=local)}"
+            return f"{said} To find the cause, run: {logs}.{_slow(result, local=local)}"
         if result.throttled and result not in past:
             if result.late:
                 return (

@@ -60,7 +60,7 @@ def as_expected(step: int, place: int) -> int:
 
 
 def problem(found: list[Result], *, local: bool = False) -> str | None:
-    return limits.problem(found, THROTTLE, "dev", local=local)
+    return limits.problem(found, THROTTLE, "dev", "make logs STAGE=dev", local=local)
 
 
 def test_throttled_requests_past_the_throttle_are_no_problem() -> None:
@@ -227,7 +227,7 @@ def test_stress_names_the_route_that_fails(checkout: Checkout, api: Api) -> None
     assert done.returncode == 1
     assert done.stderr.strip() == (
         "13 of 40 requests failed in step 1 (20 requests per second): 13 of GET /broken with status 500. "
-        "To find the cause, run: make logs STAGE=dev."
+        "To find the cause, run: make logs STAGE=dev TARGET=local."
     )
     assert row(done.stdout, 1)[4:7] == ["27", "0", "13"]
 
