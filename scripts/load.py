@@ -1,7 +1,7 @@
 """Send requests to a stage at a constant rate, whether or not earlier ones have received a response.
 
-With --seconds, the load ends by itself. The command fails if the requests exceed --max-error-rate or --max-p99-ms, also
-after Ctrl-C.
+With --seconds, the load ends by itself. The command fails if the requests exceed --max-error-rate or --max-p99-ms, even
+if Ctrl-C ends the load.
 
 The requests go to each GET route of the API in turn. Each line counts the requests that were due in its window of time,
 and is printed when the last of them has ended. The response of /build-info names the version.
@@ -71,7 +71,7 @@ def command() -> int:
         total = send(url, Step(options.rate, options.seconds, routes), pending)
         if exceeded := total.exceeded(options.max_error_rate, options.max_p99_ms):
             raise CommandError(
-                f"The load on {options.stage} failed: {exceeded}.\n"
+                f"{options.stage} did not keep the limits of the load: {exceeded}.\n"
                 f"To find the cause, run: {here.logs_command(options.stage)}"
             )
     return 0

@@ -5,9 +5,10 @@ command. Ctrl-C asks whether to skip the rest of the step, hold, resume, or abor
 For scripts, --do does the same.
 
 Exit status: 0 if the release succeeded, 1 if it rolled back, 2 if it was refused, 3 if it continues without this
-command, 4 if it succeeded but could not be recorded. With --wait=false, it is 0 as soon as the release is in
-progress. With --do, it is 0 as soon as the request is stored; with --do abort, when the rollback is complete. 'make'
-replaces every status other than 0 with 2, so scripts that need the status run this file.
+command, 4 if it succeeded but could not be recorded. With --wait=false, the command exits with status 0 as soon as the
+release is in progress. With --do, it exits with status 0 as soon as the request is stored, and with --do abort, when
+the rollback is complete. 'make' replaces every status other than 0 with 2, so scripts that need the status run this
+file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Print what a job of the delivery pipeline has to do on its stage.
 
 The stage needs the version, runs it, runs a newer one, or rejects it. If the stage follows the newest version, the
-artifact is compared with the version that it runs. Without --stage, the command prints this for the infrastructure. It
-sets the outputs of the step: state (needed, done, superseded, or rejected) and, with --stage, url.
+artifact is compared with the version that it runs. Without --stage, the command prints whether the infrastructure of
+this commit is needed or superseded. The command sets the outputs of the step: state (needed, done, superseded, or
+rejected) and, with --stage, url.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def markdown(title: str, lines: Iterable[object] = (), details: str = "") -> str
 
 
 def summarize(title: str, lines: Iterable[object] = (), details: str = "") -> None:
-    """Add a title, a list, and folded details to the summary of the step. ci.yml also posts that of a plan."""
+    """Add a title, a list, and folded details to the summary of the step. ci.yml also posts a plan's as a comment."""
     _append("GITHUB_STEP_SUMMARY", markdown(title, lines, details))
 
 

@@ -62,7 +62,7 @@ def deploy(here: stack.Stack, moved: Collection[str] = (), *, only_code: bool = 
 
 
 def refuse_infrastructure(here: stack.Stack, made: plans.Plan) -> None:
-    """Refuse a plan that changes more than code, and the stages that follow the newest version.
+    """Refuse a plan that changes anything except the code, the stages that follow it, and new gateway deployments.
 
     Raises:
         RefusedError: it does; the message names each change.

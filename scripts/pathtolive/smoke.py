@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 30
 
 
 def check(url: str, logs: str) -> None:
-    """Verify that a stage answers with status 200; ``url`` ends in a slash, and ``logs`` is the command for its log.
+    """Verify that a stage answers with status 200; ``url`` ends in a slash, and ``logs`` prints its log.
 
     Raises:
         CommandError: it does not within PATIENCE_SECONDS.

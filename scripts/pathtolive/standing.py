@@ -105,7 +105,7 @@ def revision(artifact: Path) -> str | None:
 
 
 def _is_ancestor(commit: str, other: str) -> bool:
-    """Return whether a commit is an ancestor of another. It is of none that this clone does not have."""
+    """Return whether a commit is an ancestor of another. Return False if this clone lacks either of them."""
     try:
         remote.git("merge-base", "--is-ancestor", commit, other)
     except CommandError:

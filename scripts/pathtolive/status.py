@@ -88,7 +88,7 @@ def revision(url: str, version: str) -> str | None:
 
 
 def commit(url: str, version: str) -> str | None:
-    """Return the commit that a version was built from, without whether its sources were modified."""
+    """Return the hash of the commit that a version was built from, or None if it is not known."""
     return (revision(url, version) or "").partition("-")[0] or None
 
 

@@ -12,7 +12,7 @@ variable "base_paths" {
   # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-mappings.html
   validation {
     condition     = alltrue([for path in values(var.base_paths) : length(path) <= 300 && can(regex("^([A-Za-z0-9$_.+!*'()-]+(/[A-Za-z0-9$_.+!*'()-]+)*)?$", path))])
-    error_message = "Domain ${var.name}: a base path must have at most 300 characters: letters, digits, and $-_.+!*'(). Separate its parts with single slashes, such as orders/v1. It must not start or end with a slash."
+    error_message = "Domain ${var.name}: a base path must have at most 300 characters: letters, digits, and $-_.+!*'(). Separate its parts with single slashes, as in orders/v1. It must not start or end with a slash."
   }
 
   validation {

@@ -87,7 +87,7 @@ resource "aws_cloudwatch_log_group" "this" {
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
 resource "aws_ssm_parameter" "control" {
   name           = "/releases/${var.name}/${var.stage}/control"
-  description    = "Requests of people for the stage ${var.stage} of ${var.name}: to freeze the stage, to skip a step, or to hold, resume, or abort a release."
+  description    = "Requests for the stage ${var.stage} of ${var.name}: freeze the stage, skip a step, or hold, resume, or abort a release."
   type           = "String"
   insecure_value = "{}"
 
