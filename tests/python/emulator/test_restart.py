@@ -268,7 +268,8 @@ def test_execution_goes_on_with_its_wait(restarted: Restarted) -> None:
     ended = kept.waiting.end(kept.waits)
     assert (ended["status"], ended["output"]) == ("SUCCEEDED", 1)
     (waited,) = kept.waiting.seconds(kept.waits, "WaitStateEntered", "WaitStateExited")
-    assert 600 <= waited < 700
+    # Timestamps are those of the real clock. If it is adjusted meanwhile, they differ from the wait by milliseconds.
+    assert 595 < waited < 700
     history = kept.waiting.history(kept.waits)
     states = [f"{kind}State{change}" for kind in ("Pass", "Wait", "Pass") for change in ("Entered", "Exited")]
     assert [event["type"] for event in history] == ["ExecutionStarted", *states, "ExecutionSucceeded"]
