@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import importlib.metadata
+import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+import uvicorn
 
 from emulator import clock, fence, hooks, names
 from emulator.persistence import directory
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
+# How long requests that are being answered may take when the server stops.
+STOP_SECONDS = 3
 
 
 class ServerError(RuntimeError):
@@ -46,8 +53,9 @@ def load(port: int, state: Path | None, speed: float = 1) -> App:
             f"Local AWS needs MiniStack {hooks.MINISTACK_VERSION}, found {found or 'none'}. {hooks.REMEDY}"
         )
     database = None if state is None else _database(state)
+    clock.speed = speed
     # MiniStack reads its settings when it is imported.
-    os.environ.update(_settings(port, state, speed))
+    os.environ.update(_settings(port, state))
     ministack = importlib.import_module("ministack.app")
     # Before the behaviours are imported: they import names of MiniStack.
     names.check()
@@ -69,7 +77,7 @@ def serve(port: int, state: Path | None, speed: float = 1) -> None:
     """
     check_port(port)
     app = load(port, state, speed)
-    asyncio.run(_serve(app, port))
+    asyncio.run(_Server(_configuration(app, port)).serve())
 
 
 def _database(state: Path) -> Database:
@@ -96,37 +104,64 @@ def check_port(port: int) -> None:
             ) from error
 
 
-async def _serve(app: App, port: int) -> None:
-    from hypercorn.asyncio import serve  # noqa: PLC0415 - imported only if MiniStack's server is needed
-    from hypercorn.config import Config  # noqa: PLC0415
-
-    from emulator import connections  # noqa: PLC0415
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    executions = importlib.import_module("emulator.step_functions.executions")
-
-    def end() -> None:
-        executions.freeze()
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    config = Config()
-    config.bind = [f"{HOST}:{port}"]
-    config.loglevel = "WARNING"
-    # Longer than clients keep idle connections: 90 s in the AWS SDK for Go. If the server closes one, a request can be
-    # on its way, and its response is lost. The client repeats it, and fails because the resource already exists.
-    config.keep_alive_timeout = 3600
-    connections.install()
-    print(f"Local AWS answers on http://{HOST}:{port}", flush=True)
-    await serve(cast("Any", app), config, shutdown_trigger=stop.wait)
+def _configuration(app: App, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        cast("Any", app),
+        HOST,
+        port,
+        access_log=False,
+        # MiniStack's responses have one of their own.
+        date_header=False,
+        http="httptools",
+        log_config=None,
+        # Without this, a header of a request replaces the address of its client.
+        proxy_headers=False,
+        # Without this, a request has the account and region of the one before it on its connection.
+        reset_contextvars=True,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        # Longer than clients keep idle connections: 90 s in the AWS SDK for Go. If the server closes one, a request can
+        # be on its way, and its response is lost. The client repeats it, and fails because the resource already exists.
+        timeout_keep_alive=3600,
+        # This one passes all headers of a handshake on, and can refuse it with a response that says why.
+        ws="websockets-sansio",
+    )
 
 
-def _settings(port: int, state: Path | None, speed: float) -> dict[str, Any]:
+class _Server(uvicorn.Server):
+    """Says when it answers, and ends at SIGINT or SIGTERM."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        # It says how many requests it cancels at its end: the traceback of each says nothing more.
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"Local AWS answers on http://{HOST}:{self.config.port}", flush=True)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals. Uvicorn's own method raises them again at the end, and the process ends by them."""
+        executions = importlib.import_module("emulator.step_functions.executions")
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            executions.freeze()
+            self.should_exit = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, end)
+        yield
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _settings(port: int, state: Path | None) -> dict[str, Any]:
     settings = {
         "BIND_HOST": HOST,
-        clock.VARIABLE: str(speed),
         "GATEWAY_PORT": str(port),
         "LOG_LEVEL": "WARNING",
         # The names of stages, buckets and the like end in it; the fence admits no other.

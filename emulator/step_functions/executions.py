@@ -236,7 +236,7 @@ def _walk(run: Run, definition: Mapping[str, Any]) -> Any:
     if run.position is not None:
         name, value, context, entered = json.loads(run.position)
         if definition["States"][name].keys() & {"Seconds", "SecondsPath"}:
-            run.waited = (time.time() - entered) * clock.speed()
+            run.waited = (time.time() - entered) * clock.speed
     while name is not None:
         state = definition["States"][name]
         kind = state["Type"]

@@ -18,8 +18,8 @@ from emulator import hooks, names, server
 from tests.conftest import ROOT, free_port
 
 FILES = sorted((ROOT / "emulator").rglob("*.py"))
-# Names of botocore and Hypercorn.
-OTHERS = {"client._make_api_call", "serializer._serialize_data_item", "super()._read_data"}
+# Names of botocore.
+OTHERS = {"client._make_api_call", "serializer._serialize_data_item"}
 
 
 def is_module(name: str) -> bool:
@@ -107,7 +107,7 @@ def test_code_uses_no_other_private_names(path: Path) -> None:
 @pytest.fixture
 def _start(monkeypatch: pytest.MonkeyPatch) -> None:
     """End the start after the check, and restore the environment."""
-    monkeypatch.setattr(os, "environ", os.environ | server._settings(free_port(), None, 1))
+    monkeypatch.setattr(os, "environ", os.environ | server._settings(free_port(), None))
     behaviours = importlib.import_module("emulator.behaviours")
     monkeypatch.setattr(behaviours, "install", lambda: None)
 

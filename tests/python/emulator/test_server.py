@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import importlib.metadata
 import json
+import re
 import resource
 import signal
 import socket
@@ -115,6 +116,49 @@ def test_server_ends_with_its_workers(number: signal.Signals) -> None:
     assert (process.returncode, complained) == (0, "")
     assert len(gone) >= 1
     assert alive == []
+
+
+def test_server_ends_while_a_function_runs() -> None:
+    port = free_port()
+    with emulator("--port", str(port)) as process:
+        url = f"http://127.0.0.1:{port}"
+        eventually(lambda: answers(url), 60)
+        role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        client(url, "lambda").create_function(
+            FunctionName="it",
+            Role=role,
+            Runtime="python3.13",
+            Handler="handler.handler",
+            Timeout=60,
+            Code={"ZipFile": zipped("import time\ndef handler(event, context): time.sleep(40)")},
+        )
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            request = "POST /2015-03-31/functions/it/invocations HTTP/1.1\r\nContent-Length: 2\r\n"
+            signed = f"Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/lambda/aws4_request\r\n"
+            connection.sendall(f"{request}{signed}Host: localhost:{port}\r\n\r\n{{}}".encode())
+            workers = eventually(lambda: psutil.Process(process.pid).children(recursive=True))
+            process.terminate()
+            _, complained = process.communicate(timeout=20)
+        _, alive = psutil.wait_procs(workers, timeout=5)
+    assert (process.returncode, alive) == (0, [])
+    assert "Traceback" not in complained
+
+
+def test_requests_of_a_connection_have_nothing_of_those_before_it(tmp_path: Path) -> None:
+    """The account is that of the access key: https://ministack.org/docs."""
+    with local_aws(tmp_path / "log") as url:
+        connection = http.client.HTTPConnection(url.partition("://")[2], timeout=30)
+        found = []
+        for key in ("111111111111", "", "222222222222"):
+            credential = f"{key}/20260101/eu-west-2/sts/aws4_request"
+            signed = {"Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"}
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
+            # The server stops and resumes to read a long one, which is where asyncio passes the context on.
+            body = "Action=GetCallerIdentity&Version=2011-06-15&Padding=" + "x" * 500_000
+            connection.request("POST", "/", body, form | (signed if key else {}))
+            found.append(re.findall("<Account>(.*)</Account>", connection.getresponse().read().decode()))
+        connection.close()
+    assert found == [["111111111111"], ["000000000000"], ["222222222222"]]
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def stepfunctions() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("BIND_HOST", "GATEWAY_PORT", "LOG_LEVEL", "PERSIST_STATE", "S3_PERSIST"):
             patch.setenv(name, "")
-        patch.setenv(clock.VARIABLE, str(SPEED))
+        patch.setattr(clock, "speed", SPEED)
         server.load(free_port(), None, SPEED)
         from ministack.services import stepfunctions  # noqa: PLC0415 - it reads its settings when it is imported
 
