@@ -29,7 +29,6 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "_with_data_plane_headers",
         "save_all",
     ),
-    "ministack.core.concurrency": ("run_reentrant",),
     "ministack.core.iam_evaluator": (
         "EvalContext",
         "_gather_role_policies",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulator.lambda_ import invocations
@@ -26,11 +26,11 @@ def line(form: str, values: Mapping[str, Any]) -> str:
     return VARIABLE.sub(value, form)
 
 
-def write(stage: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Write the line of a request if the stage has an access log."""
+def write(stage: Mapping[str, Any], values: Callable[[], Mapping[str, Any]]) -> None:
+    """Write the line of a request if the stage has an access log. ``values`` returns the values of the variables."""
     settings = stage.get("accessLogSettings") or {}
     destination, form = settings.get("destinationArn", ""), settings.get("format")
     group = destination.partition(":log-group:")[2].removesuffix(":*")
     if group and form:
         stream = _streams.setdefault(group, uuid.uuid4().hex)
-        invocations.write_log(group, stream, [line(form, values)])
+        invocations.write_log(group, stream, [line(form, values())])

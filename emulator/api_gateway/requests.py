@@ -6,10 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html
 from __future__ import annotations
 
 import asyncio
-import base64
-import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +15,7 @@ from urllib.parse import unquote
 
 from ministack.services import apigateway
 
-from emulator import hooks
+from emulator import hooks, identifiers
 from emulator.api_gateway import access_log, addresses, cors, deployments, events, throttle
 from emulator.cloudwatch import metrics
 from emulator.lambda_ import invocations, permissions
@@ -42,6 +39,21 @@ class Trace:
     integration_milliseconds: float | None = None
     function_status: int | None = None
     more: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Match:
+    """The route and the integration of a request, and the values of its path variables."""
+
+    route: Mapping[str, Any]
+    integration: Mapping[str, Any]
+    path_parameters: Mapping[str, str]
+
+    @property
+    def left_to_ministack(self) -> bool:
+        """Whether it uses what this project does not: authorizers, integrations by HTTP."""
+        is_open = self.route.get("authorizationType", "NONE") == "NONE"
+        return not is_open or self.integration.get("integrationType") != "AWS_PROXY"
 
 
 def install() -> None:
@@ -79,12 +91,14 @@ async def _handle(
     raw_query: str | None = None,
 ) -> tuple[int, dict[str, Any], bytes]:
     api, stage = apigateway._apis.get(api_id), apigateway._stages.get(api_id, {}).get(stage_name)
-    if api is None or stage is None or _is_disabled(api_id, stage, headers["host"]):
+    snapshot = stage and deployments.served(api_id, stage)
+    if api is None or stage is None or _is_disabled(api_id, snapshot, headers["host"]):
         not_found: tuple[int, dict[str, Any], bytes] = apigateway._http_api_not_found()
         return not_found
     configuration = api.get("corsConfiguration")
     received = {name.lower(): value for name, value in headers.items()}
-    if _left_to_ministack(api_id, stage, method, path):
+    match = _match(snapshot, method, path) if snapshot else None
+    if match and match.left_to_ministack:
         status, answered, content = await original(
             api_id, stage_name, path, method, headers, body, query, account, region, raw_query
         )
@@ -94,36 +108,25 @@ async def _handle(
     began = time.perf_counter()
     request = _request(api_id, stage, path, method, received, body, query or {}, raw_query, account, region)
     trace = Trace()
-    response = await _response(request, stage, region, trace)
+    response = await _response(request, match, stage, region, trace)
     if configuration:
-        if method == "OPTIONS" and not trace.route_key and deployments.served(api_id, stage):
+        if method == "OPTIONS" and match is None and snapshot:
             # API Gateway answers a preflight itself if no route matches it.
             response, trace.error = events.Response(204, {}, b""), ""
         response = replace(response, headers=cors.replaced(response.headers, configuration, method, received))
     milliseconds = (time.perf_counter() - began) * 1000
-    access_log.write(stage, _log_values(request, response, trace, milliseconds))
+    access_log.write(stage, lambda: _log_values(request, response, trace, milliseconds))
     _put_metrics(request, response, trace, milliseconds)
     response.headers["apigw-requestid"] = request.id
     return response.status, dict(response.headers), response.body
 
 
-def _is_disabled(api_id: str, stage: Mapping[str, Any], host: str) -> bool:
+def _is_disabled(api_id: str, snapshot: Mapping[str, Any] | None, host: str) -> bool:
     """Return whether a request goes to a default endpoint that is disabled. A path of local AWS is not the endpoint.
 
     https://repost.aws/knowledge-center/api-gateway-disable-endpoint
     """
-    snapshot = deployments.served(api_id, stage) or {}
-    return host.startswith(f"{api_id}.execute-api.") and not snapshot.get("default_endpoint", True)
-
-
-def _left_to_ministack(api_id: str, stage: Mapping[str, Any], method: str, path: str) -> bool:
-    """Return whether a request is for what this project does not use: authorizers, integrations by HTTP."""
-    snapshot = deployments.served(api_id, stage)
-    route, _ = _route(snapshot, method, path) if snapshot else (None, {})
-    if snapshot is None or route is None:
-        return False
-    integration = snapshot["integrations"].get(_integration_id(route), {})
-    return bool(route.get("authorizationType", "NONE") != "NONE" or integration.get("integrationType") != "AWS_PROXY")
+    return host.startswith(f"{api_id}.execute-api.") and not (snapshot or {}).get("default_endpoint", True)
 
 
 def _request(
@@ -146,13 +149,13 @@ def _request(
     # API Gateway replaces these headers of the client.
     # https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
     received |= {
-        "x-amzn-trace-id": received.get("x-amzn-trace-id") or f"Root=1-{int(now):08x}-{secrets.token_hex(12)}",
+        "x-amzn-trace-id": received.get("x-amzn-trace-id") or f"Root=1-{int(now):08x}-{identifiers.digits(24)}",
         "x-forwarded-for": ", ".join(filter(None, [received.get("x-forwarded-for"), "127.0.0.1"])),
         "x-forwarded-port": "443",
         "x-forwarded-proto": "https",
     }
     return events.Request(
-        id=base64.b64encode(os.urandom(11)).decode(),
+        id=identifiers.request_id(),
         account=account,
         api_id=api_id,
         domain=domain,
@@ -169,25 +172,24 @@ def _request(
     )
 
 
-async def _response(request: events.Request, stage: Mapping[str, Any], region: str, trace: Trace) -> events.Response:
-    snapshot = deployments.served(request.api_id, stage)
-    route, path_parameters = _route(snapshot, request.method, request.path) if snapshot else (None, {})
-    if snapshot is None or route is None:
+async def _response(
+    request: events.Request, match: Match | None, stage: Mapping[str, Any], region: str, trace: Trace
+) -> events.Response:
+    if match is None:
         trace.error = "Not Found"
         return events.error(404, trace.error)
-    trace.route_key = route["routeKey"]
+    trace.route_key = match.route["routeKey"]
     if not _throttle.admits(request.api_id, stage, trace.route_key):
         trace.error = "Too Many Requests"
         return events.error(429, trace.error)
-    integration = snapshot["integrations"][_integration_id(route)]
+    integration = match.integration
     payload_format = integration.get("payloadFormatVersion", "1.0")
     make_event = events.event_1_0 if payload_format == "1.0" else events.event_2_0
     began = time.perf_counter()
     try:
-        payload = await asyncio.wait_for(
-            _call(request, region, trace, integration, make_event(request, trace.route_key, path_parameters)),
-            (integration.get("timeoutInMillis") or LONGEST_MILLISECONDS) / 1000,
-        )
+        async with asyncio.timeout((integration.get("timeoutInMillis") or LONGEST_MILLISECONDS) / 1000):
+            event = make_event(request, trace.route_key, match.path_parameters)
+            payload = await _call(request, region, trace, integration, event)
         response = events.response(payload, payload_format)
         trace.function_status = response.status
         return response
@@ -249,12 +251,8 @@ def _function_arn(uri: str, stage_variables: Mapping[str, str]) -> str:
     return arn
 
 
-def _integration_id(route: Mapping[str, Any]) -> str:
-    return str(route.get("target", "")).rpartition("/")[2]
-
-
-def _route(snapshot: Mapping[str, Any], method: str, path: str) -> tuple[Mapping[str, Any] | None, Mapping[str, str]]:
-    """Return the route that matches best, and the values of its path variables.
+def _match(snapshot: Mapping[str, Any], method: str, path: str) -> Match | None:
+    """Return the route that matches best, or None.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html#http-api-develop-routes.evaluation
     """
@@ -269,9 +267,15 @@ def _route(snapshot: Mapping[str, Any], method: str, path: str) -> tuple[Mapping
             if best is None or rank > best[0]:
                 best = rank, route
     if best is None:
-        return default, {}
+        return default and Match(default, _integration(snapshot, default), {})
     parameters = apigateway._extract_path_params(best[1]["routeKey"].partition(" ")[2], path) or {}
-    return best[1], {name: unquote(value) for name, value in parameters.items()}
+    values = {name: unquote(value) for name, value in parameters.items()}
+    return Match(best[1], _integration(snapshot, best[1]), values)
+
+
+def _integration(snapshot: Mapping[str, Any], route: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = snapshot["integrations"].get(str(route.get("target", "")).rpartition("/")[2], {})
+    return found
 
 
 def _log_values(
@@ -314,14 +318,17 @@ def _log_values(
 
 def _put_metrics(request: events.Request, response: events.Response, trace: Trace, milliseconds: float) -> None:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html."""
-    for dimensions in ({"ApiId": request.api_id}, {"ApiId": request.api_id, "Stage": request.stage}):
-        for name, value, unit in (
-            ("Count", 1, "Count"),
-            ("4xx", int(400 <= response.status < 500), "Count"),
-            ("5xx", int(response.status >= 500), "Count"),
-            ("DataProcessed", len(request.body) + len(response.body), "Bytes"),
-            ("Latency", milliseconds, "Milliseconds"),
-            ("IntegrationLatency", trace.integration_milliseconds, "Milliseconds"),
-        ):
-            if value is not None:
-                metrics.record("AWS/ApiGateway", name, value, unit, dimensions)
+    values = (
+        ("Count", 1, "Count"),
+        ("4xx", int(400 <= response.status < 500), "Count"),
+        ("5xx", int(response.status >= 500), "Count"),
+        ("DataProcessed", len(request.body) + len(response.body), "Bytes"),
+        ("Latency", milliseconds, "Milliseconds"),
+        ("IntegrationLatency", trace.integration_milliseconds, "Milliseconds"),
+    )
+    metrics.record(
+        "AWS/ApiGateway",
+        [(name, value, unit) for name, value, unit in values if value is not None],
+        {"ApiId": request.api_id},
+        {"ApiId": request.api_id, "Stage": request.stage},
+    )

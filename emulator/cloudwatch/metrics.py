@@ -73,12 +73,21 @@ def install() -> None:
 
 
 def record(
-    namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str], moment: float | None = None
+    namespace: str,
+    values: Iterable[tuple[str, float, str]],
+    *dimensions: Mapping[str, str],
+    moment: float | None = None,
 ) -> None:
-    """Add a value to this minute of a metric of one of AWS's services, or to the minute of a moment."""
-    data = Statistics()
-    data.add(value)
-    STORE.add(_key(namespace, name, dimensions), time.time() if moment is None else moment, unit, data)
+    """Add values to this minute of metrics of one of AWS's services, or to the minute of a moment.
+
+    ``values`` are the name of a metric, its value, and its unit. Each is added under every set of ``dimensions``.
+    """
+    sets = [tuple(sorted(each.items())) for each in dimensions]
+    account, region = get_account_id(), get_region()
+    STORE.add_values(
+        [(Key(account, region, namespace, name, each), value, unit) for each in sets for name, value, unit in values],
+        time.time() if moment is None else moment,
+    )
 
 
 def ceiling(moment: float, length: float) -> float:
@@ -174,7 +183,7 @@ def _record(
     unit: str = "None",
     dimensions: Mapping[str, str] | None = None,
 ) -> None:
-    record(namespace, metric_name, value, unit, dimensions or {})
+    record(namespace, [(metric_name, value, unit)], dimensions or {})
 
 
 def _reset(original: Callable[..., Any]) -> None:

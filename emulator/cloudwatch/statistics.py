@@ -40,22 +40,19 @@ class Statistics:
         return dict(zip(*self.counts, strict=True)) if isinstance(self.counts, tuple) else self.counts
 
     def add(self, value: float, count: float = 1) -> None:
-        """Add a value that occurs a number of times."""
-        self.add_set(count, value * count, value, value)
+        """Add a value that occurs a number of times. It has percentiles unless it is negative."""
+        if count > 0:
+            self._add(count, value * count, value, value, {value: count} if value >= 0 else None)
 
     def add_set(self, count: float, total: float, low: float, high: float) -> None:
         """Add a statistic set. It has percentiles if all its values are the same, and none is negative."""
         if count > 0:
             same = low == high >= 0 and total == low * count
-            self.merge(Statistics(count, total, low, high, {low: count} if same else None))
+            self._add(count, total, low, high, {low: count} if same else None)
 
     def merge(self, other: Statistics) -> None:
         """Add the data of another period."""
-        self.count += other.count
-        self.total += other.total
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        own, more = self.values, other.values
-        self.counts = None if own is None or more is None else self._counted(own, more)
+        self._add(other.count, other.total, other.low, other.high, other.values)
 
     def pack(self) -> None:
         """Take a quarter of the memory, until data is added."""
@@ -90,6 +87,13 @@ class Statistics:
         found = cls(count, total, low, high, None if pairs is None else dict(zip(*pairs, strict=True)), width)
         found.pack()
         return found
+
+    def _add(self, count: float, total: float, low: float, high: float, values: Mapping[float, float] | None) -> None:
+        self.count += count
+        self.total += total
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        own = self.values
+        self.counts = None if own is None or values is None else self._counted(own, values)
 
     def _counted(self, counts: dict[float, float], more: Mapping[float, float]) -> dict[float, float]:
         for value, count in more.items():

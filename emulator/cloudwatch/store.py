@@ -51,13 +51,14 @@ class _Metric:
     newest: float = -math.inf
     rolled_up: float = 0
 
-    def add(self, moment: float, unit: str, data: Statistics, seconds: float) -> tuple[float, str]:
-        """Add data to the period that a moment is in, and return the period."""
+    def period(self, moment: float, unit: str, seconds: float) -> tuple[tuple[float, str], Statistics]:
+        """Return the period that a moment is in, and its data, to which the caller adds."""
         period = floor(moment, clock.real(seconds)), unit
-        if period not in self.periods:
-            self.put(*period, Statistics())
-        self.periods[period].merge(data)
-        return period
+        data = self.periods.get(period)
+        if data is None:
+            data = Statistics()
+            self.put(*period, data)
+        return period, data
 
     def put(self, start: float, unit: str, data: Statistics) -> None:
         """Begin a period, and pack those before it."""
@@ -74,11 +75,13 @@ class _Metric:
             return
         self.rolled_up = now
         for start, unit in list(self.periods):
-            age = (now - start) * clock.speed()
+            age = (now - start) * clock.speed
             seconds = next((period for oldest, period in LONG_TERM if age > oldest), None)
             if seconds is not None and floor(_inside(start), clock.real(seconds)) < start:
-                yield start, unit
-                yield self.add(_inside(start), unit, self.periods.pop((start, unit)), seconds)
+                old = self.periods.pop((start, unit))
+                period, data = self.period(_inside(start), unit, seconds)
+                data.merge(old)
+                yield from ((start, unit), period)
 
 
 class Store:
@@ -95,10 +98,13 @@ class Store:
     def add(self, key: Key, moment: float, unit: str, data: Statistics, seconds: float = MINUTE) -> None:
         """Add data to the period that a moment is in, whose length is in AWS's seconds."""
         with self._lock:
-            metric = self._metrics.setdefault(key, _Metric())
-            changed = {metric.add(moment, unit, data, seconds), *metric.roll_up(time.time())}
-            if persistence.PERSIST_STATE:
-                self._changed |= {(key, *period) for period in changed}
+            self._period(key, moment, unit, seconds).merge(data)
+
+    def add_values(self, values: Iterable[tuple[Key, float, str]], moment: float) -> None:
+        """Add values of metrics, each with its unit, to the minute that a moment is in."""
+        with self._lock:
+            for key, value, unit in values:
+                self._period(key, moment, unit, MINUTE).add(value)
 
     def points(self, key: Key) -> list[Point]:
         """Return copies of the data of a metric."""
@@ -135,6 +141,16 @@ class Store:
             key = Key(account, region, namespace, name, tuple((each, value) for each, value in dimensions))
             start, unit = json.loads(row.key)
             self._metrics.setdefault(key, _Metric()).put(start, unit, Statistics.load(json.loads(row.value)))
+
+    def _period(self, key: Key, moment: float, unit: str, seconds: float) -> Statistics:
+        metric = self._metrics.get(key)
+        if metric is None:
+            metric = self._metrics[key] = _Metric()
+        changed = list(metric.roll_up(time.time()))
+        period, data = metric.period(moment, unit, seconds)
+        if persistence.PERSIST_STATE:
+            self._changed.update((key, *each) for each in (*changed, period))
+        return data
 
 
 def floor(moment: float, length: float) -> float:

@@ -16,7 +16,6 @@ import json
 import operator
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -25,7 +24,7 @@ from ministack.core import persistence
 from ministack.core.responses import error_response_json, json_response, request_scope
 from ministack.services import cloudwatch_logs
 
-from emulator import hooks
+from emulator import hooks, identifiers
 from emulator.persistence.database import Changes, Row
 
 # AWS has no such limit. A request writes about five events, and a thousand of them take half a megabyte.
@@ -47,7 +46,7 @@ def install() -> None:
 
 
 def _append(original: Callable[..., Any], stream: Any, events: Iterable[Mapping[str, Any]]) -> None:
-    identified = [{"eventId": uuid.uuid4().hex, **event} for event in events]
+    identified = [{"eventId": identifiers.digits(32), **event} for event in events]
     original(stream, identified)
     if persistence.PERSIST_STATE and identified:
         EVENTS.add(stream, identified)

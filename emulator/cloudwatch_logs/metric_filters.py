@@ -169,11 +169,9 @@ def _publish(transformation: Mapping[str, Any], pattern: Pattern, event: Mapping
         return
     metrics.record(
         transformation["metricNamespace"],
-        transformation["metricName"],
-        value,
-        transformation.get("unit") or "None",
+        [(transformation["metricName"], value, transformation.get("unit") or "None")],
         dict(_dimensions(transformation, line or {})),
-        event["timestamp"] / 1000,
+        moment=event["timestamp"] / 1000,
     )
 
 

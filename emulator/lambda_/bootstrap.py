@@ -2,7 +2,8 @@
 
 Run as ``python bootstrap.py HANDLER REQUESTS RESULTS``, the latter two being file descriptors. Each request is a line
 of JSON, ``{"event": ..., "context": {...}, "trace_id": ...}``; each result is one with ``result`` or ``error``, the
-latter as AWS's runtime reports it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+latter as AWS's runtime reports it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html. It also has the
+memory that the process has needed, in kilobytes, and the size of its output, in bytes.
 """
 
 from __future__ import annotations
@@ -41,11 +42,14 @@ class Context:
 def main() -> None:
     """Serve until there are no more requests."""
     name, requests, results = sys.argv[1], os.fdopen(int(sys.argv[2])), os.fdopen(int(sys.argv[3]), "w")
+    # Its own descriptor: the handler may close its output.
+    output = os.dup(1)
     sys.path[0] = str(Path.cwd())
 
     def answer(**content: Any) -> None:
         content["max_memory_kilobytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         sys.stdout.flush()
+        content["output_bytes"] = os.fstat(output).st_size
         results.write(json.dumps(content) + "\n")
         results.flush()
 

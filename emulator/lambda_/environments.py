@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import io
+import itertools
 import json
 import math
 import os
@@ -30,6 +31,7 @@ BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
 INIT_SECONDS = 10
 IDLE_SECONDS = 300
+CHECK_SECONDS = 1
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html: 6 MB, and a little more, as AWS's error says.
 MAX_RESPONSE_BYTES = 6_291_556
 TOO_LARGE = {
@@ -73,11 +75,12 @@ class Environment:
 
     def __init__(self, function: Function, directory: Path) -> None:
         self.function = function
+        self.ended = False
         self.used = time.monotonic()
         self.log_stream = f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{function.version}]{uuid.uuid4().hex}"
         # A file takes any amount of output, unlike a pipe, which blocks the handler when nobody reads.
         self._output = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the environment
-        self._read = 0
+        self._read = self._received = 0
         requests, self._requests = os.pipe()
         self._results, results = os.pipe()
         began = time.perf_counter()
@@ -116,11 +119,12 @@ class Environment:
         answer = self._answer(event, request_id, invoked_arn, trace_id)
         milliseconds = (time.perf_counter() - began) * 1000
         error = answer.get("error")
-        lines += self._new_output()
+        lines += self._new_output(answer)
         if error is not None:
             lines.append(_log_line(error, request_id))
             error = {**error, "requestId": request_id}
-        elif synchronous and _is_too_large(answer.get("result")):
+        # The JSON of a pipe is ASCII, and never shorter than that of Lambda.
+        elif synchronous and self._received > MAX_RESPONSE_BYTES and _is_too_large(answer.get("result")):
             error = TOO_LARGE
             lines.append(
                 f"[ERROR] [{int(time.time() * 1000)}] LAMBDA_RUNTIME Failed to post handler success response. "
@@ -133,6 +137,9 @@ class Environment:
 
     def end(self) -> None:
         """Kill its process."""
+        if self.ended:
+            return
+        self.ended = True
         self._process.kill()
         self._process.wait()
         for descriptor in (self._requests, self._results):
@@ -185,11 +192,17 @@ class Environment:
             if not chunk:
                 return None
             content += chunk
+        self._received = len(content)
         answer: dict[str, Any] = json.loads(content)
         return answer
 
-    def _new_output(self) -> list[str]:
-        size = os.fstat(self._output.fileno()).st_size
+    def _new_output(self, answer: Mapping[str, Any]) -> list[str]:
+        """Return the lines that the runtime has written. It says up to where, unless it ended without a response."""
+        size = answer.get("output_bytes")
+        if size is None:
+            size = os.fstat(self._output.fileno()).st_size
+        if size == self._read:
+            return []
         content = os.pread(self._output.fileno(), size - self._read, self._read)
         self._read = size
         return content.decode(errors="replace").splitlines()
@@ -212,25 +225,31 @@ class Pool:
 
     def __init__(self) -> None:
         self._idle: defaultdict[tuple[str, ...], list[Environment]] = defaultdict(list)
+        self._busy: set[Environment] = set()
         self._lock = threading.Lock()
         self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._checked = 0.0
 
     def call(
         self, function: Function, event: Any, request_id: str, invoked_arn: str, trace_id: str, *, synchronous: bool
     ) -> Outcome:
         """Run a function's handler in an environment of its own for as long as it takes."""
         environment = self._take(function)
+        with self._lock:
+            self._busy.add(environment)
         try:
             return environment.call(event, request_id, invoked_arn, trace_id, synchronous=synchronous)
         finally:
-            if environment.alive:
-                with self._lock:
+            with self._lock:
+                self._busy.discard(environment)
+                if not environment.ended:
                     self._idle[function.key].append(environment)
 
     def end(self) -> None:
-        """End all idle environments and delete their code."""
+        """End all environments and delete their code."""
         with self._lock:
-            environments = [environment for idle in self._idle.values() for environment in idle]
+            environments = [*self._busy, *itertools.chain(*self._idle.values())]
+            self._busy.clear()
             self._idle.clear()
         for environment in environments:
             environment.end()
@@ -243,20 +262,24 @@ class Pool:
             if self._directory is None:
                 self._directory = tempfile.TemporaryDirectory(prefix="local-aws-")
                 atexit.register(self.end)
-            self._end_idle()
+            if time.monotonic() > self._checked + CHECK_SECONDS:
+                self._end_idle()
             idle = self._idle[function.key]
             while idle:
-                if (environment := idle.pop()).alive:
+                environment = idle.pop()
+                if environment.alive:
                     return environment
+                environment.end()
         return Environment(function, Path(self._directory.name))
 
     def _end_idle(self) -> None:
-        oldest = time.monotonic() - IDLE_SECONDS
+        self._checked = time.monotonic()
+        oldest = self._checked - IDLE_SECONDS
         for key, environments in self._idle.items():
             for environment in environments:
-                if environment.used < oldest:
+                if environment.used < oldest or not environment.alive:
                     environment.end()
-            self._idle[key] = [environment for environment in environments if environment.alive]
+            self._idle[key] = [environment for environment in environments if not environment.ended]
 
 
 def _is_too_large(result: Any) -> bool:

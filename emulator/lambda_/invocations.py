@@ -35,22 +35,21 @@ import hashlib
 import json
 import os
 import random
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ministack.core.concurrency import run_reentrant
 from ministack.core.lambda_runtime import execution_credentials
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import cloudwatch_logs, lambda_svc
 
-from emulator import hooks
+from emulator import hooks, identifiers, threads
 from emulator.cloudwatch import metrics
 from emulator.lambda_ import environments
 
 POOL = environments.Pool()
+THREADS = threads.Threads()
 _trace_id: contextvars.ContextVar[str | None] = contextvars.ContextVar("trace_id", default=None)
 # Whether somebody waits for the response.
 _synchronous: contextvars.ContextVar[bool] = contextvars.ContextVar("synchronous", default=False)
@@ -82,9 +81,7 @@ async def invoke(function_arn: str, event: Any, *, trace_id: str | None = None) 
     _trace_id.set(trace_id)
     _synchronous.set(True)
     execution = lambda_svc._execution_record_for_config(record, config)
-    result = await run_reentrant(
-        lambda_svc._execute_function_with_config_scope, execution, event, thread_name="lambda-invoke"
-    )
+    result = await THREADS.run(lambda_svc._execute_function_with_config_scope, execution, event)
     outcome = result.get("log_source")
     request_id = outcome.request_id if isinstance(outcome, environments.Outcome) else None
     return Result(result.get("body"), bool(result.get("error")), bool(result.get("throttle")), request_id)
@@ -169,9 +166,7 @@ async def _invoke(
         return 202, response_headers, b""
     _trace_id.set(headers.get("x-amzn-trace-id"))
     _synchronous.set(True)
-    result = await run_reentrant(
-        lambda_svc._execute_function_with_config_scope, execution, event, thread_name="lambda-invoke"
-    )
+    result = await THREADS.run(lambda_svc._execute_function_with_config_scope, execution, event)
     if result.get("throttle"):
         return 429, {"Content-Type": "application/json"}, json.dumps(result["body"]).encode()
     if result.get("error"):
@@ -250,7 +245,7 @@ def _function(config: Mapping[str, Any], code: bytes) -> environments.Function:
 
 def _new_trace_id() -> str:
     """https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader."""
-    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=0"
+    return f"Root=1-{int(time.time()):08x}-{identifiers.digits(24)};Parent={identifiers.digits(16)};Sampled=0"
 
 
 def _write_logs(original: Callable[..., Any], func: dict[str, Any], *arguments: Any, **more: Any) -> None:
@@ -293,13 +288,12 @@ def _put_metrics(config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     qualifier = resource.partition(":")[2]
     if qualifier not in {"", version}:
         dimensions.append({"FunctionName": name, "Resource": resource, "ExecutedVersion": version})
-    for names in dimensions:
-        if result.get("throttle"):
-            metrics.record("AWS/Lambda", "Throttles", 1, "Count", names)
-            continue
-        metrics.record("AWS/Lambda", "Throttles", 0, "Count", names)
-        metrics.record("AWS/Lambda", "Invocations", 1, "Count", names)
-        metrics.record("AWS/Lambda", "Errors", int(bool(result.get("error"))), "Count", names)
+    if result.get("throttle"):
+        values: list[tuple[str, float, str]] = [("Throttles", 1, "Count")]
+    else:
+        error = int(bool(result.get("error")))
+        values = [("Throttles", 0, "Count"), ("Invocations", 1, "Count"), ("Errors", error, "Count")]
         outcome = result.get("log_source")
         if isinstance(outcome, environments.Outcome):
-            metrics.record("AWS/Lambda", "Duration", outcome.milliseconds, "Milliseconds", names)
+            values.append(("Duration", outcome.milliseconds, "Milliseconds"))
+    metrics.record("AWS/Lambda", values, *dimensions)
