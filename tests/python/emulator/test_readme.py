@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 from emulator import hooks
 from tests.conftest import ROOT
@@ -12,6 +13,13 @@ README = (ROOT / "emulator" / "README.md").read_text()
 
 def test_readme_installs_the_required_ministack() -> None:
     assert set(re.findall(r"ministack==[\d.]+", README)) == {f"ministack=={hooks.MINISTACK_VERSION}"}
+
+
+def test_readme_installs_the_versions_of_the_project() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    (command,) = re.findall("pip install (.*)", README)
+    assert {"httptools", "uvicorn", "websockets"} < {pin.partition("==")[0] for pin in command.split()}
+    assert set(command.split()) <= set(groups["run"])
 
 
 def test_readme_names_only_files_that_exist() -> None:
