@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import random
 
-# Seeded by the system. Nothing secret depends on it.
-_random = random.Random()  # noqa: S311
-
 
 def digits(number: int) -> str:
     """Return a number of random hexadecimal digits."""
-    return f"{_random.getrandbits(4 * number):0{number}x}"
+    return f"{random.getrandbits(4 * number):0{number}x}"
 
 
 def request_id() -> str:
     """Return the ID of a request to an HTTP API, such as ``JKJaXmPLvHcESHA=``."""
-    return base64.b64encode(_random.randbytes(11)).decode()
+    return base64.b64encode(random.getrandbits(88).to_bytes(11)).decode()
