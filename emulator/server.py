@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from emulator import clock, fence, hooks, names
+from emulator import clock, fence, hooks, names, responses
 from emulator.persistence import directory
 from emulator.persistence.database import Database, UnreadableError, UnusableError
 
@@ -27,6 +29,7 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 # How long requests that are being answered may take when the server stops.
 STOP_SECONDS = 3
+OFFER_OF_HTTP_2 = re.compile(rb"\r\nUpgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
 
 
 class ServerError(RuntimeError):
@@ -66,7 +69,7 @@ def load(port: int, state: Path | None, speed: float = 1) -> App:
         kept = importlib.import_module("emulator.persistence.lifecycle").Lifecycle(state, database, port)
         kept.install()
         app = kept.saver.around(app, addresses.is_stage)
-    return fence.around(app, port, addresses.is_stage)
+    return responses.around(fence.around(app, port, addresses.is_stage))
 
 
 def serve(port: int, state: Path | None, speed: float = 1) -> None:
@@ -110,22 +113,39 @@ def _configuration(app: App, port: int) -> uvicorn.Config:
         HOST,
         port,
         access_log=False,
-        # MiniStack's responses have one of their own.
+        # MiniStack adds one.
         date_header=False,
-        http="httptools",
+        http=_Protocol,
+        lifespan="on",
         log_config=None,
         # Without this, a header of a request replaces the address of its client.
         proxy_headers=False,
-        # Without this, a request has the account and region of the one before it on its connection.
+        # Without this, an unsigned request can get the account of an earlier one on its connection.
         reset_contextvars=True,
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         # Longer than clients keep idle connections: 90 s in the AWS SDK for Go. If the server closes one, a request can
         # be on its way, and its response is lost. The client repeats it, and fails because the resource already exists.
-        timeout_keep_alive=3600,
-        # This one passes all headers of a handshake on, and can refuse it with a response that says why.
+        timeout_keep_alive=300,
+        # This one passes on all headers of a handshake.
         ws="websockets-sansio",
+        # Clients keep their connection while they are busy, or in a debugger.
+        ws_ping_interval=None,
     )
+
+
+class _Protocol(HttpToolsProtocol):
+    """A connection that ignores offers of HTTP/2.
+
+    Such a request has a body of HTTP/1.1, which httptools would drop.
+    https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+    """
+
+    def data_received(self, data: bytes) -> None:
+        if b"h2c" in data and (self.cycle is None or self.cycle.response_complete):
+            head, end, body = data.partition(b"\r\n\r\n")
+            data = OFFER_OF_HTTP_2.sub(b"", head) + end + body
+        super().data_received(data)
 
 
 class _Server(uvicorn.Server):
@@ -133,7 +153,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        # It says how many requests it cancels at its end: the traceback of each says nothing more.
+        # Uvicorn logs how many requests it cancels when it stops. Their tracebacks add nothing.
         logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -142,7 +162,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take the signals. Uvicorn's own method raises them again at the end, and the process ends by them."""
+        """Handle the signals so that the exit status is 0. Uvicorn's own method ends the process by the signal."""
         executions = importlib.import_module("emulator.step_functions.executions")
         loop = asyncio.get_running_loop()
 

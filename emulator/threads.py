@@ -1,4 +1,4 @@
-"""Run calls in threads that are used again. MiniStack's own ``run_reentrant`` starts a thread for each call."""
+"""Run calls in reusable threads. MiniStack's ``run_reentrant`` starts a thread for each call."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ IDLE_SECONDS = 60
 
 
 class Threads:
-    """As many threads as there are calls at a time: a function can call local AWS, and wait for another function."""
+    """One thread per concurrent call, without a limit: with one, functions that wait for each other could deadlock."""
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        # How many threads wait for a call, less those for which one is in the queue.
+        # How many more calls can be queued before another thread is needed: waiting threads minus queued calls.
         self._idle = 0
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what a function returns in a thread, with this task's context. The call goes on if this is cancelled.
+        """Call a function in a thread, with the context of this task. If the task is cancelled, the call goes on.
 
         Raises:
-            Exception: the function raises it.
+            BaseException: the function raises it.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
@@ -36,9 +36,11 @@ class Threads:
         def call() -> None:
             try:
                 deliver, outcome = _set_result, context.run(function, *arguments)
-            except Exception as error:  # noqa: BLE001 - raised where the call is awaited
-                deliver, outcome = _set_exception, error
-            # The loop is closed while the server ends.
+            except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
+                # A future does not accept this one.
+                stops = isinstance(error, StopIteration)
+                deliver, outcome = _set_exception, RuntimeError(repr(error)) if stops else error
+            # The loop is closed if the server has stopped in the meantime.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(deliver, done, outcome)
 
@@ -73,6 +75,6 @@ def _set_result(done: asyncio.Future[Any], outcome: Any) -> None:
         done.set_result(outcome)
 
 
-def _set_exception(done: asyncio.Future[Any], outcome: Exception) -> None:
+def _set_exception(done: asyncio.Future[Any], outcome: BaseException) -> None:
     if not done.cancelled():
         done.set_exception(outcome)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ministack.services import apigateway
+
+STATUSES = range(200, 600)
+# https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+# The server sets these headers, which describe one connection, and the length.
+# https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
+OF_ONE_CONNECTION = {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
 
 
 @dataclass(frozen=True)
@@ -169,6 +178,8 @@ def response(payload: Any, payload_format: str) -> Response:
         return Response(200, {"content-type": "application/json"}, body.encode())
     try:
         status = int(payload["statusCode"])
+        if status not in STATUSES:
+            raise ValueError(f"{status} is not a status of HTTP")
         headers = _headers(payload, payload_format)
         body = payload.get("body") or ""
         if not isinstance(body, str):
@@ -189,7 +200,10 @@ def _headers(payload: Mapping[str, Any], payload_format: str) -> dict[str, str |
     elif cookies := payload.get("cookies"):
         own = headers.get("set-cookie")
         headers["set-cookie"] = [*map(str, cookies), *([own] if isinstance(own, str) else [])]
-    return headers
+    for name, value in headers.items():
+        if not NAME.fullmatch(name) or CONTROL.search("".join(value)):
+            raise ValueError(f"{name!r} is not a header of HTTP")
+    return {name: value for name, value in headers.items() if name not in OF_ONE_CONNECTION}
 
 
 def raw_query_string(query: Mapping[str, list[str]]) -> str:

@@ -9,7 +9,7 @@ import bisect
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def install() -> None:
 
 def record(
     namespace: str,
-    values: Iterable[tuple[str, float, str]],
+    values: Collection[tuple[str, float, str]],
     *dimensions: Mapping[str, str],
     moment: float | None = None,
 ) -> None:

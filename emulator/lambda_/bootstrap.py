@@ -2,12 +2,14 @@
 
 Run as ``python bootstrap.py HANDLER REQUESTS RESULTS``, the latter two being file descriptors. Each request is a line
 of JSON, ``{"event": ..., "context": {...}, "trace_id": ...}``; each result is one with ``result`` or ``error``, the
-latter as AWS's runtime reports it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html. It also has the
-memory that the process has needed, in kilobytes, and the size of its output, in bytes.
+latter as AWS's runtime reports it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html
+Each result also has ``max_memory_kilobytes``, the peak memory of the process, and ``output_bytes``, the size of its
+output so far.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -42,13 +44,15 @@ class Context:
 def main() -> None:
     """Serve until there are no more requests."""
     name, requests, results = sys.argv[1], os.fdopen(int(sys.argv[2])), os.fdopen(int(sys.argv[3]), "w")
-    # Its own descriptor: the handler may close its output.
+    # A descriptor of its own, because the handler may close that of its output.
     output = os.dup(1)
     sys.path[0] = str(Path.cwd())
 
     def answer(**content: Any) -> None:
         content["max_memory_kilobytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        sys.stdout.flush()
+        # The handler may have closed it.
+        with contextlib.suppress(ValueError):
+            sys.stdout.flush()
         content["output_bytes"] = os.fstat(output).st_size
         results.write(json.dumps(content) + "\n")
         results.flush()

@@ -99,8 +99,9 @@ class Environment:
         )
         os.close(requests)
         os.close(results)
-        self.init_error = (self._receive(INIT_SECONDS) or {"error": EXITED}).get("error")
-        self.init_milliseconds: float | None = (time.perf_counter() - began) * 1000
+        self._began: float | None = began
+        self.init_error: Mapping[str, Any] | None = None
+        self.init_milliseconds: float | None = None
 
     @property
     def alive(self) -> bool:
@@ -112,6 +113,7 @@ class Environment:
 
         Only the response of a ``synchronous`` invocation can be too large: there is no other.
         """
+        self.initialize()
         lines = [f"START RequestId: {request_id} Version: {self.function.version}"]
         if self.init_milliseconds is not None:
             lines.insert(0, f"INIT_START Runtime Version: python:{platform.python_version()}")
@@ -123,7 +125,7 @@ class Environment:
         if error is not None:
             lines.append(_log_line(error, request_id))
             error = {**error, "requestId": request_id}
-        # The JSON of a pipe is ASCII, and never shorter than that of Lambda.
+        # The runtime answers in ASCII JSON, which is never shorter than the response that Lambda measures.
         elif synchronous and self._received > MAX_RESPONSE_BYTES and _is_too_large(answer.get("result")):
             error = TOO_LARGE
             lines.append(
@@ -134,6 +136,13 @@ class Environment:
         self.init_milliseconds = None
         self.used = time.monotonic()
         return Outcome(request_id, answer.get("result"), error, self.log_stream, lines, milliseconds)
+
+    def initialize(self) -> None:
+        """Wait until the code is loaded. Only the first call does."""
+        if self._began is not None:
+            self.init_error = (self._receive(INIT_SECONDS) or {"error": EXITED}).get("error")
+            self.init_milliseconds = (time.perf_counter() - self._began) * 1000
+            self._began = None
 
     def end(self) -> None:
         """Kill its process."""
@@ -197,7 +206,7 @@ class Environment:
         return answer
 
     def _new_output(self, answer: Mapping[str, Any]) -> list[str]:
-        """Return the lines that the runtime has written. It says up to where, unless it ended without a response."""
+        """Return the new lines of output: up to ``output_bytes``, or all if the runtime ended without a response."""
         size = answer.get("output_bytes")
         if size is None:
             size = os.fstat(self._output.fileno()).st_size

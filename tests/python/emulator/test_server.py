@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import importlib.metadata
@@ -21,6 +22,7 @@ import psutil
 import pytest
 
 from emulator import hooks, server
+from emulator.asgi import Receive, Scope, Send
 from tests.conftest import REGION, ROOT, answers, free_port, get, local_aws
 from tests.python.emulator.contract.support import zipped
 from tests.waiting import eventually
@@ -118,7 +120,11 @@ def test_server_ends_with_its_workers(number: signal.Signals) -> None:
     assert alive == []
 
 
-def test_server_ends_while_a_function_runs() -> None:
+SLEEP = "import time; time.sleep(40)"
+
+
+@pytest.mark.parametrize("source", [SLEEP, f"def handler(event, context): {SLEEP}"], ids=["starts", "runs"])
+def test_server_ends_while_a_function(source: str) -> None:
     port = free_port()
     with emulator("--port", str(port)) as process:
         url = f"http://127.0.0.1:{port}"
@@ -130,7 +136,7 @@ def test_server_ends_while_a_function_runs() -> None:
             Runtime="python3.13",
             Handler="handler.handler",
             Timeout=60,
-            Code={"ZipFile": zipped("import time\ndef handler(event, context): time.sleep(40)")},
+            Code={"ZipFile": zipped(source)},
         )
         with socket.create_connection(("127.0.0.1", port)) as connection:
             request = "POST /2015-03-31/functions/it/invocations HTTP/1.1\r\nContent-Length: 2\r\n"
@@ -142,6 +148,42 @@ def test_server_ends_while_a_function_runs() -> None:
         _, alive = psutil.wait_procs(workers, timeout=5)
     assert (process.returncode, alive) == (0, [])
     assert "Traceback" not in complained
+
+
+def test_server_does_not_start_without_its_state() -> None:
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        await receive()
+        raise OSError("no space left")
+
+    async def run() -> None:
+        async with asyncio.timeout(30):
+            await server._Server(server._configuration(app, free_port())).serve()
+
+    with pytest.raises(SystemExit):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("packets", [1, 2])
+def test_offer_of_http_2_does_not_cost_the_body(tmp_path: Path, packets: int) -> None:
+    """Java's HTTP client and ``curl --http2`` make this offer with every first request."""
+    body = b"Upgrade: h2c\r\n\r\nUpgrade: h2c\r\n"
+    with local_aws(tmp_path / "log") as url:
+        s3 = client(url, "s3")
+        s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
+        host, _, port = url.partition("://")[2].partition(":")
+        head = f"PUT /kept/it HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}\r\n"
+        head += (
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
+        )
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if packets == 2:
+                connection.sendall(head.encode())
+                # The server answers other requests in between, so it has read the first packet.
+                s3.list_buckets()
+            connection.sendall(body if packets == 2 else head.encode() + body)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert s3.get_object(Bucket="kept", Key="it")["Body"].read() == body
 
 
 def test_requests_of_a_connection_have_nothing_of_those_before_it(tmp_path: Path) -> None:

@@ -63,16 +63,22 @@ def test_call_has_the_context_of_its_task_and_changes_a_copy() -> None:
     assert asyncio.run(run()) == ["mine", "mine"]
 
 
-def test_error_is_raised_where_the_call_is_awaited() -> None:
+@pytest.mark.parametrize("error", [LookupError, asyncio.CancelledError, GeneratorExit])
+def test_error_is_raised_where_the_call_is_awaited(error: type[BaseException]) -> None:
     pool = Threads()
 
     def call() -> None:
-        raise LookupError("wrong")
+        raise error("wrong")
 
     for _ in range(2):
-        with pytest.raises(LookupError, match="wrong"):
+        with pytest.raises(error, match="wrong"):
             asyncio.run(pool.run(call))
     assert asyncio.run(pool.run(int, "7")) == 7
+
+
+def test_end_of_an_iteration_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(Threads().run(next, iter(())))
 
 
 def test_cancelled_call_goes_on_and_its_thread_is_used_again() -> None:
@@ -84,10 +90,11 @@ def test_cancelled_call_goes_on_and_its_thread_is_used_again() -> None:
         done.set()
 
     async def run() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await pool.run(call)
-        assert begun.is_set()
+        task = asyncio.create_task(pool.run(call))
+        assert await asyncio.to_thread(begun.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
         assert not done.is_set()
         end.set()
         eventually(lambda: pool._idle == 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import time
+import urllib.parse
 from typing import Any
 
 import pytest
@@ -151,11 +153,41 @@ def test_answer_1_0_sends_a_header_for_each_value(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "payload_format"), [("{'a': 1}", "1.0"), ("{'statusCode': 'x'}", "2.0"), ("{'statusCode': None}", "2.0")]
+    ("answer", "payload_format"),
+    [
+        ("{'a': 1}", "1.0"),
+        ("{'statusCode': 'x'}", "2.0"),
+        ("{'statusCode': None}", "2.0"),
+        ("{'statusCode': 700}", "2.0"),
+        ("{'statusCode': 99}", "2.0"),
+        ("{'statusCode': 200, 'headers': {'x-a': 'a\\nb: c'}}", "2.0"),
+        ("{'statusCode': 200, 'headers': {'x a': 'b'}}", "2.0"),
+        ("{'statusCode': 200, 'cookies': ['a=1\\r\\nb: c']}", "2.0"),
+        ("{'statusCode': 200, 'multiValueHeaders': {'x-a': ['1', '2\\n']}}", "1.0"),
+    ],
 )
 def test_invalid_answer_is_a_500(api: Api, answer: str, payload_format: str) -> None:
     found = answering(api, answer, payload_format).call()
     assert (found.status, found.json) == (500, {"message": "Internal Server Error"})
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_answer_without_content_leaves_the_connection_usable(api: Api, status: int) -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110#section-6.4.1."""
+    answering(api, f"{{'statusCode': {status}, 'body': 'ignored'}}")
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(api.endpoint).netloc, timeout=30)
+    for _ in range(3):
+        connection.request("GET", f"/_aws/execute-api/{api.id}/dev/")
+        found = connection.getresponse()
+        assert (found.status, found.read()) == (status, b"")
+    connection.close()
+
+
+def test_headers_of_the_connection_are_not_those_of_the_function(api: Api) -> None:
+    headers = "{'Transfer-Encoding': 'chunked', 'Content-Length': '1', 'Connection': 'close', 'X-A': '1'}"
+    found = answering(api, f"{{'statusCode': 200, 'headers': {headers}, 'body': 'hello'}}").call()
+    assert (found.status, found.body, found.header("x-a")) == (200, b"hello", "1")
+    assert found.header("content-length") == "5"
 
 
 def test_answer_to_head_has_no_body(api: Api) -> None:

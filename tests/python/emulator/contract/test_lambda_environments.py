@@ -150,6 +150,21 @@ def test_answer_that_is_too_large_is_an_error(function: Function) -> None:
     assert total(function, "Errors", FunctionName=function.name) == 2
 
 
+def test_handler_can_close_its_output(function: Function) -> None:
+    function.create(
+        """
+        import os, sys
+        def handler(event, context):
+            print("before")
+            sys.stdout.close()
+            os.close(1)
+            return 1
+        """
+    )
+    assert function.call({})["Payload"] == 1
+    assert "before" in {message.strip() for _, message in function.log()}
+
+
 def test_output_of_any_size_does_not_block(function: Function) -> None:
     function.create(
         "def handler(event, context):\n    for _ in range(3000): print('x' * 100)\n    return 1", Timeout=10
