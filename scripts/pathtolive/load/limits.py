@@ -149,8 +149,8 @@ def problem(found: Sequence[Result], throttle: Throttle, stage: str, logs: str, 
     """Return what is not as expected in the first step that shows it, or None.
 
     Requests past the throttle receive 429, and nothing else fails. API Gateway throttles on a best-effort basis, so one
-    step past the throttle must show it, and not each of them. ``logs`` is the command that
-    prints the stage's log, and ``local`` is whether this machine runs the service, too.
+    step past the throttle must show it, and not each of them. ``logs`` is the command that prints the stage's log, and
+    ``local`` is whether this machine runs the service, too.
     """
     past = [result for result in found if result.step.rate > throttle.rate]
     throttles = any(result.throttled for result in past)
