@@ -36,12 +36,14 @@ def around(app: App, port: int, is_stage: Callable[[str, str], bool]) -> App:
         hosts = _values(scope, b"host")
         if len(hosts) != 1 or not is_local(hosts[0], port):
             names = f"localhost:{port}, 127.0.0.1:{port}, [::1]:{port}, and names that end in .localhost:{port}"
-            await _refuse(scope, send, f"Local AWS only accepts requests to {names}. Use one of these in the URL.")
+            reason = f"Local AWS only accepts requests to {names}. Use one of these in the URL."
+            await _refuse(scope, receive, send, reason)
         elif is_stage(hosts[0].decode("ascii"), scope["path"]):
             await app(scope, receive, send)
         elif is_foreign(hosts[0], _values(scope, b"origin"), _values(scope, b"sec-fetch-site")):
             await _refuse(
                 scope,
+                receive,
                 send,
                 "Local AWS does not accept requests from web pages of other origins, except to the stages of an API. "
                 "Send the request with the AWS CLI, an AWS SDK, or curl.",
@@ -72,7 +74,7 @@ def _values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key.lower() == name]
 
 
-async def _refuse(scope: Scope, send: Send, reason: str) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
     kind = "http.response"
     if scope["type"] == "websocket":
         # https://asgi.readthedocs.io/en/latest/extensions.html#websocket-denial-response
@@ -80,6 +82,9 @@ async def _refuse(scope: Scope, send: Send, reason: str) -> None:
             await send({"type": "websocket.close", "code": 1008})
             return
         kind = "websocket.http.response"
+    elif _values(scope, b"expect"):
+        # Lets the client send the body. Otherwise, its next request on the connection would be taken for the body.
+        await receive()
     body = f"{reason}\n".encode()
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),

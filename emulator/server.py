@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from emulator import clock, fence, hooks, names, responses
+from emulator import adapter, clock, fence, hooks, names
 from emulator.persistence import directory
 from emulator.persistence.database import Database, UnreadableError, UnusableError
 
@@ -29,7 +29,8 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
 # How long requests that are being answered may take when the server stops.
 STOP_SECONDS = 3
-OFFER_OF_HTTP_2 = re.compile(rb"\r\nUpgrade:[ \t]*h2c[ \t]*(?=\r\n|\Z)", re.IGNORECASE)
+# An offer of another protocol than WebSocket.
+OFFER = re.compile(rb"\r\nUpgrade:(?![ \t]*websocket[ \t]*(?:\r\n|\Z))[^\r\n]*(?=\r\n|\Z)", re.IGNORECASE)
 
 
 class ServerError(RuntimeError):
@@ -69,7 +70,7 @@ def load(port: int, state: Path | None, speed: float = 1) -> App:
         kept = importlib.import_module("emulator.persistence.lifecycle").Lifecycle(state, database, port)
         kept.install()
         app = kept.saver.around(app, addresses.is_stage)
-    return responses.around(fence.around(app, port, addresses.is_stage))
+    return adapter.around(fence.around(app, port, addresses.is_stage))
 
 
 def serve(port: int, state: Path | None, speed: float = 1) -> None:
@@ -115,7 +116,7 @@ def _configuration(app: App, port: int) -> uvicorn.Config:
         access_log=False,
         # MiniStack adds one.
         date_header=False,
-        http=_Protocol,
+        http=_Connection,
         lifespan="on",
         log_config=None,
         # Without this, a header of a request replaces the address of its client.
@@ -127,25 +128,36 @@ def _configuration(app: App, port: int) -> uvicorn.Config:
         # Longer than clients keep idle connections: 90 s in the AWS SDK for Go. If the server closes one, a request can
         # be on its way, and its response is lost. The client repeats it, and fails because the resource already exists.
         timeout_keep_alive=300,
-        # This one passes on all headers of a handshake.
-        ws="websockets-sansio",
+        ws="wsproto",
         # Clients keep their connection while they are busy, or in a debugger.
         ws_ping_interval=None,
     )
 
 
-class _Protocol(HttpToolsProtocol):
-    """A connection that ignores offers of HTTP/2.
+class _Connection(HttpToolsProtocol):
+    """A connection, without what httptools makes of some requests: https://www.rfc-editor.org/rfc/rfc9112."""
 
-    Such a request has a body of HTTP/1.1, which httptools would drop.
-    https://www.rfc-editor.org/rfc/rfc9110#section-7.8
-    """
+    _in_body = False
 
     def data_received(self, data: bytes) -> None:
-        if b"h2c" in data and (self.cycle is None or self.cycle.response_complete):
+        if not self._in_body and b"pgrade" in data:
+            # Java's client and curl offer HTTP/2 or TLS, and httptools would drop the body of their request.
             head, end, body = data.partition(b"\r\n\r\n")
-            data = OFFER_OF_HTTP_2.sub(b"", head) + end + body
+            data = OFFER.sub(b"", head) + end + body
         super().data_received(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_body = True
+        # What is added to them afterwards are the trailers of a request in chunks.
+        self.headers = self.headers.copy()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_body = False
 
 
 class _Server(uvicorn.Server):
@@ -153,8 +165,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        # Uvicorn logs how many requests it cancels when it stops. Their tracebacks add nothing.
-        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+        logging.getLogger("uvicorn.error").addFilter(_is_worth_reading)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -175,8 +186,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    # Uvicorn says how many requests it cancels when it stops. Their tracebacks add nothing.
+    canceled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    # It sends the refusal of a WebSocket, and then says that there was none.
+    return not canceled and record.msg != "ASGI callable returned without completing handshake."
 
 
 def _settings(port: int, state: Path | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Threads:
         self._idle = 0
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function in a thread, with the context of this task. If the task is cancelled, the call goes on.
+        """Call a function in a thread, with the context of this task. If the task is canceled, the call continues.
 
         Raises:
             BaseException: the function raises it.

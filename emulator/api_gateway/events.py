@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,8 @@ from urllib.parse import urlencode
 
 from ministack.services import apigateway
 
-STATUSES = range(200, 600)
-# https://www.rfc-editor.org/rfc/rfc9110#section-5.5
-NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+from emulator import adapter
+
 # The server sets these headers, which describe one connection, and the length.
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
 OF_ONE_CONNECTION = {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
@@ -53,7 +51,7 @@ class Request:
     @property
     def request_time(self) -> str:
         """When it was received, as logs and events have it."""
-        return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self.time))
+        return _request_time(int(self.time))
 
     @property
     def cookies(self) -> list[str]:
@@ -178,8 +176,8 @@ def response(payload: Any, payload_format: str) -> Response:
         return Response(200, {"content-type": "application/json"}, body.encode())
     try:
         status = int(payload["statusCode"])
-        if status not in STATUSES:
-            raise ValueError(f"{status} is not a status of HTTP")
+        if status not in adapter.STATUSES:
+            raise ValueError(f"{status} is not a status of a response")
         headers = _headers(payload, payload_format)
         body = payload.get("body") or ""
         if not isinstance(body, str):
@@ -193,17 +191,22 @@ def response(payload: Any, payload_format: str) -> Response:
 def _headers(payload: Mapping[str, Any], payload_format: str) -> dict[str, str | list[str]]:
     headers: dict[str, str | list[str]] = {"content-type": "text/plain;charset=UTF-8"}
     for name, value in (payload.get("headers") or {}).items():
-        headers[name.lower()] = str(value)
+        headers[name.lower()] = str(value).strip()
     if payload_format == "1.0":
         for name, values in (payload.get("multiValueHeaders") or {}).items():
-            headers[name.lower()] = [str(value) for value in values]
+            headers[name.lower()] = [str(value).strip() for value in values]
     elif cookies := payload.get("cookies"):
         own = headers.get("set-cookie")
         headers["set-cookie"] = [*map(str, cookies), *([own] if isinstance(own, str) else [])]
     for name, value in headers.items():
-        if not NAME.fullmatch(name) or CONTROL.search("".join(value)):
-            raise ValueError(f"{name!r} is not a header of HTTP")
+        if not adapter.is_valid(name, "".join(value)):
+            raise ValueError(f"{name!r} is not a header")
     return {name: value for name, value in headers.items() if name not in OF_ONE_CONNECTION}
+
+
+@functools.lru_cache(maxsize=1)
+def _request_time(second: int) -> str:
+    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
 
 
 def raw_query_string(query: Mapping[str, list[str]]) -> str:

@@ -22,7 +22,7 @@ import time
 import uuid
 import zipfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ EXITED = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited with
 class Function:
     """A version of a function, as much as an execution environment needs of it.
 
-    ``variables`` are the environment's, AWS's own among them, but for those of the log.
+    ``variables`` returns the environment's, AWS's own among them, but for those of the log.
     """
 
     key: tuple[str, ...]
@@ -55,7 +55,7 @@ class Function:
     memory_megabytes: int
     version: str
     log_group: str
-    variables: Mapping[str, str] = field(repr=False)
+    variables: Callable[[], Mapping[str, str]] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Environment:
             [sys.executable, "-B", "-u", BOOTSTRAP, function.handler, str(requests), str(results)],
             cwd=_unpacked(function, directory),
             env={
-                **function.variables,
+                **function.variables(),
                 "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
                 "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
             },

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import base64
 import contextvars
+import functools
 import hashlib
 import json
 import os
@@ -212,23 +213,6 @@ def _execute_in_environment(
 
 def _function(config: Mapping[str, Any], code: bytes) -> environments.Function:
     name, version = config["FunctionName"], config["Version"]
-    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
-    variables = {
-        "AWS_DEFAULT_REGION": get_region(),
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{config['Runtime']}",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
-        "AWS_LAMBDA_FUNCTION_NAME": name,
-        "AWS_LAMBDA_FUNCTION_VERSION": version,
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_REGION": get_region(),
-        "LANG": "en_US.UTF-8",
-        "PATH": os.environ["PATH"],
-        "TZ": ":UTC",
-        "_HANDLER": config["Handler"],
-        **execution_credentials(config),
-        **lambda_svc._runtime_env_vars(config),
-    }
     settings = [config.get(key) for key in ("Handler", "MemorySize", "Timeout", "Environment", "LoggingConfig")]
     fingerprint = hashlib.sha256(json.dumps([config["CodeSha256"], settings], sort_keys=True).encode()).hexdigest()
     return environments.Function(
@@ -239,8 +223,28 @@ def _function(config: Mapping[str, Any], code: bytes) -> environments.Function:
         memory_megabytes=config.get("MemorySize", 128),
         version=version,
         log_group=_log_group(config),
-        variables=variables,
+        variables=functools.partial(_variables, config),
     )
+
+
+def _variables(config: Mapping[str, Any]) -> dict[str, str]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime."""
+    return {
+        "AWS_DEFAULT_REGION": get_region(),
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{config['Runtime']}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
+        "AWS_LAMBDA_FUNCTION_NAME": config["FunctionName"],
+        "AWS_LAMBDA_FUNCTION_VERSION": config["Version"],
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_REGION": get_region(),
+        "LANG": "en_US.UTF-8",
+        "PATH": os.environ["PATH"],
+        "TZ": ":UTC",
+        "_HANDLER": config["Handler"],
+        **execution_credentials(config),
+        **lambda_svc._runtime_env_vars(config),
+    }
 
 
 def _new_trace_id() -> str:

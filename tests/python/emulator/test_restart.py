@@ -465,8 +465,7 @@ def test_package_is_deleted_after_no_function_has_it(server: Server) -> None:
     """If it were deleted before that is saved, a kill would leave a function without code."""
     function = server.function()
     packages = server.state / "lambda-blobs"
-    eventually(packages.exists)
-    before = set(packages.iterdir())
+    before = eventually(lambda: set(packages.glob("*.zip")))
     function.update("def handler(event, context): return 'later'")
     function.api.delete_function(FunctionName=function.name, Qualifier="1")
     eventually(lambda: before < set(packages.iterdir()))

@@ -164,17 +164,16 @@ def test_server_does_not_start_without_its_state() -> None:
 
 
 @pytest.mark.parametrize("packets", [1, 2])
-def test_offer_of_http_2_does_not_cost_the_body(tmp_path: Path, packets: int) -> None:
-    """Java's HTTP client and ``curl --http2`` make this offer with every first request."""
+@pytest.mark.parametrize("offer", ["h2c", "TLS/1.2", "h2c, websocket"])
+def test_offer_of_another_protocol_does_not_cost_the_body(tmp_path: Path, offer: str, packets: int) -> None:
+    """Java's HTTP client and ``curl --http2`` make one with every first request."""
     body = b"Upgrade: h2c\r\n\r\nUpgrade: h2c\r\n"
     with local_aws(tmp_path / "log") as url:
         s3 = client(url, "s3")
         s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
         host, _, port = url.partition("://")[2].partition(":")
         head = f"PUT /kept/it HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(body)}\r\n"
-        head += (
-            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
-        )
+        head += f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {offer}\r\nHTTP2-Settings: AAMAAABkAAQAoA\r\n\r\n"
         with socket.create_connection((host, int(port)), timeout=30) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if packets == 2:

@@ -81,7 +81,7 @@ def test_end_of_an_iteration_is_an_error() -> None:
         asyncio.run(Threads().run(next, iter(())))
 
 
-def test_cancelled_call_goes_on_and_its_thread_is_used_again() -> None:
+def test_canceled_call_continues_and_its_thread_is_used_again() -> None:
     pool, begun, end, done = Threads(), threading.Event(), threading.Event(), threading.Event()
 
     def call() -> None:

@@ -163,7 +163,7 @@ def test_answer_1_0_sends_a_header_for_each_value(api: Api) -> None:
         ("{'statusCode': 200, 'headers': {'x-a': 'a\\nb: c'}}", "2.0"),
         ("{'statusCode': 200, 'headers': {'x a': 'b'}}", "2.0"),
         ("{'statusCode': 200, 'cookies': ['a=1\\r\\nb: c']}", "2.0"),
-        ("{'statusCode': 200, 'multiValueHeaders': {'x-a': ['1', '2\\n']}}", "1.0"),
+        ("{'statusCode': 200, 'multiValueHeaders': {'x-a': ['1', '2\\n3']}}", "1.0"),
     ],
 )
 def test_invalid_answer_is_a_500(api: Api, answer: str, payload_format: str) -> None:
@@ -218,6 +218,6 @@ def test_timeout_of_the_integration_is_a_503(api: Api) -> None:
     api.stage(AutoDeploy=True)
     began = time.monotonic()
     found = api.call()
-    # It does not wait for the function, which goes on.
+    # It does not wait for the function, which continues.
     assert time.monotonic() - began < 8
     assert (found.status, found.json) == (503, {"message": "Service Unavailable"})
