@@ -147,6 +147,16 @@ def test_statistics_of_many_values_are_bounded() -> None:
         assert data.statistic(f"p{percent}") == pytest.approx(values[round(9.99 * percent)], rel=0.1)
 
 
+def test_middle_of_a_range_is_a_value_as_soon_as_it_is_added() -> None:
+    data = Statistics()
+    for number in range(1000):
+        data.add(1.05 * 1.01**number)
+    middle = min(data.values or ())
+    assert middle < data.low
+    data.add(middle)
+    assert data.statistic("Minimum") == middle
+
+
 def test_statistics_of_few_values_are_exact_after_they_are_packed() -> None:
     data = Statistics()
     for value in range(100):
