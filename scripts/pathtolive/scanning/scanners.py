@@ -24,7 +24,18 @@ PASSED_ON = {
     *("HTTPS_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "https_proxy", "no_proxy"),
 }
 # Places without files of the project.
-SKIPPED = (".git", ".local", ".mypy_cache", ".ruff_cache", ".venv", ".venv-scan", "dist", "plan")
+SKIPPED = (
+    ".git",
+    ".hypothesis",
+    ".local",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".venv",
+    ".venv-scan",
+    "dist",
+    "plan",
+)
 RULES = "scans/rules"
 # The rule about what a plan deletes: scans/rules/kept.py.
 DELETED = "CKV_PTL_3"
