@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import http.client
 import importlib.metadata
 import json
@@ -24,7 +25,7 @@ import pytest
 from emulator import hooks, server
 from emulator.asgi import Receive, Scope, Send
 from tests.conftest import REGION, ROOT, answers, free_port, get, local_aws
-from tests.python.emulator.contract.support import zipped
+from tests.python.emulator.contract.support import Function, zipped
 from tests.waiting import eventually
 
 SOURCE = "def handler(event, context): return {'statusCode': 200, 'body': context.function_version}"
@@ -32,6 +33,14 @@ SOURCE = "def handler(event, context): return {'statusCode': 200, 'body': contex
 
 def client(url: str, service: str) -> Any:
     return boto3.client(service, endpoint_url=url, region_name=REGION)  # type: ignore[call-overload]
+
+
+def create(url: str, source: str = SOURCE, **settings: Any) -> Function:
+    """Create a function, and publish version 1."""
+    role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    function = Function(functools.partial(client, url), "it", role)
+    function.create(source, **settings)
+    return function
 
 
 @contextlib.contextmanager
@@ -93,16 +102,8 @@ def test_server_ends_with_its_workers(number: signal.Signals) -> None:
     with emulator("--port", str(port)) as process:
         url = f"http://127.0.0.1:{port}"
         eventually(lambda: answers(url), 60)
-        role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-        functions = client(url, "lambda")
-        functions.create_function(
-            FunctionName="it",
-            Role=role,
-            Runtime="python3.13",
-            Handler="handler.handler",
-            Code={"ZipFile": zipped(SOURCE)},
-        )
-        assert json.loads(functions.invoke(FunctionName="it")["Payload"].read())["statusCode"] == 200
+        function = create(url)
+        assert function.call()["Payload"]["statusCode"] == 200
         workers = psutil.Process(process.pid).children(recursive=True)
         listening = {
             (connection.laddr.ip, connection.laddr.port)
@@ -129,15 +130,7 @@ def test_server_ends_while_a_function(source: str) -> None:
     with emulator("--port", str(port)) as process:
         url = f"http://127.0.0.1:{port}"
         eventually(lambda: answers(url), 60)
-        role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-        client(url, "lambda").create_function(
-            FunctionName="it",
-            Role=role,
-            Runtime="python3.13",
-            Handler="handler.handler",
-            Timeout=60,
-            Code={"ZipFile": zipped(source)},
-        )
+        create(url, source, Timeout=60)
         with socket.create_connection(("127.0.0.1", port)) as connection:
             request = "POST /2015-03-31/functions/it/invocations HTTP/1.1\r\nContent-Length: 2\r\n"
             signed = f"Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/lambda/aws4_request\r\n"
@@ -225,16 +218,8 @@ def test_server_invokes_functions_while_it_has_a_thousand_connections_and_closes
                 connections.callback(connection.close)
                 connection.request("GET", "/_ministack/health")
                 connection.getresponse().read()
-            role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-            client(url, "lambda").create_function(
-                FunctionName="it",
-                Role=role,
-                Runtime="python3.13",
-                Handler="handler.handler",
-                Code={"ZipFile": zipped(SOURCE)},
-            )
-            response = client(url, "lambda").invoke(FunctionName="it")
-            assert json.loads(response["Payload"].read())["statusCode"] == 200
+            function = create(url)
+            assert function.call()["Payload"]["statusCode"] == 200
         eventually(lambda: len(psutil.Process(process.pid).net_connections()) < 20)
         process.terminate()
         process.communicate(timeout=30)
@@ -259,16 +244,8 @@ def test_server_keeps_no_state_by_default(tmp_path: Path) -> None:
 
 def stack(url: str) -> dict[str, Any]:
     """Create a resource of each kind that a restart could lose."""
-    role = client(url, "iam").create_role(RoleName="it", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    functions = client(url, "lambda")
-    made = functions.create_function(
-        FunctionName="it",
-        Role=role,
-        Runtime="python3.13",
-        Handler="handler.handler",
-        Code={"ZipFile": zipped(SOURCE)},
-        Publish=True,
-    )
+    function = create(url)
+    functions = function.api
     functions.update_function_code(FunctionName="it", ZipFile=zipped(SOURCE + "\n"), Publish=True)
     functions.delete_function(FunctionName="it", Qualifier="2")
     functions.update_function_code(FunctionName="it", ZipFile=zipped(SOURCE + "\n\n"), Publish=True)
@@ -287,11 +264,10 @@ def stack(url: str) -> dict[str, Any]:
     )
     gateway = client(url, "apigatewayv2")
     api = gateway.create_api(Name="it", ProtocolType="HTTP")["ApiId"]
-    arn = made["FunctionArn"].removesuffix(":1")
     integration = gateway.create_integration(
         ApiId=api,
         IntegrationType="AWS_PROXY",
-        IntegrationUri=f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}:live/invocations",
+        IntegrationUri=f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{function.arn}:live/invocations",
         PayloadFormatVersion="2.0",
     )["IntegrationId"]
     gateway.create_route(ApiId=api, RouteKey="GET /", Target=f"integrations/{integration}")
