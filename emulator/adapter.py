@@ -1,6 +1,6 @@
-"""What uvicorn and MiniStack expect of each other.
+"""Adapt MiniStack to uvicorn.
 
-MiniStack passes on what a function returns, and uvicorn expects a valid response: https://www.rfc-editor.org/rfc/rfc9110
+MiniStack passes on what a function returns, and uvicorn sends only valid responses: https://www.rfc-editor.org/rfc/rfc9110
 """
 
 from __future__ import annotations
@@ -20,17 +20,16 @@ WITHOUT_CONTENT = {204, 304}
 NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # https://www.rfc-editor.org/rfc/rfc9110#section-5.5
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-EMPTY = [(b"content-length", b"0"), (b"connection", b"close")]
 LOGGER = logging.getLogger(__name__)
 
 
 def around(app: App) -> App:
-    """Return the application for uvicorn. An invalid response, and an error, are a response with status 500."""
+    """Return the application, adapted to uvicorn. For an invalid response or an error, it sends status 500."""
 
     async def adapted(scope: Scope, receive: Receive, send: Send) -> None:
         started = empty = False
         if scope["type"] == "websocket" and scope["subprotocols"]:
-            # Uvicorn leaves this header out.
+            # MiniStack reads this header, which uvicorn removes.
             offered = (b"sec-websocket-protocol", ", ".join(scope["subprotocols"]).encode())
             scope = {**scope, "headers": [*scope["headers"], offered]}
 
@@ -52,8 +51,9 @@ def around(app: App) -> App:
             if started or scope["type"] != "http":
                 raise
             LOGGER.exception("Error in %s %s", scope["method"], scope["path"])
-            # An SDK parses every body but an empty one.
-            await send({"type": "http.response.start", "status": 500, "headers": EMPTY})
+            # The body is empty, because an SDK tries to parse any other.
+            headers = [(b"content-length", b"0"), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": 500, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
 
     return adapted
@@ -65,7 +65,7 @@ def is_valid(name: str, value: str) -> bool:
 
 
 def _checked(message: Message) -> Message:
-    """Return the start of a response without what it must not have.
+    """Return the start of a response, with a valid status and valid headers only.
 
     Raises:
         ValueError: the status or a header is invalid.

@@ -83,7 +83,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> No
             return
         kind = "websocket.http.response"
     elif _values(scope, b"expect"):
-        # Lets the client send the body. Otherwise, its next request on the connection would be taken for the body.
+        # Ask the client to send the body. Otherwise, the server would read the next request as the body.
         await receive()
     body = f"{reason}\n".encode()
     headers = [

@@ -1,4 +1,4 @@
-"""Random identifiers: a request needs a dozen, and ``uuid`` and ``secrets`` make a system call for each."""
+"""Random identifiers: a request needs a dozen, and ``uuid4`` makes a system call for each."""
 
 from __future__ import annotations
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import importlib.metadata
 import logging
 import os
 import re
-import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4566
-# How long requests that are being answered may take when the server stops.
+# How long requests in progress have to finish when the server stops.
 STOP_SECONDS = 3
-# An offer of another protocol than WebSocket.
-OFFER = re.compile(rb"\r\nUpgrade:(?![ \t]*websocket[ \t]*(?:\r\n|\Z))[^\r\n]*(?=\r\n|\Z)", re.IGNORECASE)
+# An Upgrade header for a protocol other than WebSocket.
+OTHER_UPGRADE = re.compile(rb"\r\nUpgrade:(?![ \t]*websocket[ \t]*(?:\r\n|\Z))[^\r\n]*(?=\r\n|\Z)", re.IGNORECASE)
 
 
 class ServerError(RuntimeError):
@@ -119,9 +117,9 @@ def _configuration(app: App, port: int) -> uvicorn.Config:
         http=_Connection,
         lifespan="on",
         log_config=None,
-        # Without this, a header of a request replaces the address of its client.
+        # Otherwise, a request header could replace the address of the client.
         proxy_headers=False,
-        # Without this, an unsigned request can get the account of an earlier one on its connection.
+        # Otherwise, an unsigned request could get the account of an earlier one on its connection.
         reset_contextvars=True,
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS,
@@ -129,13 +127,16 @@ def _configuration(app: App, port: int) -> uvicorn.Config:
         # be on its way, and its response is lost. The client repeats it, and fails because the resource already exists.
         timeout_keep_alive=300,
         ws="wsproto",
-        # Clients keep their connection while they are busy, or in a debugger.
+        # Otherwise, uvicorn closes the connection of a client that is busy, or paused in a debugger.
         ws_ping_interval=None,
     )
 
 
 class _Connection(HttpToolsProtocol):
-    """A connection, without what httptools makes of some requests: https://www.rfc-editor.org/rfc/rfc9112."""
+    """A connection that corrects how httptools reads upgrades, header values, and trailers.
+
+    https://www.rfc-editor.org/rfc/rfc9112
+    """
 
     _in_body = False
 
@@ -143,7 +144,7 @@ class _Connection(HttpToolsProtocol):
         if not self._in_body and b"pgrade" in data:
             # Java's client and curl offer HTTP/2 or TLS, and httptools would drop the body of their request.
             head, end, body = data.partition(b"\r\n\r\n")
-            data = OFFER.sub(b"", head) + end + body
+            data = OTHER_UPGRADE.sub(b"", head) + end + body
         super().data_received(data)
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -152,7 +153,7 @@ class _Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._in_body = True
-        # What is added to them afterwards are the trailers of a request in chunks.
+        # httptools adds the trailers of a chunked request to this copy, and not to the headers of the request.
         self.headers = self.headers.copy()
 
     def on_message_complete(self) -> None:
@@ -161,35 +162,27 @@ class _Connection(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers, and ends at SIGINT or SIGTERM."""
+    """A server that prints its URL when it answers, and exits with status 0 on SIGINT and SIGTERM."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self._freeze = importlib.import_module("emulator.step_functions.executions").freeze
         logging.getLogger("uvicorn.error").addFilter(_is_worth_reading)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         print(f"Local AWS answers on http://{HOST}:{self.config.port}", flush=True)
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle the signals so that the exit status is 0. Uvicorn's own method ends the process by the signal."""
-        executions = importlib.import_module("emulator.step_functions.executions")
-        loop = asyncio.get_running_loop()
-
-        def end() -> None:
-            executions.freeze()
-            self.should_exit = True
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, end)
-        yield
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Stop with status 0. Uvicorn's own method records the signal, and ends the process by it."""
+        self._freeze()
+        self.should_exit = True
 
 
 def _is_worth_reading(record: logging.LogRecord) -> bool:
-    # Uvicorn says how many requests it cancels when it stops. Their tracebacks add nothing.
+    # When uvicorn stops, it logs how many requests it cancels. Their tracebacks add nothing.
     canceled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
-    # It sends the refusal of a WebSocket, and then says that there was none.
+    # Uvicorn also logs this after a WebSocket was refused correctly.
     return not canceled and record.msg != "ASGI callable returned without completing handshake."
 
 

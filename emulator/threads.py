@@ -1,9 +1,13 @@
-"""Run calls in reusable threads. MiniStack's ``run_reentrant`` starts a thread for each call."""
+"""Run calls in reusable daemon threads.
+
+MiniStack's ``run_reentrant`` starts a thread for each call, and a process waits for the threads of a
+``ThreadPoolExecutor`` before it ends.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import concurrent.futures
 import contextvars
 import queue
 import threading
@@ -15,7 +19,7 @@ IDLE_SECONDS = 60
 
 
 class Threads:
-    """One thread per concurrent call, without a limit: with one, functions that wait for each other could deadlock."""
+    """One thread per concurrent call. There is no limit, because functions that wait for each other could deadlock."""
 
     def __init__(self) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -29,23 +33,22 @@ class Threads:
         Raises:
             BaseException: the function raises it.
         """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
         context = contextvars.copy_context()
+        done: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        # From here on, the end of the task does not cancel the call.
+        done.set_running_or_notify_cancel()
 
         def call() -> None:
             try:
-                deliver, outcome = _set_result, context.run(function, *arguments)
+                done.set_result(context.run(function, *arguments))
+            except StopIteration as error:
+                # A future of asyncio does not accept it.
+                done.set_exception(RuntimeError(repr(error)))
             except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
-                # A future does not accept this one.
-                stops = isinstance(error, StopIteration)
-                deliver, outcome = _set_exception, RuntimeError(repr(error)) if stops else error
-            # The loop is closed if the server has stopped in the meantime.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(deliver, done, outcome)
+                done.set_exception(error)
 
         self._start(call)
-        return await done
+        return await asyncio.wrap_future(done)
 
     def _start(self, call: Callable[[], None]) -> None:
         with self._lock:
@@ -68,13 +71,3 @@ class Threads:
                 continue
             with self._lock:
                 self._idle += 1
-
-
-def _set_result(done: asyncio.Future[Any], outcome: Any) -> None:
-    if not done.cancelled():
-        done.set_result(outcome)
-
-
-def _set_exception(done: asyncio.Future[Any], outcome: BaseException) -> None:
-    if not done.cancelled():
-        done.set_exception(outcome)

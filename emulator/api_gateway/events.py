@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import functools
 import json
 import time
 from collections.abc import Mapping
@@ -19,9 +18,9 @@ from ministack.services import apigateway
 
 from emulator import adapter
 
-# The server sets these headers, which describe one connection, and the length.
+# Hop-by-hop headers and the length of the content: the server sets them.
 # https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
-OF_ONE_CONNECTION = {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
+HOP_BY_HOP = {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Request:
     @property
     def request_time(self) -> str:
         """When it was received, as logs and events have it."""
-        return _request_time(int(self.time))
+        return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self.time))
 
     @property
     def cookies(self) -> list[str]:
@@ -201,12 +200,7 @@ def _headers(payload: Mapping[str, Any], payload_format: str) -> dict[str, str |
     for name, value in headers.items():
         if not adapter.is_valid(name, "".join(value)):
             raise ValueError(f"{name!r} is not a header")
-    return {name: value for name, value in headers.items() if name not in OF_ONE_CONNECTION}
-
-
-@functools.lru_cache(maxsize=1)
-def _request_time(second: int) -> str:
-    return time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(second))
+    return {name: value for name, value in headers.items() if name not in HOP_BY_HOP}
 
 
 def raw_query_string(query: Mapping[str, list[str]]) -> str:

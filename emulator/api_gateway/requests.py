@@ -6,12 +6,10 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import unquote
 
@@ -120,7 +118,6 @@ async def _handle(
     access_log.write(stage, lambda: _log_values(request, response, trace, milliseconds))
     _put_metrics(request, response, trace, milliseconds)
     response.headers["apigw-requestid"] = request.id
-    response.headers.setdefault("date", _date(int(request.time)))
     return response.status, dict(response.headers), response.body
 
 
@@ -317,11 +314,6 @@ def _log_values(
         "status": response.status,
         **trace.more,
     }
-
-
-@functools.lru_cache(maxsize=1)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
 
 
 def _put_metrics(request: events.Request, response: events.Response, trace: Trace, milliseconds: float) -> None:

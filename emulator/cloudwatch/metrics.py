@@ -80,7 +80,7 @@ def record(
 ) -> None:
     """Add values to this minute of metrics of one of AWS's services, or to the minute of a moment.
 
-    ``values`` are the name of a metric, its value, and its unit. Each is added under every set of ``dimensions``.
+    Each of ``values`` is the name of a metric, a value, and a unit. It is added under every set of ``dimensions``.
     """
     sets = [tuple(sorted(each.items())) for each in dimensions]
     account, region = get_account_id(), get_region()

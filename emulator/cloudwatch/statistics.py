@@ -40,17 +40,17 @@ class Statistics:
         return dict(zip(*self.counts, strict=True)) if isinstance(self.counts, tuple) else self.counts
 
     def add(self, value: float, count: float = 1) -> None:
-        """Add a value that occurs a number of times. It has percentiles unless it is negative."""
+        """Add a value that occurs a number of times. After a negative one, there are no percentiles."""
         counts = self.counts
         if count <= 0:
             return
         if isinstance(counts, dict) and value in counts and not self.width:
-            # Most values of a metric are the same, and each request adds two dozen.
+            # A shortcut: most values repeat, and each request adds two dozen.
             self.count += count
             self.total += value * count
             counts[value] += count
         else:
-            self._add(count, value * count, value, value, {value: count} if value >= 0 else None)
+            self.add_set(count, value * count, value, value)
 
     def add_set(self, count: float, total: float, low: float, high: float) -> None:
         """Add a statistic set. It has percentiles if all its values are the same, and none is negative."""

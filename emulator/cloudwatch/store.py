@@ -81,7 +81,8 @@ class _Metric:
                 old = self.periods.pop((start, unit))
                 period, data = self.period(_inside(start), unit, seconds)
                 data.merge(old)
-                yield from ((start, unit), period)
+                yield start, unit
+                yield period
 
 
 class Store:
@@ -98,13 +99,13 @@ class Store:
     def add(self, key: Key, moment: float, unit: str, data: Statistics, seconds: float = MINUTE) -> None:
         """Add data to the period that a moment is in, whose length is in AWS's seconds."""
         with self._lock:
-            self._period(key, moment, unit, seconds).merge(data)
+            self._data(key, moment, unit, seconds).merge(data)
 
     def add_values(self, values: Iterable[tuple[Key, float, str]], moment: float) -> None:
         """Add values of metrics, each with its unit, to the minute that a moment is in."""
         with self._lock:
             for key, value, unit in values:
-                self._period(key, moment, unit, MINUTE).add(value)
+                self._data(key, moment, unit, MINUTE).add(value)
 
     def points(self, key: Key) -> list[Point]:
         """Return copies of the data of a metric."""
@@ -142,7 +143,8 @@ class Store:
             start, unit = json.loads(row.key)
             self._metrics.setdefault(key, _Metric()).put(start, unit, Statistics.load(json.loads(row.value)))
 
-    def _period(self, key: Key, moment: float, unit: str, seconds: float) -> Statistics:
+    def _data(self, key: Key, moment: float, unit: str, seconds: float) -> Statistics:
+        """Return the data of a period, to which the caller adds, and which is then saved."""
         metric = self._metrics.get(key)
         if metric is None:
             metric = self._metrics[key] = _Metric()

@@ -44,7 +44,7 @@ class Context:
 def main() -> None:
     """Serve until there are no more requests."""
     name, requests, results = sys.argv[1], os.fdopen(int(sys.argv[2])), os.fdopen(int(sys.argv[3]), "w")
-    # A descriptor of its own, because the handler may close that of its output.
+    # A copy of the descriptor, because the handler may close the original.
     output = os.dup(1)
     sys.path[0] = str(Path.cwd())
 

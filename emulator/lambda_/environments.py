@@ -45,7 +45,7 @@ EXITED = {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited with
 class Function:
     """A version of a function, as much as an execution environment needs of it.
 
-    ``variables`` returns the environment's, AWS's own among them, but for those of the log.
+    ``variables`` returns the environment variables, Lambda's own among them, except those of the log.
     """
 
     key: tuple[str, ...]
@@ -113,7 +113,7 @@ class Environment:
 
         Only the response of a ``synchronous`` invocation can be too large: there is no other.
         """
-        self.initialize()
+        self._initialize()
         lines = [f"START RequestId: {request_id} Version: {self.function.version}"]
         if self.init_milliseconds is not None:
             lines.insert(0, f"INIT_START Runtime Version: python:{platform.python_version()}")
@@ -137,8 +137,8 @@ class Environment:
         self.used = time.monotonic()
         return Outcome(request_id, answer.get("result"), error, self.log_stream, lines, milliseconds)
 
-    def initialize(self) -> None:
-        """Wait until the code is loaded. Only the first call does."""
+    def _initialize(self) -> None:
+        """Wait until the code is loaded, before the first invocation."""
         if self._began is not None:
             self.init_error = (self._receive(INIT_SECONDS) or {"error": EXITED}).get("error")
             self.init_milliseconds = (time.perf_counter() - self._began) * 1000
@@ -206,7 +206,7 @@ class Environment:
         return answer
 
     def _new_output(self, answer: Mapping[str, Any]) -> list[str]:
-        """Return the new lines of output: up to ``output_bytes``, or all if the runtime ended without a response."""
+        """Return the new lines of output, up to ``output_bytes``; all if the runtime ended without a response."""
         size = answer.get("output_bytes")
         if size is None:
             size = os.fstat(self._output.fileno()).st_size

@@ -188,7 +188,8 @@ def success(found: Iterable[Result], throttle: Throttle) -> str:
     throttled = sum(result.throttled for result in found)
     if not throttled:
         return f"Every request succeeded. No step was past the throttle of {throttle.rate:g} requests per second."
-    return f"API Gateway throttled {throttled} requests past {throttle.rate:g} per second. Every other one succeeded."
+    said = f"API Gateway throttled {throttled} requests past {throttle.rate:g} per second."
+    return f"{said} All other requests succeeded."
 
 
 def _named(result: Result) -> str:

@@ -67,7 +67,7 @@ def test_throttled_requests_past_the_throttle_are_no_problem() -> None:
     found = measured([100, 200], as_expected)
     assert problem(found) is None
     assert limits.success(found, THROTTLE) == (
-        "API Gateway throttled 1000 requests past 100 per second. Every other one succeeded."
+        "API Gateway throttled 1000 requests past 100 per second. All other requests succeeded."
     )
     assert limits.rows(found, THROTTLE)[1] == {
         "step": "2",

@@ -1,4 +1,4 @@
-"""Between uvicorn and MiniStack."""
+"""The responses that reach uvicorn."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def test_server_ends_while_a_function(source: str) -> None:
     assert "Traceback" not in complained
 
 
-def test_server_does_not_start_without_its_state() -> None:
+def test_server_does_not_start_if_its_state_cannot_be_restored() -> None:
     async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
         await receive()
         raise OSError("no space left")

@@ -1,4 +1,4 @@
-"""Threads that calls use again."""
+"""Threads that are reused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""git ignores what Terraform writes, because it contains the state, and the scanners what git ignores."""
+"""git ignores what Terraform writes, because it contains the state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import subprocess
 
 import pytest
 
-from pathtolive.scanning import scanners
 from tests.conftest import ROOT
 
 
@@ -43,10 +42,3 @@ def test_files_of_a_module_are_not_ignored(directory: str, name: str) -> None:
 def test_no_file_of_the_project_is_ignored() -> None:
     listed = subprocess.check_output(["git", "ls-files", "--cached", "--ignored", "--exclude-standard"], cwd=ROOT)
     assert listed == b""
-
-
-def test_scanners_skip_the_directories_that_git_ignores() -> None:
-    """The names of tests, which pytest keeps in its cache, can look like credentials."""
-    lines = (ROOT / ".gitignore").read_text().splitlines()
-    directories = {line.strip("/") for line in lines if not set("#!*").intersection(line)}
-    assert directories - {"__pycache__", ".terraform", "terraform/imports.tf"} <= set(scanners.SKIPPED)

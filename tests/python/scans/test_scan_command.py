@@ -11,6 +11,7 @@ import scan
 from pathtolive.cli import CommandError
 from pathtolive.scanning import findings, scanners
 from pathtolive.scanning.findings import Accepted, Finding
+from tests.conftest import ROOT
 
 FOUND = Finding("bandit", "B605", "lambda/handler.py", "Starting a process with a shell", 7)
 SCANS = ("bandit", "checkov", "jactionlint")
@@ -77,3 +78,10 @@ def test_plan_is_scanned_with_its_documents(
     # What the plan does not have is not accepted in vain.
     assert command([FOUND], [accepted("gone/*")]) == 0
     assert given == [{"resource_changes": []}] * 2
+
+
+def test_scanners_skip_the_directories_that_git_ignores() -> None:
+    """The names of tests, which pytest keeps in its cache, can look like credentials."""
+    lines = (ROOT / ".gitignore").read_text().splitlines()
+    directories = {line.strip("/") for line in lines if not set("#!*").intersection(line)}
+    assert directories - {"__pycache__", ".terraform", "terraform/imports.tf"} <= set(scanners.SKIPPED)
