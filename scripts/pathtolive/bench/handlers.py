@@ -17,9 +17,10 @@ from rich.progress import track
 from pathtolive import build
 from pathtolive.cli import ROOT, CommandError
 
-MAX_IMPORT_MS = 5.0
-MIN_IMPORT_RATIO = 20.0
-MAX_WARM_RATIO = 0.5
+MAX_IMPORT_MS = 1.0
+MIN_IMPORT_RATIO = 50.0
+MAX_WARM_US = 9.0
+MAX_WARM_RATIO = 0.2
 MAX_BYTES = 16 * 1024
 BARE = """
 def handler(event, context):
@@ -150,14 +151,24 @@ def _run(directory: Path, invocations: int) -> dict[str, float]:
     return result
 
 
+def ratios(medians: dict[str, dict[str, float]]) -> tuple[float, float]:
+    """Return how many times as fast as Powertools' the import is, and how many times as long a warm invocation takes.
+
+    Unlike times, they hardly depend on the machine.
+    """
+    ours, powertools = medians["ours"], medians["powertools"]
+    return powertools["import"] / ours["import"], ours["warm"] / powertools["warm"]
+
+
 def missed(medians: dict[str, dict[str, float]], size: int) -> list[str]:
     """Return a sentence for each budget that was missed."""
-    ours, powertools = medians["ours"], medians["powertools"]
-    faster, share = powertools["import"] / ours["import"], ours["warm"] / powertools["warm"]
+    import_ms, warm_us = medians["ours"]["import"], medians["ours"]["warm"] * 1e3
+    faster, share = ratios(medians)
     kept = {
-        f"The import takes {ours['import']:.1f} ms, more than {MAX_IMPORT_MS:g} ms": ours["import"] <= MAX_IMPORT_MS,
+        f"The import takes {import_ms:.2f} ms, more than {MAX_IMPORT_MS:g} ms": import_ms <= MAX_IMPORT_MS,
         f"The import is {faster:.0f} times as fast as Powertools', less than {MIN_IMPORT_RATIO:g} times": faster
         >= MIN_IMPORT_RATIO,
+        f"A warm invocation takes {warm_us:.1f} µs, more than {MAX_WARM_US:g} µs": warm_us <= MAX_WARM_US,
         f"A warm invocation takes {share:.2f} times as long as Powertools', more than {MAX_WARM_RATIO:g} times": share
         <= MAX_WARM_RATIO,
         f"The artifact has {size} bytes, more than {MAX_BYTES}": size <= MAX_BYTES,
@@ -180,10 +191,10 @@ def rows(medians: dict[str, dict[str, float]]) -> list[Mapping[str, str]]:
 
 def summary(medians: dict[str, dict[str, float]], size: int) -> str:
     """Return what the budgets are about."""
-    ours, powertools = medians["ours"], medians["powertools"]
+    faster, share = ratios(medians)
     return (
-        f"The import is {powertools['import'] / ours['import']:.0f} times as fast as Powertools', and a warm "
-        f"invocation takes {ours['warm'] / powertools['warm']:.2f} times as long. The artifact has {size} bytes."
+        f"The import is {faster:.0f} times as fast as Powertools', and a warm invocation takes {share:.2f} times as "
+        f"long. The artifact has {size} bytes."
     )
 
 
