@@ -18,6 +18,9 @@ LOAD_READY := $(VENV)/.load
 LOCK_READY := $(VENV)/.lock
 SCAN_READY := $(SCAN_VENV)/.ready
 TEST_READY := $(VENV)/.test-ready
+# The commands' packages are compiled when first imported (scripts/install.py). If Python could not keep what it compiles,
+# every command would take twice as long to start.
+unexport PYTHONDONTWRITEBYTECODE
 # What make prints as the time of a command includes the time of the installation.
 export STARTED := $(shell date +%s)
 
@@ -196,7 +199,7 @@ check: $(DEV_READY) ## Run static checks: ruff, mypy, terraform, yamllint, zizmo
 		$(TERRAFORM) -chdir=$$root validate -no-color || exit 1; done
 	$(RUN) -m yamllint --strict .
 	$(VENV)/bin/zizmor --offline --quiet .github
-	grep -rlE --null --exclude-dir={.git,.local,.venv,.venv-scan} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
+	grep -rlIE --null --exclude-dir={.git,.local,.venv,.venv-scan} '^#!.*sh$$' . | xargs -0 $(VENV)/bin/shellcheck
 
 .PHONY: scan
 scan: $(if $(PLAN_JSON),$(READY),$(DEV_READY)) $(SCAN_READY) ## Scan for security problems and secrets: bandit, checkov, jactionlint; or a plan: PLAN_JSON=file

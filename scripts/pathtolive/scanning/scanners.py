@@ -33,6 +33,7 @@ SKIPPED = (
     ".ruff_cache",
     ".venv",
     ".venv-scan",
+    "__pycache__",
     "dist",
     "plan",
 )
