@@ -158,9 +158,9 @@ destroy: $(READY) ## Delete everything that deploy created: CONFIRM=path-to-live
 
 ##@ Development
 
-# One file more than there are processors at a time, because commands wait now and then, in the order that
+# Two files more than there are processors at a time, because commands wait now and then, in the order that
 # tests/conftest.py gives them.
-WORKERS = $$($(RUN) -c 'import os; print(min(os.cpu_count() + 1, 12))')
+WORKERS = $$($(RUN) -c 'import os; print(min(os.cpu_count() + 2, 12))')
 PYTEST = $(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 LONG := not long and
 # Measured apart from the others: coverage makes tests slower, and budgets need an idle machine.
@@ -168,7 +168,8 @@ SERVICE_TESTS := $(addprefix tests/python/service/test_,service.py events.py bud
 SERVICE = $(RUN) -m pytest $(SERVICE_TESTS) --cov --cov-fail-under 100
 
 .PHONY: test
-test: $(TEST_READY) check scan ## Run static checks, scans, and the tests; lambda/ must be covered to 100 %
+test: $(TEST_READY) $(SCAN_READY) ## Run static checks, scans, and the tests; lambda/ must be covered to 100 %
+	@$(MAKE) --jobs 2 --no-print-directory check scan
 	@$(if $(ARGS),$(PYTEST) $(EXAMPLES) $(ARGS),$(SERVICE) && $(PYTEST) $(EXAMPLES) -m "$(LONG) not clock")
 	@$(if $(ARGS)$(LONG),,$(RUN) -m pytest -m clock)
 

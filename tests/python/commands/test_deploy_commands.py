@@ -32,7 +32,7 @@ OTHERS_SETTINGS = {
     REATTACH: "",
 }
 
-pytestmark = pytest.mark.endpoint
+pytestmark = [pytest.mark.endpoint, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,6 @@ class TestStagesStay:
         assert versions(checkout)["dev"] == "4"
 
 
-@pytest.mark.long
 @pytest.mark.story
 class TestDeleted:
     """Deployments create what was deleted by hand, and other commands work without it.

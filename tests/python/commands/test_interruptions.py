@@ -52,7 +52,7 @@ OTHERS = ("build", "deploy", "destroy")
 # The requests that a whole run sends at least. A moment is a share of them.
 REQUESTS = {"deploy": 150, "release": 120, "rollback": 120, "promote": 140, "destroy": 220}
 MOVES = {"deploy": {"dev"}, "release": {"live"}, "rollback": {"live"}, "promote": {"test"}, "destroy": set()}
-LONG = range(len(COMMANDS), len(SIGNALS) * len(COMMANDS))
+SEEDS = f"0-{len(SIGNALS) * len(COMMANDS) - 1}"
 # A release of a few seconds.
 RELEASE = {
     # For a version that another case has rolled back.
@@ -64,7 +64,7 @@ RELEASE = {
 }
 SAYS_WHAT_TO_RUN = re.compile(r"run the command again|[Rr]un: make |with: make |run: make ")
 
-pytestmark = pytest.mark.endpoint
+pytestmark = [pytest.mark.endpoint, pytest.mark.long]
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,10 @@ def case(seed: int) -> Case:
 
 
 def cases(*, builds: bool) -> list[Any]:
-    """Return the cases of ``make test``, those of ``make test-all``, or those of SEEDS."""
-    first, last = map(int, os.environ.get("SEEDS", f"0-{LONG[-1]}").split("-"))
+    """Return the cases, or those of SEEDS in the environment."""
+    first, last = map(int, os.environ.get("SEEDS", SEEDS).split("-"))
     return [
-        pytest.param(case(seed), id=f"seed_{seed}", marks=[pytest.mark.long] if seed in LONG else [])
+        pytest.param(case(seed), id=f"seed_{seed}")
         for seed in range(first, last + 1)
         if (case(seed).command == "build") == builds
     ]

@@ -18,7 +18,7 @@ from tests import processes
 from tests.checkout import Checkout
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.endpoint
+pytestmark = [pytest.mark.endpoint, pytest.mark.long]
 GREETING = 'return text_response("Hello, World!")'
 ERRORED = Path(".local/terraform/errored.tfstate")
 
@@ -108,7 +108,6 @@ class TestLocalAwsEnds:
         assert checkout.versions() == {"dev": "1", "test": "1", "live": "1"}
         assert "No changes." in checkout.make("plan")
 
-    @pytest.mark.long
     def test_release_continues_with_its_state(self, checkout: Checkout) -> None:
         deploy(checkout, GREETING, f'{GREETING}  # "changed"')
         status, errors = ended(checkout, lambda: shifted(checkout), *RELEASE, "--version", "2")
@@ -116,7 +115,6 @@ class TestLocalAwsEnds:
         assert "Local AWS ended while this command was in progress. Its log is" in errors
         assert "then continues. To follow it again, run: make release STAGE=live VERSION=2 TARGET=local" in errors
 
-    @pytest.mark.long
     def test_release_is_in_progress_after_the_restart(self, checkout: Checkout) -> None:
         checkout.make("local")
         status = checkout.status()["live"]
@@ -125,7 +123,6 @@ class TestLocalAwsEnds:
         blocked = checkout.run("make promote FROM=dev TO=live")
         assert "A release of live is in progress" in blocked.stderr
 
-    @pytest.mark.long
     def test_release_rolls_back_after_the_restart(self, checkout: Checkout) -> None:
         checkout.make("rollback STAGE=live")
         assert checkout.status()["live"]["weights"] == {}
@@ -133,7 +130,6 @@ class TestLocalAwsEnds:
         assert (newest["to"], newest["outcome"]) == ("2", "aborted")
         assert "No changes." in checkout.make("plan")
 
-    @pytest.mark.long
     def test_release_is_lost_with_its_state(self, checkout: Checkout) -> None:
         checkout.make("stop")
         checkout.settings.pop("PERSIST")

@@ -624,6 +624,7 @@ class TestReleases:
         assert made["outcome"] == "aborted"
         assert made["reason"].endswith(": not today")
 
+    @pytest.mark.long
     def test_promotion_that_fails_in_its_bake_is_rolled_back(self, checkout: Checkout) -> None:
         assert checkout.versions()["test"] == BAD
         before = (checkout.path / CONFIG).read_text()
@@ -642,6 +643,7 @@ class TestReleases:
         shown = checkout.make("history STAGE=live TARGET=local", COLUMNS="200")
         assert re.search(r"promote +2 +3 +\d+ s +rolled back to 2 ", shown)
 
+    @pytest.mark.long
     def test_rollback_ends_a_promotion_in_its_bake(self, checkout: Checkout) -> None:
         checkout.make("rollback STAGE=live VERSION=1 TARGET=local")
         checkout.make("rollback STAGE=test VERSION=2 TARGET=local")
@@ -664,6 +666,7 @@ class TestReleases:
         assert (pinned(checkout), alias(checkout)) == ("1", ("1", {}))
         assert [history(checkout)[0][name] for name in ("kind", "outcome")] == ["promote", "aborted"]
 
+    @pytest.mark.long
     def test_interrupted_bake_is_continued_by_the_same_command(self, checkout: Checkout) -> None:
         baking = ["--bake-seconds", "900"]
         with Terminal(checkout, *baking, command=PROMOTION) as terminal:
@@ -687,11 +690,13 @@ class TestReleases:
         assert "No changes." in checkout.make("plan TARGET=local")
         assert [made["outcome"] for made in history(checkout)[:2]] == ["succeeded", "aborted"]
 
+    @pytest.mark.long
     def test_bake_of_less_than_a_minute_is_refused(self, checkout: Checkout) -> None:
         done = script(checkout, "promote", "--from", "dev", "--to", "test", "--bake-seconds", "30")
         assert done.returncode == 2
         assert "bake_seconds must be 0 or a multiple of 60" in done.stderr
 
+    @pytest.mark.long
     def test_release_ends_with_local_aws(self, checkout: Checkout) -> None:
         with Terminal(checkout, "--version", BAD, *LONG, *AGAIN) as terminal:
             terminal.wait_for(f"10 % to version {BAD}")

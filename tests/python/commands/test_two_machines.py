@@ -18,7 +18,7 @@ CONFIG = Path(".local/terraform/config.tf")
 FUNCTION = "path-to-live"
 STAGES = ("dev", "test", "live")
 
-pytestmark = pytest.mark.endpoint
+pytestmark = [pytest.mark.endpoint, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from tests.python.pipeline.rehearsal import (
 from tests.python.pipeline.runner import ACCOUNT, FAILURE, SKIPPED, SUCCESS, GitHub
 from tests.waiting import eventually
 
+pytestmark = [pytest.mark.endpoint, pytest.mark.long]
+
 
 @pytest.fixture(scope="class")
 def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
@@ -33,8 +35,6 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHub]:
         yield github
 
 
-@pytest.mark.endpoint
-@pytest.mark.long
 def test_plan_that_breaks_a_rule_fails_before_anybody_approves_it(github: GitHub) -> None:
     """A second way in from the internet, without the throttles, the logs, and the alarms of the API."""
     entry = 'resource "aws_lambda_function_url" "open" {\n  function_name      = module.function.name\n'
@@ -51,7 +51,6 @@ def test_plan_that_breaks_a_rule_fails_before_anybody_approves_it(github: GitHub
     assert github.client("lambda").list_functions()["Functions"] == []
 
 
-@pytest.mark.endpoint
 @pytest.mark.story
 class TestFirstRuns:
     """The first run in an empty account, and a change that goes to live."""
@@ -81,7 +80,6 @@ class TestFirstRuns:
         assert re.search(r"live-release-2-\S+: succeeded", run.summary)
         assert re.search(r"0 of [\d,]+ invocations of version 2 failed", run.summary)
 
-    @pytest.mark.long
     def test_pins_are_pushed_to_a_main_that_has_moved(self, github: GitHub) -> None:
         github.change(ROUTES, '"Hello again, World!"', '"Hello 3"', "Greet for the third time")
         run = github.start("path.yml").complete(until="test")
@@ -92,7 +90,6 @@ class TestFirstRuns:
         parent, *others = github.git("ls-remote", str(github.origin), "main").split()[:1]
         assert (parent != moved, others) == (True, [])
 
-    @pytest.mark.long
     def test_pin_of_a_protected_main_becomes_a_pull_request(self, github: GitHub) -> None:
         github.protected.touch()
         before = github.main
@@ -105,7 +102,6 @@ class TestFirstRuns:
         assert [request["title"] for request in github.requests()] == ["Pin live to version 3, routes 1"]
         assert "https://github.com/octocat/hello/pull/1" in run.summary
 
-    @pytest.mark.long
     def test_next_run_is_right_without_the_pin(self, github: GitHub) -> None:
         run = succeeded(github.run("path.yml"))
         assert (run.jobs["infrastructure"].result, run.jobs["live"].result) == (SKIPPED, SKIPPED)
@@ -113,7 +109,6 @@ class TestFirstRuns:
         assert len(github.requests()) == 1
         github.protected.unlink()
 
-    @pytest.mark.long
     def test_drift_fails_with_its_plan(self, github: GitHub) -> None:
         assert github.run("drift.yml", "schedule").results() == {"drift": SUCCESS}
         logs, group = github.client("logs"), {"logGroupName": "/aws/lambda/path-to-live"}
@@ -124,7 +119,6 @@ class TestFirstRuns:
         assert "update module.function.aws_cloudwatch_log_group.this: retention_in_days 1 -> 30" in run.summary
         assert "::error title=Drift::The infrastructure differs from main." in run.jobs["drift"].log
 
-    @pytest.mark.long
     def test_bad_change_is_rolled_back_and_the_same_job_is_refused(self, github: GitHub) -> None:
         bad = 'if request.invocation.alias == "live":\n        raise RuntimeError\n    return text_response("Hello 3")'
         github.change(ROUTES, 'return text_response("Hello 3")', bad, "Fail on live")
@@ -143,7 +137,6 @@ class TestFirstRuns:
         assert "was rolled back" in again.jobs["live"].log
         assert versions(github)["live"] == "3"
 
-    @pytest.mark.long
     def test_rollback_does_not_wait_for_a_bake(self, github: GitHub) -> None:
         github.change(ROUTES, 'if request.invocation.alias == "live":\n        raise RuntimeError\n    ', "", "Fix")
         run = github.start("path.yml").complete(until="live")
@@ -158,7 +151,6 @@ class TestFirstRuns:
         assert weights(github, "live") == {}
         assert "aborted by octocat@github" in run.jobs["live"].log
 
-    @pytest.mark.long
     def test_two_pushes_race_and_the_newer_wins(self, github: GitHub) -> None:
         github.change(ROUTES, '"Hello 3"', '"Hello 6"', "Greet for the sixth time")
         first = github.start("path.yml").complete(until="dev")
@@ -177,7 +169,6 @@ class TestFirstRuns:
         assert versions(github) == {"dev": "6", "test": "6", "live": "6"}
         assert pins(github) == {"dev": "newest", "test": "6", "live": "6"}
 
-    @pytest.mark.long
     def test_run_continues_after_a_failure_of_any_step(self, github: GitHub) -> None:
         github.change("terraform/main.tf", "var.function.memory_megabytes", "256", "Add memory")
         github.change(ROUTES, '"Hello 7"', '"Hello 8"', "Greet for the eighth time")

@@ -260,7 +260,8 @@ def make(target: str, venv: Path) -> subprocess.CompletedProcess[str]:
 def installed_by(target: str, venv: Path) -> list[str]:
     done = make(f"--dry-run {target}", venv)
     assert done.returncode == 0, done.stderr
-    return re.findall(r"scripts/install\.py (\w+) ", done.stdout)
+    # A dry run installs nothing, so a make that runs within make lists the same again.
+    return list(dict.fromkeys(re.findall(r"scripts/install\.py (\w+) ", done.stdout)))
 
 
 EVERY_DAY = ["deploy", "plan", "record", "release", "rollback", "history", "status", "bootstrap", "destroy"]

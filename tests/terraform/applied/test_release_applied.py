@@ -56,6 +56,8 @@ PATIENCE_SECONDS = 120
 TIMEOUT = 7200
 PINS = {stage: {"function_version": "1", "gateway_deployment": "newest"} for stage in ("test", "live")}
 
+pytestmark = pytest.mark.long
+
 
 @dataclass
 class Stack:

@@ -292,6 +292,7 @@ class TestCommand:
         finally:
             s3.delete_object(Bucket=BUCKET, Key=key)
 
+    @pytest.mark.long
     def test_deletes_what_an_earlier_version_of_the_command_left(
         self, first: Done, command: Command, checkout: Checkout
     ) -> None:
@@ -303,6 +304,7 @@ class TestCommand:
     def test_every_command_of_the_documents_was_run(self, first: Done, checkout: Checkout) -> None:
         assert documents.bootstrap_commands() <= {command.strip() for command in checkout.ran}
 
+    @pytest.mark.long
     def test_asks_github_for_ids_that_are_missing_in_an_older_state(
         self, first: Done, command: Command, client: Client, tmp_path: Path
     ) -> None:
@@ -321,6 +323,7 @@ class TestCommand:
         state = json.loads(s3.get_object(Bucket=BUCKET, Key="bootstrap.tfstate")["Body"].read())
         assert state["outputs"]["github_repository"]["value"] == REPOSITORY
 
+    @pytest.mark.long
     def test_imports_what_exists(self, first: Done, client: Client, command: Command, checkout: Checkout) -> None:
         client("s3").delete_object(Bucket=BUCKET, Key="bootstrap.tfstate")
         main = checkout.path / "terraform" / "bootstrap" / "main.tf"
