@@ -14,6 +14,8 @@ import pytest
 from tests.checkout import Checkout
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.long
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -17,6 +17,8 @@ from tests.waiting import eventually
 SOURCE = Path(__file__).parent / "fixtures" / "step_functions"
 Client = Callable[[str], Any]
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def applied(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Configuration]:
