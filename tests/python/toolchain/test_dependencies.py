@@ -257,6 +257,14 @@ def make(target: str, venv: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=kept | pip, capture_output=True, text=True, check=False)
 
 
+def test_commands_keep_what_python_compiles() -> None:
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["make", "build", "PYTHON=env #"]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "PATH=" in said
+    assert "PYTHONDONTWRITEBYTECODE" not in said
+
+
 def installed_by(target: str, venv: Path) -> list[str]:
     done = make(f"--dry-run {target}", venv)
     assert done.returncode == 0, done.stderr
