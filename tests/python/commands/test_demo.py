@@ -57,6 +57,11 @@ def test_demonstration_is_slower_on_a_slow_machine(seconds: float, speed: float)
     assert story.fitting_speed(seconds) == speed
 
 
+def test_demonstration_knows_how_many_minutes_the_alarm_evaluates() -> None:
+    monitoring = (ROOT / "terraform/modules/monitoring/main.tf").read_text()
+    assert f"period_seconds      = 60\n  evaluation_periods  = {story.ALARM_MINUTES}\n" in monitoring
+
+
 @pytest.mark.endpoint
 @pytest.mark.clock
 class TestDemonstration:
